@@ -1,0 +1,1 @@
+"""What a prediction is: decode, preprocess, network, checkpoint, engines, Grad-CAM, overlay."""

@@ -1,0 +1,208 @@
+"""From bytes to a prediction and its explanation: the one object that a service or a command needs."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from model.card import ModelCard
+from model.engine import PREDICTED, Engine, load_engine
+from model.errors import CheckpointError, UnknownClassError
+from model.overlay import Caption, View, render_png
+from model.preprocessing import (
+    DEFAULT_MAX_IMAGE_PIXELS,
+    DecodedImage,
+    FloatArray,
+    decode_image,
+    normalize_image,
+    preprocess_image,
+    self_test_image,
+)
+
+SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
+
+
+@dataclass(frozen=True)
+class InputReport:
+    """What arrived: the format, the upright size in pixels, and what was done to the pixels."""
+
+    format: str
+    width: int
+    height: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which weights answered."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds spent on the parts of one prediction."""
+
+    decode: float
+    inference: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image; the fields are those of the service's JSON.
+
+    Attributes:
+        prediction: The most probable class.
+        confidence: Its probability.
+        probabilities: Of every class, in the card's order; they sum to 1.
+    """
+
+    prediction: str
+    confidence: float
+    probabilities: dict[str, float]
+    input: InputReport
+    model: ModelIdentity
+    timing_ms: Timing
+
+
+@dataclass(frozen=True)
+class Visualization:
+    """A prediction, the class whose evidence was drawn, and the picture as PNG."""
+
+    prediction: Prediction
+    explained: str
+    png: bytes
+
+
+class Classifier:
+    """A loaded network with everything around it; may be called from any number of threads at once."""
+
+    def __init__(self, engine: Engine, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> None:
+        """Serve `engine`, refusing images of more than `max_image_pixels`."""
+        self._engine = engine
+        self._max_image_pixels = max_image_pixels
+        self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
+
+    @classmethod
+    def load(cls, path: Path, num_threads: int = 1, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Self:
+        """Load a weight file and prove that it works.
+
+        Raises:
+            CheckpointError: If it cannot be loaded or fails `self_test`.
+        """
+        classifier = cls(load_engine(path, num_threads), max_image_pixels)
+        try:
+            classifier.self_test()
+        except CheckpointError as error:
+            raise CheckpointError(f"cannot use {path}: {error}") from error
+        return classifier
+
+    @property
+    def card(self) -> ModelCard:
+        """What travels with the weights."""
+        return self._engine.card
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which weights answer."""
+        return self._identity
+
+    @property
+    def engine_name(self) -> str:
+        """What computes: "torch" or "onnxruntime"."""
+        return self._engine.name
+
+    def predict(self, data: bytes) -> Prediction:
+        """Classify an encoded image.
+
+        Raises:
+            InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
+        """
+        start = time.perf_counter()
+        decoded, inputs = self._prepare(data)
+        prepared = time.perf_counter()
+        logits = self._engine.predict(inputs)
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        return self._answer(decoded, logits, timing)
+
+    def visualize(
+        self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
+    ) -> Visualization:
+        """Classify an encoded image and draw what speaks for a class over it.
+
+        Args:
+            target: The class to explain; by default the predicted one.
+            alpha: Opacity of the strongest evidence, in [0, 1].
+            view: What is drawn; see `View`.
+
+        Raises:
+            InputError: If the image cannot be judged, or `target` is no class of the network.
+        """
+        targets = np.array([self._find_class(target)], np.int64)
+        start = time.perf_counter()
+        decoded, inputs = self._prepare(data)
+        prepared = time.perf_counter()
+        explanation = self._engine.explain(inputs, targets)
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        prediction = self._answer(decoded, explanation.logits, timing)
+        explained = target or prediction.prediction
+        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
+        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        return Visualization(prediction, explained, png)
+
+    def self_test(self) -> None:
+        """Warm the engine up and compare its logits with those the trainer stored.
+
+        Raises:
+            CheckpointError: If they differ: the file is damaged, or this machine computes something else.
+        """
+        preprocessing = self.card.preprocessing
+        inputs = normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
+        expected = np.asarray(self.card.self_test_logits, np.float64)
+        logits = self._engine.predict(inputs)[0]
+        explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]
+        for found in (logits, explained):
+            if not np.allclose(found, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE):
+                raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
+
+    def _prepare(self, data: bytes) -> tuple[DecodedImage, FloatArray]:
+        decoded = decode_image(data, self._max_image_pixels)
+        return decoded, preprocess_image(decoded.image, self.card.preprocessing)
+
+    def _find_class(self, target: str | None) -> int:
+        if target is None:
+            return PREDICTED
+        if target not in self.card.classes:
+            raise UnknownClassError(f"Expected one of the classes {', '.join(self.card.classes)} as the target.")
+        return self.card.classes.index(target)
+
+    def _answer(self, decoded: DecodedImage, logits: FloatArray, timing: Timing) -> Prediction:
+        probabilities = softmax(logits, self.card.temperature)[0]
+        best = int(probabilities.argmax())
+        return Prediction(
+            prediction=self.card.classes[best],
+            confidence=float(probabilities[best]),
+            probabilities=dict(zip(self.card.classes, probabilities.tolist(), strict=True)),
+            input=InputReport(decoded.format, decoded.width, decoded.height, decoded.warnings),
+            model=self._identity,
+            timing_ms=timing,
+        )
+
+
+def softmax(logits: FloatArray, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Turn logits (N, K) into probabilities (N, K) that sum to 1.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 9, with `temperature` T.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _milliseconds(start: float, end: float) -> float:
+    return round((end - start) * 1000, 3)

@@ -1,0 +1,212 @@
+"""From a checkpoint to one ONNX file that needs neither torch nor hooks to explain itself.
+
+    inputs  (N, 3, S, S) float32 ----> network ----> logits (N, K)
+    targets (N,) int64, -1: largest --+    |
+    explain () bool ------------------+-> If -> heatmaps (N, h, w), or (0, 0, 0) unless explained
+
+`GradCam.forward` is traced with its gradient: the vector-Jacobian product of the tail becomes ordinary
+operators. What only the map needs is put under an `If`, so that a plain prediction does not pay for it.
+(`RunOptions.only_execute_path_to_fetches` is meant for that, but ONNX Runtime's inference builds ignore it.)
+"""
+
+import copy
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from torch import Tensor
+from torch._decomp import core_aten_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from model.card import ModelCard
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.classifier import softmax
+from model.errors import CheckpointError
+from model.gradcam import GradCam
+from model.onnx_engine import CARD_KEY, SHA256_KEY, OnnxEngine
+from model.preprocessing import FloatArray, preprocess_image, self_test_image
+from model.torch_engine import TorchEngine
+
+OPSET = 20
+MAX_PROBABILITY_DIFFERENCE = 1e-4
+MAX_HEATMAP_DIFFERENCE = 1e-3
+
+
+def export_onnx(source: Path, target: Path) -> None:
+    """Write the ONNX file of a checkpoint, then compare the two on random inputs.
+
+    Raises:
+        CheckpointError: If `source` cannot be loaded or the two files do not agree to
+            `MAX_PROBABILITY_DIFFERENCE` and `MAX_HEATMAP_DIFFERENCE`; then `target` is left as it was.
+    """
+    checkpoint = load_checkpoint(source)
+    exported = explain_on_request(trace(checkpoint))
+    for key, value in ((CARD_KEY, checkpoint.card.model_dump_json()), (SHA256_KEY, checkpoint.sha256)):
+        exported.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(exported)
+    draft = target.with_name(f".{target.name}.draft.onnx")
+    try:
+        onnx.save(exported, draft)
+        compare_engines(source, draft)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def trace(checkpoint: Checkpoint) -> ModelProto:
+    """Trace logits and maps into a graph of any batch size, with the card's layer explained."""
+    cam = GradCam(checkpoint.network, checkpoint.card.gradcam_layer)
+    size = checkpoint.card.preprocessing.input_size
+    # Two images: one would let the tracer take the batch for a constant.
+    example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
+    graph = make_fx(
+        cam, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True
+    )(*example)
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    program = torch.export.export(graph, example, dynamic_shapes=({0: batch}, {0: batch}))
+    exported = torch.onnx.export(
+        program,
+        input_names=["inputs", "targets"],
+        output_names=["logits", "heatmaps"],
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if exported is None:
+        raise CheckpointError("torch exported no ONNX program")
+    return exported.model_proto
+
+
+def explain_on_request(model: ModelProto) -> ModelProto:
+    """Move what only `heatmaps` needs into the branch of an `If` on a new input `explain`."""
+    graph = model.graph
+    plain = _names_needed_for(graph, "logits")
+    always = [copy.deepcopy(node) for node in graph.node if node.output[0] in plain]
+    branch = [copy.deepcopy(node) for node in graph.node if node.output[0] not in plain]
+    shared = {name for node in always for name in node.input}
+    branch_only = {name for node in branch for name in node.input} - shared
+    constants = [copy.deepcopy(tensor) for tensor in graph.initializer]
+    condition = helper.make_node(
+        "If",
+        ["explain"],
+        ["heatmaps"],
+        then_branch=_then_branch(branch, [tensor for tensor in constants if tensor.name in branch_only]),
+        else_branch=_else_branch(),
+    )
+    inputs = [*graph.input, helper.make_tensor_value_info("explain", TensorProto.BOOL, [])]
+    logits = next(output for output in graph.output if output.name == "logits")
+    heatmaps = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["maps", "rows", "columns"])
+    rebuilt = helper.make_graph(
+        [*always, condition],
+        "brain_tumor_mri",
+        inputs,
+        [logits, heatmaps],
+        initializer=[tensor for tensor in constants if tensor.name not in branch_only],
+    )
+    return helper.make_model(rebuilt, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def compare_engines(checkpoint: Path, exported: Path) -> None:
+    """Hold an ONNX file against the checkpoint it was made from.
+
+    Raises:
+        CheckpointError: If probabilities or maps differ by more than the contract allows.
+    """
+    reference, candidate = TorchEngine(checkpoint), OnnxEngine(exported)
+    inputs = _parity_inputs(reference.card)
+    for class_index in (-1, *range(len(reference.card.classes))):
+        targets = np.full(len(inputs), class_index, np.int64)
+        expected, found = reference.explain(inputs, targets), candidate.explain(inputs, targets)
+        pairs = (
+            (softmax(expected.logits), softmax(found.logits), MAX_PROBABILITY_DIFFERENCE),
+            (expected.heatmaps, found.heatmaps, MAX_HEATMAP_DIFFERENCE),
+        )
+        for ours, theirs, limit in pairs:
+            difference = float(np.abs(ours - theirs).max())
+            if not difference <= limit:
+                raise CheckpointError(f"the exported file differs from its checkpoint by {difference:.2g}")
+
+
+def _parity_inputs(card: ModelCard) -> FloatArray:
+    size = card.preprocessing.input_size
+    phantom = self_test_image(size)
+    noise = np.random.default_rng(0).integers(0, 256, phantom.shape, np.uint8)
+    pictures = (phantom, phantom[::-1, ::-1].copy(), phantom // 2 + noise // 4)
+    return np.concatenate([preprocess_image(picture, card.preprocessing) for picture in pictures])
+
+
+def _decompositions() -> dict[Any, Callable[..., Any]]:
+    """Give the tracer forward operators for the derivatives that ONNX does not know."""
+    aten = torch.ops.aten
+    return {**core_aten_decompositions(), aten.convolution_backward.default: _convolution_backward}
+
+
+def _convolution_backward(
+    gradient: Tensor,
+    inputs: Tensor,
+    weight: Tensor,
+    _bias_sizes: Sequence[int] | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    _output_padding: Sequence[int],
+    groups: int,
+    output_mask: Sequence[bool],
+) -> tuple[Tensor, None, None]:
+    """Compute d/d(inputs) of a convolution, as a transposed convolution with the same weight.
+
+    At stride 1 that is a plain convolution with the kernel turned by 180 degrees and its channels swapped
+    (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016, section 4), which
+    inference engines run much faster.
+    """
+    if transposed or output_mask[1] or output_mask[2]:
+        raise NotImplementedError("only the input's gradient of a forward convolution is needed for Grad-CAM")
+    convolve = torch.ops.aten.convolution
+    num_dimensions = weight.dim() - 2
+    axes = range(num_dimensions)
+    if all(step == 1 for step in stride):
+        num_out, num_in, *kernel = weight.shape
+        turned = weight.reshape(groups, num_out // groups, num_in, *kernel).transpose(1, 2)
+        turned = turned.reshape(groups * num_in, num_out // groups, *kernel).flip(tuple(range(2, weight.dim())))
+        margin = [dilation[axis] * (kernel[axis] - 1) - padding[axis] for axis in axes]
+        no_padding = [0] * num_dimensions
+        return convolve(gradient, turned, None, stride, margin, dilation, False, no_padding, groups), None, None
+    missing = [
+        inputs.shape[2 + axis]
+        - ((gradient.shape[2 + axis] - 1) * stride[axis] - 2 * padding[axis])
+        - (dilation[axis] * (weight.shape[2 + axis] - 1) + 1)
+        for axis in axes
+    ]
+    return convolve(gradient, weight, None, stride, padding, dilation, True, missing, groups), None, None
+
+
+def _names_needed_for(graph: GraphProto, output: str) -> set[str]:
+    producers = {name: node for node in graph.node for name in node.output}
+    needed: set[str] = set()
+    pending = [output]
+    while pending:
+        name = pending.pop()
+        if name in producers and name not in needed:
+            needed.update(producers[name].output)
+            pending.extend(producers[name].input)
+    return needed
+
+
+def _then_branch(nodes: list[NodeProto], constants: list[TensorProto]) -> GraphProto:
+    for node in nodes:
+        node.output[:] = ["explained_heatmaps" if name == "heatmaps" else name for name in node.output]
+    output = helper.make_tensor_value_info("explained_heatmaps", TensorProto.FLOAT, ["maps", "rows", "columns"])
+    return helper.make_graph(nodes, "explain", [], [output], initializer=constants)
+
+
+def _else_branch() -> GraphProto:
+    nothing = helper.make_tensor("nothing", TensorProto.FLOAT, [0, 0, 0], [])
+    node = helper.make_node("Constant", [], ["no_heatmaps"], value=nothing)
+    output = helper.make_tensor_value_info("no_heatmaps", TensorProto.FLOAT, [0, 0, 0])
+    return helper.make_graph([node], "skip", [], [output])

@@ -1,0 +1,95 @@
+"""ONNX Runtime: the engine that serves."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+from pydantic_core import from_json
+
+from model.card import ModelCard, parse_card
+from model.engine import PREDICTED, Explanation, IndexArray
+from model.errors import CheckpointError
+from model.preprocessing import FloatArray
+
+CARD_KEY = "brain_tumor_mri_card"
+SHA256_KEY = "brain_tumor_mri_checkpoint_sha256"
+_FATAL = 4  # ONNX Runtime's log level; what it would log below is raised or is no defect
+
+_LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoModel,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class OnnxEngine:
+    """An exported checkpoint in ONNX Runtime, on the CPU; see `model.export` for the graph."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, num_threads: int = 1) -> None:
+        """Load `path`.
+
+        Raises:
+            CheckpointError: If it is missing, damaged or was not exported by this project.
+        """
+        if not path.is_file():
+            raise CheckpointError(f"cannot load {path}: there is no such file")
+        ort.disable_telemetry_events()
+        try:
+            self._session = ort.InferenceSession(path, _session_options(num_threads), ["CPUExecutionProvider"])
+        except _LOAD_ERRORS as error:
+            raise CheckpointError(f"cannot load {path}: the file is damaged or not an ONNX model") from error
+        try:
+            self.card, self.sha256 = self._read_metadata()
+            self._check_signature()
+        except CheckpointError as error:
+            raise CheckpointError(f"cannot load {path}: {error}") from error
+
+    card: ModelCard
+    sha256: str
+
+    def predict(self, inputs: FloatArray) -> FloatArray:
+        """Turn inputs (N, 3, S, S) into logits (N, K); the map's part of the graph is not run."""
+        targets = np.full(len(inputs), PREDICTED, np.int64)
+        return self._run(inputs, targets, explain=False)[0]
+
+    def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
+        """Compute logits and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        return Explanation(*self._run(inputs, targets, explain=True))
+
+    def _run(self, inputs: FloatArray, targets: IndexArray, *, explain: bool) -> tuple[FloatArray, FloatArray]:
+        feed = {"inputs": inputs, "targets": targets, "explain": np.array(explain)}
+        logits, heatmaps = self._session.run(["logits", "heatmaps"], feed)
+        return logits, heatmaps
+
+    def _read_metadata(self) -> tuple[ModelCard, str]:
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if CARD_KEY not in metadata or SHA256_KEY not in metadata:
+            raise CheckpointError("it carries no card; export it with `python -m model export`")
+        try:
+            fields = from_json(metadata[CARD_KEY])
+        except ValueError as error:
+            raise CheckpointError("its card is damaged") from error
+        return parse_card(fields), metadata[SHA256_KEY]
+
+    def _check_signature(self) -> None:
+        size = self.card.preprocessing.input_size
+        expected = {"inputs": [3, size, size], "targets": [], "explain": []}
+        found = {node.name: list(node.shape[1:]) for node in self._session.get_inputs()}
+        if found != expected:
+            raise CheckpointError("its graph does not have the inputs its card describes")
+
+
+def _session_options(num_threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _FATAL
+    return options

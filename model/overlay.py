@@ -1,0 +1,128 @@
+"""The picture a radiologist reads: the scan, the evidence over it, and what the model says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model.preprocessing import FloatArray, ImageArray
+
+DISCLAIMER = "Research use only"
+_FONT_HEIGHT = 1 / 26  # of the image's shorter side
+_MIN_FONT_PIXELS = 9  # smaller letters of this font run into one another
+_MAX_FONT_PIXELS = 64
+
+
+class View(StrEnum):
+    """What is drawn."""
+
+    OVERLAY = "overlay"
+    """The evidence over the scan."""
+    HEATMAP = "heatmap"
+    """The evidence over black."""
+    SIDE_BY_SIDE = "side-by-side"
+    """The scan as it came, and right of it the overlay."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What is burned into the picture: the answer and, where another class is explained, that one too."""
+
+    prediction: str
+    confidence: float
+    explained: str
+    probability: float
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The caption's text."""
+        answer = f"{self.prediction} {self.confidence:.1%}"
+        if self.explained == self.prediction:
+            return (answer,)
+        return (answer, f"map: {self.explained} {self.probability:.1%}")
+
+
+def render_png(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: float, view: View) -> bytes:
+    """Draw and encode; see `render`."""
+    picture = render(image, heatmap, caption, alpha, view)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
+def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: float, view: View) -> ImageArray:
+    """Draw the evidence for a class at the scan's own resolution.
+
+    Args:
+        image: The scan, RGB, (H, W, 3) uint8.
+        heatmap: (h, w) in [0, 1].
+        alpha: Opacity where the map is 1, in [0, 1].
+
+    Returns:
+        RGB, (H, W, 3) uint8; with `View.SIDE_BY_SIDE` (H, 2 W, 3).
+    """
+    height, width = image.shape[:2]
+    evidence = upsample(heatmap, height, width)
+    if view is View.HEATMAP:
+        return write_caption(blend(np.zeros_like(image), evidence, 1.0), caption)
+    overlay = write_caption(blend(image, evidence, alpha), caption)
+    return np.concatenate([image, overlay], axis=1) if view is View.SIDE_BY_SIDE else overlay
+
+
+def upsample(heatmap: FloatArray, height: int, width: int) -> FloatArray:
+    """Enlarge a map (h, w) smoothly to (height, width); values stay in [0, 1].
+
+    Cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", 1981) has no
+    creases along the lines of the grid, as linear interpolation has; its overshoot is cut off.
+    """
+    enlarged = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(enlarged, 0, 1).astype(np.float32, copy=False)
+
+
+def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
+    """Lay colours over an image, the more opaque the more evidence there is; without any it stays as it is.
+
+    Colours are Turbo (Mikhailov, "Turbo, An Improved Rainbow Colormap for Visualization", 2019).
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        evidence: (H, W) in [0, 1].
+        alpha: Opacity where `evidence` is 1, in [0, 1].
+    """
+    levels = np.rint(evidence * 255).astype(np.uint8)
+    colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    opacity = (evidence * np.float32(alpha))[:, :, None]
+    return np.rint(image + (colors.astype(np.float32) - image) * opacity).astype(np.uint8)
+
+
+def write_caption(image: ImageArray, caption: Caption) -> ImageArray:
+    """Write the answer top left and the disclaimer bottom left, in white outlined with black.
+
+    The letters shrink with the image down to a size that can still be read; a line that is wider even
+    then is left out, rather than smeared over the scan.
+
+    Returns:
+        A copy of `image`.
+    """
+    picture = Image.fromarray(image)
+    draw = ImageDraw.Draw(picture)
+    largest = min(_MAX_FONT_PIXELS, max(_MIN_FONT_PIXELS, round(min(picture.size) * _FONT_HEIGHT)))
+    margin = max(2, largest // 3)
+    top = margin
+    for line in caption.lines:
+        top += _write_line(draw, line, margin, top, largest, anchor="la")
+    _write_line(draw, DISCLAIMER, margin, picture.height - margin, largest, anchor="ls")
+    return np.asarray(picture)
+
+
+def _write_line(draw: ImageDraw.ImageDraw, text: str, left: int, y: int, largest: int, *, anchor: str) -> int:
+    """Write one line as large as it fits; return the height it took in pixels, 0 where it does not fit."""
+    width = draw.im.size[0] - 2 * left
+    for size in range(largest, _MIN_FONT_PIXELS - 1, -1):
+        font = ImageFont.load_default(size)
+        if draw.textlength(text, font) <= width:
+            stroke = max(1, size // 8)
+            draw.text((left, y), text, (255, 255, 255), font, anchor, stroke_width=stroke, stroke_fill=(0, 0, 0))
+            return size + size // 3
+    return 0

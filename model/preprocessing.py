@@ -1,0 +1,210 @@
+"""From bytes to the network's inputs; the only place where this is done, for training and serving alike."""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from model.card import Preprocessing
+from model.errors import (
+    BlankImageError,
+    ImageTooLargeError,
+    ImageTooSmallError,
+    TruncatedImageError,
+    UnsupportedFormatError,
+)
+
+ImageArray = npt.NDArray[np.uint8]
+FloatArray = npt.NDArray[np.float32]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+MIN_SIDE_PIXELS = 32  # a brain in fewer has no structure left to judge
+DEFAULT_MAX_IMAGE_PIXELS = 50_000_000  # 150 MB as RGB; the largest MR matrices have 1 to 4 million
+# What Pillow and its codecs raise on damaged data, as read in its source and found by fuzzing.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An image and what was learnt on the way to it.
+
+    Attributes:
+        image: RGB, (H, W, 3) uint8, upright.
+        format: One of `FORMATS`.
+        warnings: What was done to the pixels that the sender may not expect, in words.
+    """
+
+    image: ImageArray
+    format: str
+    warnings: tuple[str, ...]
+
+    @property
+    def height(self) -> int:
+        """Rows of the upright image."""
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of the upright image."""
+        return int(self.image.shape[1])
+
+
+def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> DecodedImage:
+    """Read an encoded image; the bytes decide what it is.
+
+    The size is read from the header and judged before a pixel is decoded.
+
+    Args:
+        data: A PNG, JPEG, WebP, BMP or TIFF file; of several frames the first is read.
+        max_image_pixels: Height times width that may be decoded.
+
+    Raises:
+        UnsupportedFormatError: If the bytes are none of these formats.
+        ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
+        TruncatedImageError: If the data end early or are damaged.
+        ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
+        BlankImageError: If all pixels have the same value.
+    """
+    source = _open(data, max_image_pixels)
+    try:
+        format_, animated = str(source.format), bool(getattr(source, "is_animated", False))
+        source.load()
+        upright = ImageOps.exif_transpose(source)
+        image, notes = _to_rgb(upright)
+    except _DAMAGE as error:
+        raise TruncatedImageError("The image data end early or are damaged; send the complete file.") from error
+    if animated:
+        notes = (*notes, "the file holds several frames; the first was used")
+    _check_content(image)
+    return DecodedImage(image, format_, notes)
+
+
+def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
+    """Bring an image to the network's size and colours.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+
+    Returns:
+        (S, S, 3) uint8 with S the `input_size`; with `color` "grey" the three channels are equal.
+    """
+    picture = Image.fromarray(image)
+    if preprocessing.color == "grey":
+        picture = picture.convert("L")
+    size = preprocessing.input_size
+    pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def normalize_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:
+    """Standardise the channels: (value / 255 - mean) / std.
+
+    Args:
+        image: (S, S, 3) uint8.
+
+    Returns:
+        (3, S, S) float32, contiguous.
+    """
+    mean = np.asarray(preprocessing.mean, np.float32) * np.float32(255)
+    scale = np.float32(1) / (np.asarray(preprocessing.std, np.float32) * np.float32(255))
+    standardised = (image.astype(np.float32) - mean) * scale
+    return np.ascontiguousarray(standardised.transpose(2, 0, 1))
+
+
+def preprocess_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:
+    """Turn one image into inputs (1, 3, S, S): `resize_image`, then `normalize_image`."""
+    return normalize_image(resize_image(image, preprocessing), preprocessing)[None]
+
+
+def self_test_image(size: int) -> ImageArray:
+    """Draw the picture whose logits every checkpoint carries: an ellipse with a bright spot.
+
+    Made of integer arithmetic only, so that it is the same on every machine.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.int64)
+    x, y = 2 * columns - size + 1, 2 * rows - size + 1
+    head = (x * x * 16 + y * y * 9) <= 9 * size * size
+    spot = (x - size // 4) ** 2 + (y + size // 5) ** 2 <= (size // 6) ** 2
+    grey = np.where(head, 60 + (rows * 3 + columns * 5) % 40, 0) + np.where(spot, 120, 0)
+    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def _open(data: bytes, max_image_pixels: int) -> Image.Image:
+    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
+    try:
+        source = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(too_large) from error
+    except UnidentifiedImageError as error:
+        raise UnsupportedFormatError(
+            f"Expected an image in one of the formats {', '.join(FORMATS)}; the bytes are none of them."
+        ) from error
+    except _DAMAGE as error:
+        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
+    width, height = source.size
+    if width * height > max_image_pixels:
+        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
+    if min(width, height) < MIN_SIDE_PIXELS:
+        raise ImageTooSmallError(
+            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
+        )
+    return source
+
+
+def _to_rgb(picture: Image.Image) -> tuple[ImageArray, tuple[str, ...]]:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        grey, note = _to_8_bit(np.asarray(picture))
+        return np.repeat(grey[:, :, None], 3, axis=2), (note,)
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if picture.getextrema()[3] != (255, 255):
+            backdrop = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+            opaque = Image.alpha_composite(backdrop, picture).convert("RGB")
+            return np.asarray(opaque), ("transparent pixels were laid over black",)
+    if picture.mode == "LAB":
+        raise UnsupportedFormatError("Expected a grey or RGB image; CIELAB colours are not read.")
+    return np.asarray(picture.convert("RGB")), ()
+
+
+def _to_8_bit(values: npt.NDArray[np.generic]) -> tuple[ImageArray, str]:
+    """Scale deep grey values to 8 bit without stretching their contrast where their depth is known.
+
+    Unsigned values are divided by the full scale of the bits in use (4095 for a 12-bit scan in a 16-bit
+    file), so that a 16-bit copy of an 8-bit image comes back exact. Signed and real values, which have no
+    full scale, are mapped from their own range.
+    """
+    numbers = values.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("pixels are not finite")
+    low, high = float(numbers.min()), float(numbers.max())
+    if values.dtype.kind == "f" or low < 0:
+        note = "values without a full scale were mapped from their own range to 8 bit"
+    else:
+        num_bits = max(8, int(high).bit_length())
+        low, high = 0.0, float(2**num_bits - 1)
+        note = f"{num_bits}-bit values were scaled to 8 bit"
+    span = high - low
+    scaled = (numbers - low) * (255 / span) if span > 0 else np.zeros_like(numbers)
+    return np.rint(scaled).astype(np.uint8), note
+
+
+def _check_content(image: ImageArray) -> None:
+    if int(image.min()) == int(image.max()):
+        raise BlankImageError("All pixels have the same value: there is nothing to judge.")

@@ -1,0 +1,39 @@
+"""PyTorch: the engine that serves a `.pth` directly, and the reference for the other."""
+
+from pathlib import Path
+
+import torch
+
+from model.checkpoint import load_checkpoint
+from model.engine import Explanation, IndexArray
+from model.gradcam import GradCam
+from model.preprocessing import FloatArray
+
+
+class TorchEngine:
+    """A checkpoint run by torch on the CPU."""
+
+    name = "torch"
+
+    def __init__(self, path: Path, num_threads: int | None = None) -> None:
+        """Load `path`; `num_threads`, where given, becomes torch's for the whole process.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged, foreign, or its weights do not fit its card.
+        """
+        checkpoint = load_checkpoint(path)
+        self.card, self.sha256 = checkpoint.card, checkpoint.sha256
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        self._network = checkpoint.network
+        self._cam = GradCam(checkpoint.network, checkpoint.card.gradcam_layer)
+
+    def predict(self, inputs: FloatArray) -> FloatArray:
+        """Turn inputs (N, 3, S, S) into logits (N, K)."""
+        with torch.inference_mode():
+            return self._network(torch.from_numpy(inputs)).numpy()  # type: ignore[no-any-return]
+
+    def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
+        """Compute logits and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        logits, heatmaps = self._cam(torch.from_numpy(inputs), torch.from_numpy(targets))
+        return Explanation(logits.numpy(), heatmaps.numpy())

@@ -1,0 +1,133 @@
+"""The commands of `python -m training`, made from the same data classes that the code uses."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from model.errors import ModelError
+from training.errors import RecipeError, TrainingError
+from training.evaluation import evaluate, format_evaluation
+from training.fit import FitOptions, fit
+from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
+from training.scans import TESTING
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit status: 0, 1 after an expected error told in one line, 2 for wrong usage, 130 when stopped.
+    """
+    options = _create_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("training").setLevel(logging.INFO)
+    try:
+        options.run(options)
+    except (TrainingError, ModelError) as error:
+        logger.error("error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("stopped; `fit --resume` continues after the last whole epoch")
+        return 130
+    return 0
+
+
+def _create_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description="Make and judge checkpoints.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_fit(commands.add_parser("fit", help="train a network", description="Train by a recipe."))
+    _add_evaluate(commands.add_parser("evaluate", help="measure weights", description="Measure on labelled scans."))
+    return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_fit)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds Training/CLASS/ and, to report on, Testing/CLASS/")
+    parser.add_argument("--recipe", default="efficientnet_b0", help=f"one of {', '.join(recipe_names())}")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default runs/RECIPE")
+    parser.add_argument("--resume", action="store_true", help="continue the killed run in --out")
+    parser.add_argument("--version", default=FitOptions.version, help="of the model, for its card; default %(default)s")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
+    parser.add_argument("--num-workers", type=_count, default=FitOptions.num_workers, help="default %(default)s")
+    values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
+    _add_values(values, Recipe, "")
+    _add_values(values, Augmentation, "augmentation.")
+
+
+def _add_values(group: Any, settings: type[BaseModel], prefix: str) -> None:
+    for name, field in settings.model_fields.items():
+        if name not in ("name", "augmentation"):
+            group.add_argument(
+                f"--{prefix}{name}".replace("_", "-"),
+                dest=f"value.{prefix}{name}",
+                default=argparse.SUPPRESS,
+                metavar="VALUE",
+                help=(field.description or "").replace("%", "%%"),
+            )
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_evaluate)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/")
+    parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), help=".pth or .onnx")
+    parser.add_argument("--split", default=TESTING, help="default %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+
+
+def _run_fit(options: argparse.Namespace) -> None:
+    overrides = {
+        key.removeprefix("value."): _parse_value(key, text)
+        for key, text in vars(options).items()
+        if key.startswith("value.")
+    }
+    recipe = load_recipe(options.recipe, overrides)
+    out = options.out or Path("runs") / recipe.name
+    report = fit(
+        recipe, FitOptions(options.data, out, options.resume, options.version, options.device, options.num_workers)
+    )
+    training = report.summary["training"]
+    logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])
+    for split, metrics in report.summary["metrics"].items():
+        accuracy = metrics["accuracy"]
+        logger.info("%s: accuracy %.4f [%.4f, %.4f]", split, accuracy["value"], accuracy["low"], accuracy["high"])
+    logger.info("wrote %s and %s", report.checkpoint, report.exported)
+
+
+def _run_evaluate(options: argparse.Namespace) -> None:
+    evaluation = evaluate(options.checkpoint, options.data, options.split, os.cpu_count() or 1)
+    sys.stdout.write(format_evaluation(evaluation) + "\n")
+    if options.json:
+        content = {
+            "split": evaluation.split,
+            "classes": list(evaluation.card.classes),
+            "metrics": evaluation.metrics.model_dump(mode="json"),
+            "confusion_matrix": evaluation.confusion.tolist(),
+        }
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _parse_value(key: str, text: str) -> Any:
+    """Read a value as TOML; what is no TOML is taken as a bare string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if any(mark in text for mark in "[]{}\"'\n"):
+            raise RecipeError(f"{key.removeprefix('value.')}: expected a value as in TOML, found {text!r}") from error
+        return text
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("expected 0 or more")
+    return number

@@ -1,0 +1,122 @@
+"""Recipes: every hyper-parameter once, as data."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.card import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Triple
+from training.errors import RecipeError
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Stage(_Settings):
+    """A stretch of epochs at one image size; small images first is "progressive resizing"."""
+
+    epochs: int = Field(ge=1, le=10_000)
+    image_size: int = Field(ge=32, le=1024, description="Height and width of the inputs, pixels.")
+
+
+class Augmentation(_Settings):
+    """Random changes that leave the diagnosis as it is; 0 switches one off."""
+
+    horizontal_flip: Probability = Field(0.0, description="Probability of mirroring left-right.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest angle to either side, degrees.")
+    translation: float = Field(0.0, ge=0, lt=1, description="Largest shift, part of the side.")
+    zoom: float = Field(0.0, ge=0, lt=1, description="Sides are scaled by 1 - zoom to 1 + zoom.")
+    shear: float = Field(0.0, ge=0, lt=90, description="Largest angle to either side, degrees.")
+    brightness: float = Field(0.0, ge=0, lt=1, description="Values are multiplied by 1 - it to 1 + it.")
+    contrast: float = Field(0.0, ge=0, lt=1, description="Distance from the mean, likewise.")
+    blur: Probability = Field(0.0, description="Probability of a Gaussian blur, sigma 0.1 to 1.5 pixels.")
+    erasing: Probability = Field(0.0, description="Probability of blanking 2 to 20 % of the area.")
+
+
+class Recipe(_Settings):
+    """All that decides, together with the data, which weights come out."""
+
+    name: str = Field(pattern=r"^\w+$", max_length=100)
+    architecture: str = Field("efficientnet_b0", description="A timm name.")
+    pretrained: bool = Field(True, description="Start from timm's ImageNet weights.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Before the classifier.")
+    gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
+    color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")
+    mean: Triple = Field(IMAGENET_MEAN, description="Of the channels, of values in [0, 1].")
+    std: Triple = Field(IMAGENET_STD, description="Of the channels, of values in [0, 1].")
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(epochs=15, image_size=224),)
+    batch_size: int = Field(32, ge=2, le=4096)
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW, before the schedule.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Of AdamW.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["reduce_on_plateau", "cosine"] = "reduce_on_plateau"
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="The rate is multiplied by it on a plateau.")
+    plateau_patience: int = Field(2, ge=0, description="Epochs without a lower validation loss that are borne.")
+    warmup_epochs: float = Field(0.0, ge=0, description="Of the cosine schedule: linear rise from 0.")
+    validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="Carved from the Training folder.")
+    augmentation: Augmentation = Augmentation()
+    mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of all stages together."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def stage_of(self, epoch: int) -> Stage:
+        """Find the stage that an epoch, counted from 0, belongs to."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage
+            epoch -= stage.epochs
+        return self.stages[-1]
+
+    def preprocessing(self, stage: Stage | None = None) -> Preprocessing:
+        """Describe the inputs of a stage, by default of the last: what the finished network expects."""
+        size = (stage or self.stages[-1]).image_size
+        return Preprocessing(input_size=size, color=self.color, mean=self.mean, std=self.std)
+
+
+def recipe_names() -> list[str]:
+    """List the recipes that come with the package."""
+    folder = resources.files("training") / "recipes"
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def load_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
+    """Read a recipe and change single values.
+
+    Args:
+        name: One of `recipe_names`.
+        overrides: Values by field; those of the augmentation by "augmentation.FIELD".
+
+    Raises:
+        RecipeError: If there is no such recipe or a value is unknown or out of its bounds.
+    """
+    if name not in recipe_names():
+        raise RecipeError(f"expected a recipe out of {', '.join(recipe_names())}; found {name!r}")
+    text = (resources.files("training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    fields: dict[str, Any] = {"name": name, **tomllib.loads(text)}
+    for key, value in overrides.items():
+        section, _, field = key.rpartition(".")
+        (fields.setdefault(section, {}) if section else fields)[field] = value
+    return parse_recipe(fields)
+
+
+def parse_recipe(fields: object) -> Recipe:
+    """Check a recipe read from a file.
+
+    Raises:
+        RecipeError: If a value is missing, unknown or out of its bounds.
+    """
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"recipe value {field}: {first['msg']}; found {first['input']!r}") from error

@@ -1,0 +1,161 @@
+"""The data folder: which scans there are, whether all can be read, and who is in which split.
+
+    DIR/Training/CLASS/*.jpg    trained on, with a part carved out for validation
+    DIR/Testing/CLASS/*.jpg     reported on, and nothing else
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from model.errors import InputError
+from model.preprocessing import decode_image
+from training.errors import DataError
+
+TRAINING, TESTING = "Training", "Testing"
+_NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
+_MAX_NAMED_FILES = 5
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One labelled file; `label` counts classes in the order of their names."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class ScanFolder:
+    """The scans of one split of a data folder."""
+
+    root: Path
+    classes: tuple[str, ...]
+    scans: tuple[Scan, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The SHA-256 of every scan, in their order, and one over all of them with their labels."""
+
+    scans: tuple[str, ...]
+    sha256: str
+
+
+def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> ScanFolder:
+    """List the files of `root/split/CLASS/`.
+
+    Hidden files are passed over.
+
+    Args:
+        classes: Where given, the only class folders that may be there, in the order of the labels.
+
+    Raises:
+        DataError: If a folder is missing or empty, a file lies outside a class folder, or a class is unknown.
+    """
+    folder = root / split
+    if not folder.is_dir():
+        raise DataError(f"expected class folders in {folder}: there is no such folder")
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    stray = [path for path in visible if not path.is_dir()]
+    if stray:
+        raise DataError(f"expected only class folders in {folder}; found the file {stray[0]}")
+    found = tuple(path.name for path in visible)
+    classes = tuple(classes or found)
+    unknown = [name for name in found if name not in classes]
+    if unknown:
+        raise DataError(f"unknown class: {folder / unknown[0]}; expected {', '.join(classes)}")
+    if len(classes) < 2:
+        raise DataError(f"expected at least two class folders in {folder}; found {len(classes)}")
+    scans = tuple(Scan(path, label) for label, name in enumerate(classes) for path in _list_files(folder / name))
+    return ScanFolder(root, classes, scans)
+
+
+def check_scans(folder: ScanFolder) -> Manifest:
+    """Read and decode every scan once.
+
+    Raises:
+        DataError: If files cannot be decoded; the message names the first of them.
+    """
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        results = list(
+            tqdm(pool.map(_check_file, folder.scans), "checking", len(folder.scans), unit="scan", disable=None)
+        )
+    broken = [
+        f"{scan.path}: {problem}" for scan, (_, problem) in zip(folder.scans, results, strict=True) if problem
+    ]
+    if broken:
+        shown = "; ".join(broken[:_MAX_NAMED_FILES])
+        raise DataError(f"{len(broken)} of {len(folder.scans)} scans cannot be used: {shown}")
+    hashes = tuple(sha256 for sha256, _ in results)
+    rows = [
+        [scan.path.relative_to(folder.root).as_posix(), folder.classes[scan.label], sha256]
+        for scan, sha256 in zip(folder.scans, hashes, strict=True)
+    ]
+    return Manifest(hashes, hashlib.sha256(json.dumps(rows).encode()).hexdigest())
+
+
+def carve_validation(
+    scans: Sequence[Scan], groups: Sequence[str], fraction: float, seed: int
+) -> tuple[list[Scan], list[Scan]]:
+    """Split scans in two, class by class, keeping each group whole.
+
+    Args:
+        groups: For each scan the group it belongs to, such as the hash of the file: copies stay together.
+        fraction: Part of every class that goes to validation, met as closely as whole groups allow.
+
+    Returns:
+        Training scans and validation scans, in the order they came.
+
+    Raises:
+        DataError: If a class ends up with no scan on one of the sides.
+    """
+    members: defaultdict[str, list[int]] = defaultdict(list)
+    for index, group in enumerate(groups):
+        members[group].append(index)
+    wanted = {
+        label: fraction * count
+        for label, count in zip(*np.unique([scan.label for scan in scans], return_counts=True), strict=True)
+    }
+    taken = dict.fromkeys(wanted, 0)
+    validation: set[int] = set()
+    names = sorted(members)
+    for position in np.random.default_rng(seed).permutation(len(names)):
+        group = members[names[position]]
+        label = scans[group[0]].label  # a group of two classes is a label conflict: it goes with its first
+        if taken[label] + len(group) / 2 <= wanted[label]:
+            validation.update(group)
+            taken[label] += len(group)
+    sides = (
+        [scan for index, scan in enumerate(scans) if index not in validation],
+        [scan for index, scan in enumerate(scans) if index in validation],
+    )
+    for side in sides:
+        if {scan.label for scan in side} != set(wanted):
+            raise DataError(f"too few scans to carve {fraction:.0%} of every class for validation")
+    return sides
+
+
+def _list_files(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    if not files:
+        raise DataError(f"expected images in {folder}; found none")
+    return files
+
+
+def _check_file(scan: Scan) -> tuple[str, str | None]:
+    try:
+        data = scan.path.read_bytes()
+        decode_image(data)
+    except InputError as error:
+        return "", str(error)
+    except OSError as error:
+        return "", error.strerror or "cannot be read"
+    return hashlib.sha256(data).hexdigest(), None
