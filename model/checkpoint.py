@@ -1,6 +1,6 @@
 """The `.pth` file: weights and card, nothing that could run.
 
-    {"format": "brain-tumor-mri/1", "state_dict": {name: tensor}, "card": {plain types}}
+{"format": "brain-tumor-mri/1", "state_dict": {name: tensor}, "card": {plain types}}
 """
 
 import hashlib
@@ -67,7 +67,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         content = read_tensors(path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise CheckpointError(f"expected a checkpoint of format {FORMAT!r}; train one with `python -m training fit`")
+            raise CheckpointError(
+                f"expected a checkpoint of format {FORMAT!r}; train one with `python -m training fit`"
+            )
         card = parse_card(content.get("card"))
         network = create_network(card.architecture, len(card.classes))
         load_weights(network, content.get("state_dict"))

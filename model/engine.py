@@ -69,5 +69,7 @@ def load_engine(path: Path, num_threads: int = 1) -> Engine:
     try:
         from model.torch_engine import TorchEngine
     except ModuleNotFoundError as error:
-        raise CheckpointError(f"cannot load {path}: .pth needs torch and timm; install them or serve the .onnx") from error
+        raise CheckpointError(
+            f"cannot load {path}: .pth needs torch and timm; install them or serve the .onnx"
+        ) from error
     return TorchEngine(path, num_threads)

@@ -64,9 +64,9 @@ def trace(checkpoint: Checkpoint) -> ModelProto:
     size = checkpoint.card.preprocessing.input_size
     # Two images: one would let the tracer take the batch for a constant.
     example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
-    graph = make_fx(
-        cam, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True
-    )(*example)
+    graph = make_fx(cam, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True)(
+        *example
+    )
     batch = torch.export.Dim("batch", min=1, max=4096)
     program = torch.export.export(graph, example, dynamic_shapes=({0: batch}, {0: batch}))
     exported = torch.onnx.export(

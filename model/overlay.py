@@ -2,17 +2,24 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
-import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from model.png import encode_png
 from model.preprocessing import FloatArray, ImageArray
 
 DISCLAIMER = "Research use only"
 _FONT_HEIGHT = 1 / 26  # of the image's shorter side
 _MIN_FONT_PIXELS = 9  # smaller letters of this font run into one another
 _MAX_FONT_PIXELS = 64
+_TURBO_POLYNOMIALS = (  # red, green, blue; coefficients of x^0 to x^5
+    (0.13572138, 4.61539260, -42.66032258, 132.13108234, -152.94239396, 59.28637943),
+    (0.09140261, 2.19418839, 4.84296658, -14.18503333, 4.27729857, 2.82956604),
+    (0.10667330, 12.64194608, -60.58204836, 110.36276771, -89.90310912, 27.34824973),
+)
 
 
 class View(StrEnum):
@@ -46,9 +53,7 @@ class Caption:
 
 def render_png(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: float, view: View) -> bytes:
     """Draw and encode; see `render`."""
-    picture = render(image, heatmap, caption, alpha, view)
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    return encoded.tobytes()
+    return encode_png(render(image, heatmap, caption, alpha, view))
 
 
 def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: float, view: View) -> ImageArray:
@@ -73,27 +78,42 @@ def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: floa
 def upsample(heatmap: FloatArray, height: int, width: int) -> FloatArray:
     """Enlarge a map (h, w) smoothly to (height, width); values stay in [0, 1].
 
-    Cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", 1981) has no
-    creases along the lines of the grid, as linear interpolation has; its overshoot is cut off.
+    Cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans.
+    ASSP 1981) has no creases along the lines of the grid, as linear interpolation has; its overshoot is cut.
     """
-    enlarged = cv2.resize(heatmap, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(enlarged, 0, 1).astype(np.float32, copy=False)
+    enlarged = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(enlarged, np.float32).clip(0, 1)
+
+
+@cache
+def turbo_colors() -> ImageArray:
+    """Compute the Turbo colour map, (256, 3) uint8, RGB, from dark blue over green to dark red.
+
+    Mikhailov, "Turbo, An Improved Rainbow Colormap for Visualization", Google AI Blog 2019; the polynomial
+    approximation published with it.
+    """
+    powers = np.linspace(0, 1, 256)[:, None] ** np.arange(6)
+    colors = (powers @ np.array(_TURBO_POLYNOMIALS).T).clip(0, 1)
+    return np.rint(colors * 255).astype(np.uint8)
 
 
 def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
     """Lay colours over an image, the more opaque the more evidence there is; without any it stays as it is.
-
-    Colours are Turbo (Mikhailov, "Turbo, An Improved Rainbow Colormap for Visualization", 2019).
 
     Args:
         image: RGB, (H, W, 3) uint8.
         evidence: (H, W) in [0, 1].
         alpha: Opacity where `evidence` is 1, in [0, 1].
     """
+    # Both factors depend on one of 256 levels only: tables, and integers in units of 1/256.
     levels = np.rint(evidence * 255).astype(np.uint8)
-    colors = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
-    opacity = (evidence * np.float32(alpha))[:, :, None]
-    return np.rint(image + (colors.astype(np.float32) - image) * opacity).astype(np.uint8)
+    opacity = np.rint(np.arange(256) * (alpha * 256 / 255)).astype(np.uint16)[:, None]
+    painted = (turbo_colors() * opacity).astype(np.uint16)
+    kept = np.repeat(256 - opacity, 3, axis=1)
+    mixed: npt.NDArray[np.uint16] = image * kept.take(levels, axis=0)
+    mixed += painted.take(levels, axis=0)
+    mixed >>= 8
+    return mixed.astype(np.uint8)
 
 
 def write_caption(image: ImageArray, caption: Caption) -> ImageArray:

@@ -174,7 +174,7 @@ def _to_rgb(picture: Image.Image) -> tuple[ImageArray, tuple[str, ...]]:
         return np.repeat(grey[:, :, None], 3, axis=2), (note,)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
-        if picture.getextrema()[3] != (255, 255):
+        if picture.getchannel("A").getextrema() != (255, 255):
             backdrop = Image.new("RGBA", picture.size, (0, 0, 0, 255))
             opaque = Image.alpha_composite(backdrop, picture).convert("RGB")
             return np.asarray(opaque), ("transparent pixels were laid over black",)

@@ -52,7 +52,9 @@ def _create_parser() -> argparse.ArgumentParser:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_fit)
-    parser.add_argument("data", type=Path, metavar="DIR", help="holds Training/CLASS/ and, to report on, Testing/CLASS/")
+    parser.add_argument(
+        "data", type=Path, metavar="DIR", help="holds Training/CLASS/ and, to report on, Testing/CLASS/"
+    )
     parser.add_argument("--recipe", default="efficientnet_b0", help=f"one of {', '.join(recipe_names())}")
     parser.add_argument("--out", type=Path, metavar="DIR", help="default runs/RECIPE")
     parser.add_argument("--resume", action="store_true", help="continue the killed run in --out")

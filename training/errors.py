@@ -1,9 +1,9 @@
 """What can go wrong before and during training, named; each reaches the user as one line.
 
-    recipe file, options -> Recipe        RecipeError
-    folder -> scans -> splits             DataError
-    model hub -> ImageNet weights         PretrainedError
-    run folder -> state of a killed run   RunError
+recipe file, options -> Recipe        RecipeError
+folder -> scans -> splits             DataError
+model hub -> ImageNet weights         PretrainedError
+run folder -> state of a killed run   RunError
 """
 
 

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -113,10 +112,8 @@ def _prepare_data(recipe: Recipe, root: Path) -> _Data:
 
 def _create_network(recipe: Recipe, num_classes: int, *, pretrained: bool) -> nn.Module:
     try:
-        network = create_network(
-            recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout
-        )
-    except Exception as error:  # noqa: BLE001  # each hub client and each version raises types of its own
+        network = create_network(recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout)
+    except Exception as error:  # each hub client and each version raises types of its own
         if not pretrained:
             raise
         raise PretrainedError(
@@ -184,15 +181,11 @@ def _run_epoch(
             bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
     rate = trainer.learning_rate
     validated = trainer.validate(
-        create_loader(
-            validation, 2 * recipe.batch_size, epoch, shuffle_seed=None, num_workers=options.num_workers
-        )
+        create_loader(validation, 2 * recipe.batch_size, epoch, shuffle_seed=None, num_workers=options.num_workers)
     )
     trainer.end_epoch(validated.loss)
     seconds = round(time.monotonic() - start, 3)
-    return EpochResult(
-        epoch + 1, size, rate, score.loss, score.accuracy, validated.loss, validated.accuracy, seconds
-    )
+    return EpochResult(epoch + 1, size, rate, score.loss, score.accuracy, validated.loss, validated.accuracy, seconds)
 
 
 def _is_best(recipe: Recipe, state: RunState, result: EpochResult) -> bool:

@@ -43,9 +43,7 @@ def measure(
         drawn = np.concatenate([units[unit] for unit in generator.integers(0, len(units), len(units))])
         for name, metric in metrics.items():
             resampled[name].append(metric(labels[drawn], probabilities[drawn]))
-    intervals = {
-        name: _interval(metric(labels, probabilities), resampled[name]) for name, metric in metrics.items()
-    }
+    intervals = {name: _interval(metric(labels, probabilities), resampled[name]) for name, metric in metrics.items()}
     return SplitMetrics(images=len(labels), groups=None if groups is None else len(units), **intervals)
 
 

@@ -91,9 +91,7 @@ def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
 
 
 def _test(network: nn.Module, recipe: Recipe, testing: ScanFolder) -> SplitMetrics:
-    probabilities = predict_scans(
-        lambda inputs: _predict(network, inputs), testing.scans, recipe.preprocessing()
-    )
+    probabilities = predict_scans(lambda inputs: _predict(network, inputs), testing.scans, recipe.preprocessing())
     return measure(labels_of(testing.scans), probabilities, testing.classes)
 
 

@@ -1,7 +1,7 @@
 """The data folder: which scans there are, whether all can be read, and who is in which split.
 
-    DIR/Training/CLASS/*.jpg    trained on, with a part carved out for validation
-    DIR/Testing/CLASS/*.jpg     reported on, and nothing else
+DIR/Training/CLASS/*.jpg    trained on, with a part carved out for validation
+DIR/Testing/CLASS/*.jpg     reported on, and nothing else
 """
 
 import hashlib
@@ -88,9 +88,7 @@ def check_scans(folder: ScanFolder) -> Manifest:
         results = list(
             tqdm(pool.map(_check_file, folder.scans), "checking", len(folder.scans), unit="scan", disable=None)
         )
-    broken = [
-        f"{scan.path}: {problem}" for scan, (_, problem) in zip(folder.scans, results, strict=True) if problem
-    ]
+    broken = [f"{scan.path}: {problem}" for scan, (_, problem) in zip(folder.scans, results, strict=True) if problem]
     if broken:
         shown = "; ".join(broken[:_MAX_NAMED_FILES])
         raise DataError(f"{len(broken)} of {len(folder.scans)} scans cannot be used: {shown}")
@@ -128,11 +126,11 @@ def carve_validation(
     validation: set[int] = set()
     names = sorted(members)
     for position in np.random.default_rng(seed).permutation(len(names)):
-        group = members[names[position]]
-        label = scans[group[0]].label  # a group of two classes is a label conflict: it goes with its first
-        if taken[label] + len(group) / 2 <= wanted[label]:
-            validation.update(group)
-            taken[label] += len(group)
+        indices = members[names[position]]
+        label = scans[indices[0]].label  # a group of two classes is a label conflict: it goes with its first
+        if taken[label] + len(indices) / 2 <= wanted[label]:
+            validation.update(indices)
+            taken[label] += len(indices)
     sides = (
         [scan for index, scan in enumerate(scans) if index not in validation],
         [scan for index, scan in enumerate(scans) if index in validation],

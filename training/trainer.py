@@ -40,9 +40,7 @@ class Trainer:
         )
         self._mixed_precision = recipe.mixed_precision and device.type == "cuda"
         self._half = torch.bfloat16 if self._mixed_precision and torch.cuda.is_bf16_supported() else torch.float16
-        self._scaler = torch.amp.GradScaler(
-            device.type, enabled=self._mixed_precision and self._half is torch.float16
-        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._mixed_precision and self._half is torch.float16)
 
     @property
     def learning_rate(self) -> float:
@@ -61,7 +59,7 @@ class Trainer:
             with torch.autocast(self._device.type, self._half, enabled=self._mixed_precision):
                 logits = self.network(inputs)
                 loss = functional.cross_entropy(logits, labels, label_smoothing=self._recipe.label_smoothing)
-            self._scaler.scale(loss).backward()
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             self._scaler.step(self._optimizer)
             self._scaler.update()
             tally.add(loss.detach() * len(labels), logits.detach(), labels)

@@ -1,0 +1,57 @@
+# Fresh machine to a running service: make serve. To a green test suite: make test.
+PYTHON ?= python3
+DATA ?=
+RECIPE ?= efficientnet_b0
+CHECKPOINT ?= weights/efficientnet_b0.pth
+IMAGE ?= brain-tumor-mri
+DOCKER ?= docker
+# An extra package index for torch, e.g. PyTorch's own with CPU-only builds; see the README.
+TORCH_INDEX ?=
+PIP_INSTALL = pip install --quiet --disable-pip-version-check
+
+.PHONY: help serve test lint format train evaluate image clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+serve: .venv-serve/.installed  ## install what serving needs and start on http://127.0.0.1:8000
+	exec .venv-serve/bin/python -m api
+
+test: .venv/.installed  ## install everything and run the tests
+	.venv/bin/python -m pytest
+
+lint: .venv/.installed  ## formatting, lint and types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+format: .venv/.installed  ## format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+train: .venv/.installed need-data  ## train: make train DATA=DIR [RECIPE=NAME]
+	.venv/bin/python -m training fit $(DATA) --recipe $(RECIPE)
+
+evaluate: .venv/.installed need-data  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE]
+	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT)
+
+image:  ## build the Docker image and print its size
+	$(DOCKER) build --tag $(IMAGE) .
+	$(DOCKER) image ls $(IMAGE)
+
+clean:  ## remove the virtual environments and caches
+	rm -rf .venv .venv-serve .mypy_cache .pytest_cache .ruff_cache
+
+.PHONY: need-data
+need-data:
+	@test -n "$(DATA)" || { echo "name the data folder: make $(MAKECMDGOALS) DATA=DIR" >&2; exit 2; }
+
+.venv-serve/.installed: requirements-serve.txt
+	$(PYTHON) -m venv .venv-serve
+	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
+	touch $@
+
+.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	touch $@

@@ -1,0 +1,67 @@
+"""`python -m api`: the server, its settings from the environment."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+
+import uvicorn
+
+from api.main import create_app
+from api.settings import Settings, SettingsError, load_settings
+from model.errors import ModelError
+
+logger = logging.getLogger("api")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal comes.
+
+    Returns:
+        The exit status: 0 after a signal, 1 if the service could not start; one line says why.
+    """
+    argparse.ArgumentParser(prog="python -m api", description=_help(), formatter_class=_HelpFormatter).parse_args(
+        arguments
+    )
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = load_settings()
+        logging.getLogger().setLevel(settings.log_level.upper())
+        asyncio.run(_serve(settings))
+    except (SettingsError, ModelError) as error:
+        logger.error("cannot start: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        lifespan="off",  # run below, where an error of it can be told in one line
+        log_config=None,
+        server_header=False,
+    )
+    async with app.router.lifespan_context(app):
+        await uvicorn.Server(config).serve()
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the line breaks of the settings."""
+
+
+def _help() -> str:
+    lines = ["Serve predictions over HTTP. Settings are environment variables, or lines of a .env file:", ""]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory else f" [{field.default}]"
+        lines.append(f"  BRAIN_MRI_{name.upper()}{default}\n      {field.description}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

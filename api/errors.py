@@ -1,0 +1,155 @@
+"""The only place where an error becomes a status: a table, and the handlers that apply it.
+
+Answers are RFC 9457 problem details. Their text is written in `model.errors`' and this module's own errors,
+never taken from a library's exception; no answer and no log line holds a file name or image content.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from api.schemas import Problem
+from model import errors as model_errors
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+
+logger = logging.getLogger(__name__)
+
+
+class ApiError(Exception):
+    """An expected error of the HTTP side; the message is for the sender."""
+
+
+class MalformedRequestError(ApiError):
+    """The request is not one the service can read."""
+
+
+class BodyTooLargeError(ApiError):
+    """The body has more bytes than are accepted."""
+
+
+class NotReadyError(ApiError):
+    """No model is loaded, or the service is about to stop."""
+
+
+class QueueFullError(ApiError):
+    """As many requests are waiting as may."""
+
+
+class DeadlinePassedError(ApiError):
+    """The request waited for a free core longer than it may."""
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """How one kind of error is told to the client."""
+
+    status: HTTPStatus
+    code: str
+    title: str
+
+
+KINDS: Mapping[type[Exception], ProblemKind] = {
+    MalformedRequestError: ProblemKind(HTTPStatus.BAD_REQUEST, "malformed_request", "The request cannot be read"),
+    model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
+    BodyTooLargeError: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
+    ),
+    model_errors.ImageTooLargeError: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pixels", "The image has too many pixels"
+    ),
+    model_errors.UnsupportedFormatError: ProblemKind(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_format", "The format is not accepted"
+    ),
+    model_errors.TruncatedImageError: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "damaged_image", "The image is incomplete or damaged"
+    ),
+    model_errors.ImageTooSmallError: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "image_too_small", "The image has too few pixels"
+    ),
+    model_errors.BlankImageError: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "blank_image", "The image is blank"),
+    NotReadyError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "The service is not ready"),
+    QueueFullError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The service is full"),
+    DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
+}
+DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
+
+
+def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe problems for the OpenAPI document."""
+    return {
+        int(status): {
+            "description": "; ".join(kind.title for kind in (*KINDS.values(), DEFECT) if kind.status is status)
+            or status.phrase,
+            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str, **extra: Any) -> Response:
+    """Make the answer for one problem."""
+    problem = Problem(
+        type=f"urn:brain-tumor-mri:problem:{kind.code}",
+        title=kind.title,
+        status=int(kind.status),
+        detail=detail,
+        instance=path,
+        code=kind.code,
+        request_id=request_id,
+        **extra,
+    )
+    headers = {"X-Request-ID": request_id, "Cache-Control": "no-store"}
+    if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return JSONResponse(problem.model_dump(exclude_none=True), kind.status, headers, PROBLEM_JSON)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Register a handler for every error that is expected."""
+    for error_type in KINDS:
+        app.add_exception_handler(error_type, _answer_known)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_parameter)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+
+
+def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
+    return problem_response(request.state.request_id, request.url.path, kind, detail)
+
+
+async def _answer_known(request: Request, error: Exception) -> Response:
+    kind = next(KINDS[parent] for parent in type(error).__mro__ if parent in KINDS)
+    logger.info("refused %s: %s", request.state.request_id, kind.code)
+    return _answer(request, kind, str(error))
+
+
+async def _answer_invalid_parameter(request: Request, error: Exception) -> Response:
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": ""}
+    where = " ".join(str(part) for part in first["loc"])
+    return _answer(request, KINDS[MalformedRequestError], f"{where}: {first['msg']}")
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what the framework itself refuses: unknown paths and methods, bad multipart bodies."""
+    status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.BAD_REQUEST
+    kind = ProblemKind(status, status.phrase.lower().replace(" ", "_").replace("-", "_"), status.phrase)
+    if status is HTTPStatus.BAD_REQUEST:
+        kind = KINDS[MalformedRequestError]
+    response = _answer(request, kind, f"{request.method} {request.url.path}: {status.phrase}.")
+    if isinstance(error, HTTPException) and error.headers and "allow" in {name.lower() for name in error.headers}:
+        response.headers.update(error.headers)
+    return response
+
+
+async def _answer_nobody(request: Request, _error: Exception) -> Response:
+    return _answer(request, KINDS[MalformedRequestError], "The connection was closed before the body had arrived.")

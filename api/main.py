@@ -1,0 +1,80 @@
+"""Assembles the service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from api import predict, status
+from api.dependencies import Service
+from api.docs import add_docs
+from api.errors import PROBLEM_JSON, add_error_handlers
+from api.inference import InferenceQueue
+from api.middleware import BodyLimit, RequestContext
+from api.schemas import DISCLAIMER, Problem
+from api.settings import Settings, load_settings
+from model.classifier import Classifier
+
+VERSION = "0.1.0"
+
+_DESCRIPTION = f"""
+Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROBLEM_JSON}` (RFC 9457).
+
+**{DISCLAIMER}**
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the service; the checkpoint is loaded when its lifespan starts.
+
+    Args:
+        settings: By default those of the environment.
+
+    Raises:
+        SettingsError: If a setting of the environment is out of its bounds.
+    """
+    settings = settings or load_settings()
+    app = FastAPI(
+        title="Brain-tumour MRI",
+        version=VERSION,
+        description=_DESCRIPTION,
+        lifespan=_create_lifespan(settings),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(predict.router)
+    app.include_router(status.router)
+    add_docs(app)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    app.add_middleware(RequestContext)
+    _add_problem_schema(app)
+    return app
+
+
+def _create_lifespan(settings: Settings) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        classifier = Classifier.load(settings.model_path, settings.threads, settings.max_image_pixels)
+        queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
+        app.state.service = Service(classifier, queue)
+        try:
+            yield
+        finally:
+            app.state.service = None
+            queue.close()
+
+    return lifespan
+
+
+def _add_problem_schema(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = schema
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it

@@ -1,0 +1,90 @@
+"""Around every request: its id, a bound on its body, and an end for defects."""
+
+import logging
+import re
+import traceback
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, problem_response
+
+REQUEST_ID_HEADER = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+logger = logging.getLogger(__name__)
+
+
+class RequestContext:
+    """Gives each request an id, the client's own where it is harmless, and turns a defect into a 500.
+
+    A defect is logged by its type and place. Its text is not: it may quote what was sent.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _choose_request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("defect %s: %s at %s:%s", request_id, type(error).__name__, place.filename, place.lineno)
+            if not started:
+                detail = "An unexpected error; report it with the request_id."
+                response = problem_response(request_id, scope["path"], DEFECT, detail)
+                await response(scope, receive, send_with_id)
+
+
+class BodyLimit:
+    """Counts the body while it arrives; one byte too many, announced or sent, and reading it fails."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        """Wrap `app`."""
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        num_bytes = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal num_bytes
+            if not (announced.isascii() and announced.isdigit()):
+                raise MalformedRequestError("Expected a number in the header Content-Length.")
+            self._check(int(announced))
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            self._check(num_bytes)
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+    def _check(self, num_bytes: int) -> None:
+        if num_bytes > self._max_bytes:
+            raise BodyTooLargeError(f"The body may have at most {self._max_bytes:,} bytes.")
+
+
+def _choose_request_id(offered: str | None) -> str:
+    return offered if offered is not None and _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex

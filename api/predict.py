@@ -1,0 +1,72 @@
+"""`POST /predict` and `POST /predict/visualize`."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Response
+
+from api.body import OPENAPI_BODY
+from api.dependencies import ImageDep, RequestIdDep, ServiceDep
+from api.errors import problem_responses
+from api.schemas import PredictionAnswer
+from model.overlay import View
+
+router = APIRouter(tags=["prediction"])
+
+_PROBLEMS = problem_responses(
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+_TEXT = {"schema": {"type": "string"}}
+_PNG = {
+    "description": "The picture, at the scan's own resolution.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+    "headers": {
+        "X-Prediction": {"description": "The most probable class, percent-encoded.", **_TEXT},
+        "X-Confidence": {"description": "Its probability.", **_TEXT},
+        "X-Request-ID": {"description": "The client's own id, or a new one.", **_TEXT},
+    },
+}
+
+
+@router.post("/predict", responses=_PROBLEMS, openapi_extra=OPENAPI_BODY)
+async def predict(
+    service: ServiceDep, image: ImageDep, request_id: RequestIdDep, response: Response
+) -> PredictionAnswer:
+    """Classify a brain-MRI slice."""
+    done = await service.queue.run(partial(service.classifier.predict, image))
+    response.headers["Cache-Control"] = "no-store"
+    return PredictionAnswer.of(done.result, done.queue_ms, request_id)
+
+
+@router.post(
+    "/predict/visualize",
+    responses={**_PROBLEMS, 200: _PNG},
+    response_class=Response,
+    openapi_extra=OPENAPI_BODY,
+)
+async def visualize(
+    service: ServiceDep,
+    image: ImageDep,
+    target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
+    alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
+    view: Annotated[
+        View, Query(description="The evidence over the scan, over black, or beside the scan.")
+    ] = View.OVERLAY,
+) -> Response:
+    """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
+    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view))
+    prediction = done.result.prediction
+    headers = {
+        "X-Prediction": quote(prediction.prediction, safe=" "),
+        "X-Confidence": f"{prediction.confidence:.6f}",
+        "Cache-Control": "no-store",
+    }
+    return Response(done.result.png, media_type="image/png", headers=headers)

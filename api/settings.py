@@ -1,0 +1,78 @@
+"""The settings of the service: environment variables `BRAIN_MRI_...`, or a `.env` file."""
+
+import math
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MEBIBYTE = 2**20
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+class SettingsError(Exception):
+    """A setting is out of its bounds; the message names the variable."""
+
+
+def available_cores() -> int:
+    """Count the cores this process may use: its affinity, cut by the container's CPU quota (cgroup v2)."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text(encoding="ascii").split()
+        limit = math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):  # no cgroup v2, or no limit ("max")
+        return cores
+    return max(1, min(cores, limit))
+
+
+class Settings(BaseSettings):
+    """Every setting with its unit, its bounds and its reason."""
+
+    model_config = SettingsConfigDict(env_prefix="BRAIN_MRI_", env_file=".env", extra="ignore", frozen=True)
+
+    model_path: Path = Field(
+        Path("weights/efficientnet_b0.onnx"),
+        description="Weights to serve; the suffix, .onnx or .pth, chooses the engine.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
+    port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    threads: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=256,
+        description="Images judged at once, and cores that work on one; default: the cores of the CPU quota.",
+    )
+    max_upload_bytes: int = Field(
+        20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
+    )
+    max_image_pixels: int = Field(
+        50_000_000,
+        ge=1024,
+        le=500_000_000,
+        description="Most pixels an image may have; one needs about 10 bytes while it is judged.",
+    )
+    max_queue: int = Field(
+        64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."
+    )
+    request_timeout_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Longest wait for a free core, seconds; then the answer is 504."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: If one is out of its bounds.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"BRAIN_MRI_{name}: {first['msg']}") from error

@@ -1,0 +1,47 @@
+"""Probes and the model card."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from api.dependencies import ServiceDep
+from api.errors import problem_responses
+from api.schemas import CardAnswer, StatusAnswer
+
+router = APIRouter(tags=["status"])
+
+_NOT_READY = problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@router.get("/livez", responses=problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR))
+async def livez() -> StatusAnswer:
+    """Tell that the process answers."""
+    return StatusAnswer(status="alive")
+
+
+@router.get("/readyz", responses=_NOT_READY)
+@router.get("/health", responses=_NOT_READY)
+async def readyz(_service: ServiceDep) -> StatusAnswer:
+    """Tell that the model is loaded, warmed up and has passed its self-test."""
+    return StatusAnswer(status="ready")
+
+
+@router.get("/model", responses=_NOT_READY)
+async def model_card(service: ServiceDep) -> CardAnswer:
+    """Show the model card: what the weights are, what they were measured to do, and what they are for."""
+    classifier = service.classifier
+    card = classifier.card
+    return CardAnswer(
+        name=card.name,
+        version=card.version,
+        sha256=classifier.identity.sha256,
+        engine=classifier.engine_name,
+        architecture=card.architecture,
+        classes=list(card.classes),
+        preprocessing=card.preprocessing,
+        gradcam_layer=card.gradcam_layer,
+        temperature=card.temperature,
+        metrics=card.metrics,
+        training=card.training,
+        intended_use=card.intended_use,
+    )
