@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import uvicorn
 
@@ -25,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments
     )
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # The server handles signals while it runs, and raises them again when it has stopped.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         settings = load_settings()
         logging.getLogger().setLevel(settings.log_level.upper())
@@ -49,6 +53,10 @@ async def _serve(settings: Settings) -> None:
     )
     async with app.router.lifespan_context(app):
         await uvicorn.Server(config).serve()
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -52,14 +52,15 @@ class GradCam(nn.Module):
         """
         features: list[Tensor] = []
         token = _TAP.set((self, features))
-        try:
-            with torch.enable_grad():
+        with torch.enable_grad():
+            try:
                 logits = self.network(inputs)
-        finally:
-            _TAP.reset(token)
-        explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
+            finally:
+                _TAP.reset(token)
+            explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
+            evidence = logits.gather(1, explained[:, None]).sum()
         (activations,) = features
-        (gradients,) = torch.autograd.grad(logits.gather(1, explained[:, None]).sum(), activations)
+        (gradients,) = torch.autograd.grad(evidence, activations)
         weights = gradients.mean(dim=(2, 3), keepdim=True)
         maps = torch.relu((weights * activations.detach()).sum(dim=1))
         return logits.detach(), scale_maps(maps)

@@ -1,0 +1,29 @@
+import pytest
+
+from tests.api.problems import check_problem
+
+
+def test_the_file_may_have_any_name_and_type(client, scan):
+    for name in ("scan.png", "../../etc/passwd", "ä ö.jpg", "x" * 300):
+        assert client.post("/predict", files={"file": (name, scan, "text/plain")}).status_code == 200
+
+
+def test_other_fields_are_passed_over(client, scan):
+    assert client.post("/predict", files={"file": scan}, data={"note": "hello"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"files": {"image": b"x"}},
+        {"data": {"file": "text"}, "files": {"other": b"x"}},
+        {"files": [("file", b"x"), ("file", b"y")]},
+        {"content": b"no parts", "headers": {"content-type": "multipart/form-data"}},
+        {"content": b"no parts", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+        {"content": b"--x\r\nnonsense", "headers": {"content-type": "multipart/form-data; boundary=x"}},
+        {"files": {"file": b""}},
+    ],
+    ids=["other-name", "text-field", "two-files", "no-boundary", "no-parts", "broken", "empty"],
+)
+def test_a_form_without_one_file_is_a_400(client, request_):
+    check_problem(client.post("/predict", **request_), 400, "malformed_request")

@@ -1,0 +1,86 @@
+import asyncio
+import threading
+import time
+
+import pytest
+
+from api.errors import DeadlinePassedError, QueueFullError
+from api.inference import InferenceQueue
+
+
+def test_a_call_is_run_and_its_wait_is_measured():
+    async def scenario():
+        queue = InferenceQueue(1, 4, 5)
+        first, second = await asyncio.gather(queue.run(lambda: time.sleep(0.1)), queue.run(lambda: "done"))
+        queue.close()
+        return first, second
+
+    first, second = asyncio.run(scenario())
+    assert second.result == "done"
+    assert first.queue_ms < 50
+    assert second.queue_ms >= 90
+
+
+def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later():
+    async def scenario():
+        queue, release = InferenceQueue(1, 2, 5), threading.Event()
+        waiting = [asyncio.create_task(queue.run(release.wait)) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFullError):
+            await queue.run(lambda: None)
+        release.set()
+        await asyncio.gather(*waiting)
+        assert (await queue.run(lambda: 7)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_too_long_is_told_and_keeps_no_place():
+    async def scenario():
+        queue, release = InferenceQueue(1, 2, 0.05), threading.Event()
+        running = asyncio.create_task(queue.run(release.wait))
+        await asyncio.sleep(0.01)
+        for _ in range(3):
+            with pytest.raises(DeadlinePassedError):
+                await queue.run(lambda: None)
+        release.set()
+        await running
+        assert (await queue.run(lambda: 7)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_call_comes_back_and_frees_the_thread():
+    async def scenario():
+        queue = InferenceQueue(1, 1, 1)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await queue.run(lambda: 1 // 0)
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_and_a_passed_deadline_are_503_and_504(client, scan, monkeypatch):
+    service = client.app.state.service
+    for error, status in ((QueueFullError("full"), 503), (DeadlinePassedError("late"), 504)):
+
+        async def refuse(_call, error=error):
+            raise error
+
+        monkeypatch.setattr(service.queue, "run", refuse)
+        response = client.post("/predict", content=scan)
+        assert response.status_code == status
+        assert ("retry-after" in response.headers) == (status == 503)
+
+
+def test_probes_answer_while_every_thread_is_busy(client):
+    queue, release = client.app.state.service.queue, threading.Event()
+    client.portal.start_task_soon(queue.run, release.wait)
+    client.portal.start_task_soon(queue.run, release.wait)
+    start = time.perf_counter()
+    assert client.get("/readyz").status_code == 200
+    assert time.perf_counter() - start < 1
+    release.set()

@@ -1,0 +1,120 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.__main__ import main
+from tests.phantoms import save_tiny_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+def _environment(**settings) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **{f"BRAIN_MRI_{name}": str(value) for name, value in settings.items()}}
+
+
+def _start(**settings) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "api"],
+        cwd=ROOT,
+        env=_environment(**settings),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["torch", "onnxruntime"])
+def test_the_server_starts_answers_and_stops_at_a_signal(tiny_pair, scan, index):
+    port = _free_port()
+    server = _start(MODEL_PATH=tiny_pair[index], PORT=port)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            _wait_until_ready(client)
+            assert client.post("/predict", files={"file": scan}).status_code == 200
+            assert "server" not in client.get("/livez").headers
+    finally:
+        server.send_signal(signal.SIGTERM)
+        _, log = server.communicate(timeout=20)
+    assert server.returncode == 0, log
+    assert "Traceback" not in log
+
+
+def _wait_until_ready(client: httpx.Client) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    pytest.fail("the server did not become ready")
+
+
+def _break_nothing(path: Path) -> None:
+    path.unlink()
+
+
+def _cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _replace_by_pickle(path: Path) -> None:
+    import pickle
+
+    path.write_bytes(pickle.dumps({"state_dict": [1, 2, 3], "command": os.system}))
+
+
+@pytest.mark.parametrize("damage", [_break_nothing, _cut_in_half, _replace_by_pickle])
+@pytest.mark.parametrize("suffix", [".pth", ".onnx"])
+def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, damage, suffix):
+    path = tmp_path / f"weights{suffix}"
+    path.write_bytes(tiny_pair[suffix == ".onnx"].read_bytes())
+    damage(path)
+    server = _start(MODEL_PATH=path, PORT=0)
+    output, log = server.communicate(timeout=60)
+    assert server.returncode == 1
+    assert output == ""
+    assert len(log.splitlines()) == 1, log
+    assert str(path) in log
+
+
+def test_a_failed_self_test_stops_the_start(tmp_path):
+    path = save_tiny_checkpoint(tmp_path / "weights.pth", self_test_logits=(9.0, 9.0, -9.0))
+    server = _start(MODEL_PATH=path, PORT=0)
+    _, log = server.communicate(timeout=60)
+    assert server.returncode == 1
+    assert "self-test failed" in log
+    assert len(log.splitlines()) == 1
+
+
+def test_a_bad_setting_stops_the_start(monkeypatch, caplog):
+    monkeypatch.setenv("BRAIN_MRI_PORT", "high")
+    assert main([]) == 1
+    assert "BRAIN_MRI_PORT" in caplog.text
+
+
+def test_help_lists_the_settings(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "BRAIN_MRI_MAX_IMAGE_PIXELS" in capsys.readouterr().out
+
+
+@pytest.fixture(autouse=True)
+def _keep_signal_handlers():
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,116 @@
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.api.problems import check_problem
+from tests.phantoms import CLASSES, draw_scan, encode
+
+FIELDS = {"prediction", "confidence", "probabilities", "input", "model", "timing_ms", "request_id", "disclaimer"}
+PATHS = ["/predict", "/predict/visualize"]
+
+
+def test_a_form_field_and_a_raw_body_get_the_same_answer(client, scan):
+    form = client.post("/predict", files={"file": ("scan.png", scan, "image/png")}).json()
+    raw = client.post("/predict", content=scan, headers={"content-type": "image/png"}).json()
+    assert set(form) == FIELDS
+    assert form["probabilities"] == pytest.approx(raw["probabilities"], abs=1e-6)
+    assert form["model"] == raw["model"]
+
+
+def test_the_answer_is_consistent_with_itself(client, scan):
+    answer = client.post("/predict", content=scan).json()
+    assert list(answer["probabilities"]) == list(CLASSES)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+    assert answer["confidence"] == answer["probabilities"][answer["prediction"]]
+    assert answer["input"] == {"format": "PNG", "width": 120, "height": 100, "warnings": []}
+    assert set(answer["model"]) == {"name", "version", "sha256"}
+    assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
+    assert "Research use only" in answer["disclaimer"]
+
+
+@pytest.mark.parametrize("header", ["image/jpeg", "text/plain", "application/x-www-form-urlencoded", None])
+def test_the_bytes_decide_not_the_header(client, scan, header):
+    response = client.post("/predict", content=scan, headers={"content-type": header} if header else {})
+    assert response.status_code == 200
+    assert response.json()["input"]["format"] == "PNG"
+
+
+def test_answers_about_a_patient_are_not_to_be_stored(client, scan):
+    for path in PATHS:
+        assert client.post(path, content=scan).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(("view", "size"), [("overlay", (120, 100)), ("heatmap", (120, 100)), ("side-by-side", (240, 100))])
+def test_the_picture_has_the_scans_size(client, scan, view, size):
+    response = client.post(f"/predict/visualize?view={view}", files={"file": scan})
+    assert response.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(response.content)).size == size
+
+
+def test_the_pictures_headers_are_those_of_the_prediction(client, scan):
+    answer = client.post("/predict", content=scan).json()
+    response = client.post("/predict/visualize", content=scan, headers={"x-request-id": "abc-1"})
+    assert response.headers["x-prediction"] == answer["prediction"]
+    assert float(response.headers["x-confidence"]) == pytest.approx(answer["confidence"], abs=1e-5)
+    assert response.headers["x-request-id"] == "abc-1"
+
+
+def test_target_and_alpha_change_the_picture(client, scan):
+    pictures = {
+        query: client.post(f"/predict/visualize?{query}", content=scan).content
+        for query in ("", "alpha=0", "alpha=1", *(f"target={name}&alpha=1" for name in CLASSES))
+    }
+    assert len(set(pictures.values())) >= len(CLASSES) + 2  # one target is the default one
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "malformed_request"),
+        (b"just some text", 415, "unsupported_format"),
+        (encode(draw_scan(100))[:2000], 422, "damaged_image"),
+        (encode(draw_scan(100), "JPEG")[:700], 422, "damaged_image"),
+        (encode(Image.new("L", (8, 8), 1)), 422, "image_too_small"),
+        (encode(Image.new("L", (64, 64), 1)), 422, "blank_image"),
+        (encode(Image.new("1", (30_000, 30_000))), 413, "too_many_pixels"),
+        (encode(Image.new("1", (1001, 1000))), 413, "too_many_pixels"),
+        (bytes(200_001), 413, "body_too_large"),
+    ],
+    ids=lambda value: f"{len(value)}-bytes" if isinstance(value, bytes) else str(value),
+)
+def test_a_bad_image_is_told_and_the_service_lives_on(client, scan, path, body, status, code):
+    check_problem(client.post(path, content=body), status, code)
+    check_problem(client.post(path, files={"file": body}), status, code)
+    assert client.post(path, content=scan).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("target=unicorn", "unknown_class"),
+        ("alpha=2", "malformed_request"),
+        ("alpha=x", "malformed_request"),
+        ("alpha=nan", "malformed_request"),
+        ("view=3d", "malformed_request"),
+    ],
+)
+def test_a_bad_parameter_is_a_400(client, scan, query, code):
+    check_problem(client.post(f"/predict/visualize?{query}", content=scan), 400, code)
+
+
+def test_many_clients_at_once_get_what_one_gets(client):
+    scans = [encode(draw_scan(80, (x, 0.5))) for x in (0.3, 0.4, 0.5, 0.6)] * 8
+    expected = [client.post("/predict", content=scan).json()["probabilities"] for scan in scans[:4]] * 8
+    pictures = [client.post("/predict/visualize", content=scan).content for scan in scans[:4]] * 8
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda scan: client.post("/predict", content=scan).json()["probabilities"], scans))
+        drawn = list(pool.map(lambda scan: client.post("/predict/visualize", content=scan).content, scans))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    for ours, theirs in zip(drawn, pictures, strict=True):
+        pixels = [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in (ours, theirs)]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 2

@@ -1,0 +1,59 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from api import settings as settings_module
+from api.settings import Settings, SettingsError, available_cores, load_settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"BRAIN_MRI_{name.upper()}", raising=False)
+
+
+def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("BRAIN_MRI_PORT=1234\nBRAIN_MRI_MAX_QUEUE=7\nOTHER=1\n", encoding="utf-8")
+    monkeypatch.setenv("BRAIN_MRI_PORT", "4321")
+    settings = load_settings()
+    assert (settings.port, settings.max_queue) == (4321, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "x"), ("PORT", "70000"), ("THREADS", "0"), ("MAX_UPLOAD_BYTES", "1"), ("LOG_LEVEL", "loud"), ("REQUEST_TIMEOUT_SECONDS", "0")],
+)
+def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(f"BRAIN_MRI_{name}", value)
+    with pytest.raises(SettingsError, match=f"BRAIN_MRI_{name}: "):
+        load_settings()
+
+
+@pytest.mark.parametrize(("text", "limit"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1)])
+def test_the_cpu_quota_of_a_container_bounds_the_cores(monkeypatch, tmp_path, text, limit):
+    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: set(range(64)))
+    (tmp_path / "cpu.max").write_text(text, encoding="ascii")
+    monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")
+    assert available_cores() == limit
+
+
+@pytest.mark.parametrize("text", ["max 100000", "", None])
+def test_without_a_quota_all_cores_of_the_affinity_are_used(monkeypatch, tmp_path, text):
+    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 5, 9})
+    if text is not None:
+        (tmp_path / "cpu.max").write_text(text, encoding="ascii")
+    monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")
+    assert available_cores() == 3
+
+
+def test_the_readme_lists_every_setting_with_its_default():
+    rows = dict(re.findall(r"\| `BRAIN_MRI_(\w+)` \| `?([^|`]*)`? \|", README.read_text(encoding="utf-8")))
+    for name, field in Settings.model_fields.items():
+        assert name.upper() in rows
+        if field.default_factory is None:
+            assert rows[name.upper()] == str(field.default)
+    assert len(rows) == len(Settings.model_fields)

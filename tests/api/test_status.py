@@ -1,0 +1,36 @@
+import pytest
+from starlette.testclient import TestClient
+
+from model.checkpoint import hash_file
+from tests.phantoms import CLASSES, LAYERS
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/health"])
+def test_ready_means_that_the_model_is_loaded(app, path):
+    client = TestClient(app)
+    response = client.get(path)
+    assert response.status_code == 503
+    assert response.json()["code"] == "not_ready"
+    assert response.headers["retry-after"]
+    with client:
+        assert client.get(path).json() == {"status": "ready"}
+    assert client.get(path).status_code == 503
+
+
+def test_alive_even_without_a_model(app):
+    assert TestClient(app).get("/livez").json() == {"status": "alive"}
+
+
+def test_without_a_model_there_is_no_prediction(app, scan):
+    assert TestClient(app).post("/predict", content=scan).status_code == 503
+
+
+def test_the_card_is_served(client, tiny_pair):
+    card = client.get("/model").json()
+    assert card["classes"] == list(CLASSES)
+    assert card["sha256"] == hash_file(tiny_pair[0])
+    assert card["engine"] == "onnxruntime"
+    assert card["gradcam_layer"] == LAYERS[0]
+    assert card["preprocessing"]["input_size"] == 64
+    assert card["metrics"] == {}
+    assert "Research" in card["intended_use"]

@@ -1,0 +1,43 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from model.export import export_onnx
+from model.torchvision_operators import import_torchvision
+from tests.phantoms import LAYERS, save_tiny_checkpoint, write_data_folder
+
+import_torchvision()  # before anything that tests import imports it
+
+
+@pytest.fixture(scope="session", params=LAYERS, ids=("conv_pw", "bn2"))
+def exported_pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny checkpoint and its ONNX file, for each layer that Grad-CAM supports."""
+    return _export(tmp_path_factory.mktemp("pair"), request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny checkpoint and its ONNX file."""
+    return _export(tmp_path_factory.mktemp("tiny"), LAYERS[0])
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of two classes; not to be changed."""
+    return write_data_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The data set that BRAIN_MRI_DATA names."""
+    folder = os.environ.get("BRAIN_MRI_DATA")
+    if not folder:
+        pytest.skip("BRAIN_MRI_DATA names no data set")
+    return Path(folder)
+
+
+def _export(folder: Path, layer: str) -> tuple[Path, Path]:
+    checkpoint = save_tiny_checkpoint(folder / "tiny.pth", layer)
+    export_onnx(checkpoint, folder / "tiny.onnx")
+    return checkpoint, folder / "tiny.onnx"

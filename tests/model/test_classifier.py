@@ -1,0 +1,91 @@
+import io
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from PIL import Image
+
+from model.classifier import Classifier, softmax
+from model.errors import CheckpointError, ImageTooLargeError, UnknownClassError
+from model.overlay import View
+from tests.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
+
+SCAN = encode(draw_scan(100, (0.4, 0.5)))
+
+
+@pytest.fixture(params=[0, 1], ids=["torch", "onnxruntime"])
+def classifier(request, tiny_pair):
+    return Classifier.load(tiny_pair[request.param])
+
+
+def test_a_prediction_is_consistent_with_itself(classifier):
+    prediction = classifier.predict(SCAN)
+    assert list(prediction.probabilities) == list(CLASSES)
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-9)
+    assert prediction.confidence == max(prediction.probabilities.values())
+    assert prediction.probabilities[prediction.prediction] == prediction.confidence
+    assert (prediction.input.format, prediction.input.width, prediction.input.height) == ("PNG", 100, 100)
+    assert prediction.model == classifier.identity
+    assert prediction.timing_ms.inference > 0
+
+
+def test_both_engines_have_one_identity_and_one_opinion(tiny_pair):
+    ours, theirs = (Classifier.load(path) for path in tiny_pair)
+    assert ours.identity == theirs.identity
+    a, b = ours.predict(SCAN), theirs.predict(SCAN)
+    assert a.probabilities == pytest.approx(b.probabilities, abs=1e-4)
+
+
+def test_a_visualization_carries_the_same_prediction(classifier):
+    visualization = classifier.visualize(SCAN)
+    assert visualization.prediction.probabilities == pytest.approx(classifier.predict(SCAN).probabilities, abs=1e-5)
+    assert visualization.explained == visualization.prediction.prediction
+    assert Image.open(io.BytesIO(visualization.png)).size == (100, 100)
+
+
+def test_another_class_can_be_explained(classifier):
+    pictures = {name: classifier.visualize(SCAN, name, 1.0, View.HEATMAP) for name in CLASSES}
+    assert [picture.explained for picture in pictures.values()] == list(CLASSES)
+    assert len({picture.png for picture in pictures.values()}) == len(CLASSES)
+
+
+def test_an_unknown_class_is_refused(classifier):
+    with pytest.raises(UnknownClassError, match="glioma, notumor, pituitary"):
+        classifier.visualize(SCAN, "Glioma")
+
+
+def test_the_pixel_limit_is_the_callers(tiny_pair):
+    with pytest.raises(ImageTooLargeError):
+        Classifier.load(tiny_pair[1], max_image_pixels=5000).predict(SCAN)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_the_cards_temperature_is_applied(tmp_path, tiny_pair, temperature):
+    path = save_tiny_checkpoint(tmp_path / "warm.pth", temperature=temperature)
+    plain = np.log(list(Classifier.load(tiny_pair[0]).predict(SCAN).probabilities.values())) / temperature
+    expected = np.exp(plain) / np.exp(plain).sum()
+    found = list(Classifier.load(path).predict(SCAN).probabilities.values())
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_weights_that_do_not_do_what_the_card_says_fail_the_self_test(tmp_path):
+    path = save_tiny_checkpoint(tmp_path / "other.pth", self_test_logits=(5.0, -5.0, 0.0))
+    with pytest.raises(CheckpointError, match=r"other\.pth: self-test failed"):
+        Classifier.load(path)
+
+
+def test_damaged_weights_in_an_onnx_file_fail_the_self_test(tiny_pair, tmp_path):
+    model = onnx.load(tiny_pair[1])
+    tensor = max(model.graph.initializer, key=lambda initializer: len(initializer.raw_data))
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 3, tensor.name))
+    onnx.save(model, tmp_path / "damaged.onnx")
+    with pytest.raises(CheckpointError, match="self-test failed"):
+        Classifier.load(tmp_path / "damaged.onnx")
+
+
+def test_softmax_equals_torchs_and_survives_large_logits():
+    logits = np.array([[1.0, 2.0, 3.0], [1000.0, 0.0, -1000.0]], np.float32)
+    expected = torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+    np.testing.assert_allclose(softmax(logits), expected, atol=1e-12)

@@ -1,0 +1,94 @@
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+
+from model.classifier import softmax
+from model.engine import PREDICTED
+from model.errors import CheckpointError
+from model.export import _convolution_backward, compare_engines, export_onnx
+from model.onnx_engine import OnnxEngine
+from model.torch_engine import TorchEngine
+from tests.phantoms import CLASSES, TINY_SIZE, create_tiny_network, save_tiny_checkpoint
+
+INPUTS = np.random.default_rng(0).normal(size=(5, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
+
+
+@pytest.mark.parametrize("target", [PREDICTED, *range(len(CLASSES))])
+@pytest.mark.parametrize("num_images", [1, 2, 5])
+def test_both_engines_give_the_same_probabilities_and_maps(exported_pair, target, num_images):
+    reference, exported = TorchEngine(exported_pair[0]), OnnxEngine(exported_pair[1])
+    inputs, targets = INPUTS[:num_images], np.full(num_images, target, np.int64)
+    expected, found = reference.explain(inputs, targets), exported.explain(inputs, targets)
+    assert np.abs(softmax(expected.logits) - softmax(found.logits)).max() < 1e-4
+    assert expected.heatmaps.shape == found.heatmaps.shape
+    assert np.abs(expected.heatmaps - found.heatmaps).max() < 1e-3
+    assert np.abs(softmax(exported.predict(inputs)) - softmax(expected.logits)).max() < 1e-4
+
+
+def test_the_file_carries_the_card_and_the_hash_of_its_checkpoint(exported_pair):
+    reference, exported = TorchEngine(exported_pair[0]), OnnxEngine(exported_pair[1])
+    assert exported.card == reference.card
+    assert exported.sha256 == reference.sha256
+
+
+def test_the_graph_is_valid_and_whole(exported_pair):
+    onnx.checker.check_model(onnx.load(exported_pair[1]), full_check=True)
+    assert [path.name for path in exported_pair[1].parent.iterdir() if path.suffix != ".pth"] == ["tiny.onnx"]
+
+
+def test_a_plain_prediction_does_not_run_the_maps_part(tiny_pair, tmp_path):
+    def count_nodes(explain: bool) -> int:
+        options = ort.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(tmp_path / f"profile-{explain}")
+        session = ort.InferenceSession(tiny_pair[1], options)
+        feed = {"inputs": INPUTS[:1], "targets": np.array([0]), "explain": np.array(explain)}
+        session.run(None, feed)
+        with open(session.end_profiling(), encoding="utf-8") as file:
+            return file.read().count('"op_name" : "Conv')
+
+    assert count_nodes(False) < count_nodes(True)
+
+
+def test_without_explanation_the_maps_are_empty(tiny_pair):
+    session = ort.InferenceSession(tiny_pair[1])
+    feed = {"inputs": INPUTS, "targets": np.zeros(5, np.int64), "explain": np.array(False)}
+    assert session.run(["heatmaps"], feed)[0].shape == (0, 0, 0)
+
+
+def test_a_file_of_other_weights_does_not_pass_for_the_checkpoints(tiny_pair, tmp_path):
+    other = save_tiny_checkpoint(tmp_path / "other.pth")
+    content = torch.load(other, weights_only=True)
+    content["state_dict"] = create_tiny_network(seed=7).state_dict()
+    torch.save(content, other)
+    with pytest.raises(CheckpointError, match="differs"):
+        compare_engines(other, tiny_pair[1])
+
+
+def test_a_failed_export_leaves_the_old_file(tiny_pair, tmp_path):
+    target = tmp_path / "old.onnx"
+    target.write_bytes(b"old")
+    with pytest.raises(CheckpointError):
+        export_onnx(tmp_path / "missing.pth", target)
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_the_gradient_of_a_convolution_is_autograds(stride, padding, dilation, groups):
+    torch.manual_seed(0)
+    inputs = torch.randn(2, 6, 13, 11, requires_grad=True)
+    weight = torch.randn(12, 6 // groups, 3, 3)
+    output = torch.nn.functional.conv2d(inputs, weight, None, stride, padding, dilation, groups)
+    upstream = torch.randn_like(output)
+    (expected,) = torch.autograd.grad(output, inputs, upstream)
+    pair = [stride] * 2, [padding] * 2, [dilation] * 2
+    found, _, _ = _convolution_backward(
+        upstream, inputs.detach(), weight, None, *pair, False, [0, 0], groups, [True, False, False]
+    )
+    assert torch.allclose(found, expected, atol=1e-4)

@@ -1,0 +1,59 @@
+import onnx
+import pytest
+
+from model.errors import CheckpointError
+from model.onnx_engine import CARD_KEY, SHA256_KEY, OnnxEngine
+
+
+@pytest.fixture
+def path(tiny_pair, tmp_path):
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(tiny_pair[1].read_bytes())
+    return copy
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"nothing\.onnx: there is no such file"):
+        OnnxEngine(tmp_path / "nothing.onnx")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.95])
+def test_a_file_cut_short_is_refused(path, part):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(CheckpointError, match=r"copy\.onnx"):
+        OnnxEngine(path)
+
+
+def test_what_is_no_onnx_is_refused(path):
+    path.write_bytes(b"hello")
+    with pytest.raises(CheckpointError, match="not an ONNX model"):
+        OnnxEngine(path)
+
+
+@pytest.mark.parametrize("key", [CARD_KEY, SHA256_KEY])
+def test_a_file_of_another_project_is_refused(path, key):
+    model = onnx.load(path)
+    kept = [entry for entry in model.metadata_props if entry.key != key]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    onnx.save(model, path)
+    with pytest.raises(CheckpointError, match="python -m model export"):
+        OnnxEngine(path)
+
+
+def test_a_damaged_card_is_refused(path):
+    model = onnx.load(path)
+    next(entry for entry in model.metadata_props if entry.key == CARD_KEY).value = "{"
+    onnx.save(model, path)
+    with pytest.raises(CheckpointError, match="card is damaged"):
+        OnnxEngine(path)
+
+
+def test_a_card_that_does_not_fit_the_graph_is_refused(path):
+    model = onnx.load(path)
+    entry = next(entry for entry in model.metadata_props if entry.key == CARD_KEY)
+    entry.value = entry.value.replace('"input_size":64', '"input_size":96')
+    onnx.save(model, path)
+    with pytest.raises(CheckpointError, match="inputs its card describes"):
+        OnnxEngine(path)

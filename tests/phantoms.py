@@ -1,0 +1,84 @@
+"""Images, networks and data folders that the tests make themselves."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from model.card import ModelCard, Preprocessing
+from model.checkpoint import save_checkpoint
+from model.network import create_network
+from model.preprocessing import ImageArray, normalize_image, self_test_image
+
+CLASSES = ("glioma", "notumor", "pituitary")
+TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights
+TINY_SIZE = 64
+LAYERS = ("blocks.-1.-1.conv_pw", "bn2")
+
+
+def draw_scan(size: int = 64, spot: tuple[float, float] | None = None, seed: int = 0) -> ImageArray:
+    """A grey ellipse with noise and, where `spot` (x, y in [0, 1]) is given, a bright disc; (size, size, 3)."""
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
+    grey = np.where(head, 90.0, 0.0) + np.random.default_rng(seed).normal(0, 6, (size, size))
+    if spot is not None:
+        grey += 140 * ((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2 < 0.01)
+    return np.repeat(grey.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def encode(image: ImageArray | Image.Image, form: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    picture.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def create_tiny_network(seed: int = 0, num_classes: int = len(CLASSES)) -> nn.Module:
+    """A network whose batch statistics are not the trivial ones, so that a wrong fold shows."""
+    torch.manual_seed(seed)
+    network = create_network(TINY, num_classes).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(8, 3, TINY_SIZE, TINY_SIZE))
+    return network.eval()
+
+
+def create_card(network: nn.Module, layer: str = LAYERS[0], **changes: object) -> ModelCard:
+    preprocessing = Preprocessing(input_size=TINY_SIZE)
+    inputs = normalize_image(self_test_image(TINY_SIZE), preprocessing)[None]
+    with torch.no_grad():
+        logits = network(torch.from_numpy(inputs))[0].tolist()
+    fields = {
+        "name": "tiny",
+        "version": "0.0.1",
+        "architecture": TINY,
+        "classes": CLASSES,
+        "preprocessing": preprocessing,
+        "gradcam_layer": layer,
+        "self_test_logits": logits,
+        **changes,
+    }
+    return ModelCard.model_validate(fields)
+
+
+def save_tiny_checkpoint(path: Path, layer: str = LAYERS[0], **changes: object) -> Path:
+    network = create_tiny_network()
+    save_checkpoint(path, network.state_dict(), create_card(network, layer, **changes))
+    return path
+
+
+def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:
+    """Training and Testing with two classes that a spot tells apart."""
+    generator = np.random.default_rng(0)
+    for split, count in (("Training", num_scans), ("Testing", max(2, num_scans // 3))):
+        for name in ("glioma", "notumor"):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                spot = tuple(generator.uniform(0.3, 0.7, 2)) if name == "glioma" else None
+                image = draw_scan(size, spot, seed=int(generator.integers(2**31)))
+                (folder / f"{split}-{index}.png").write_bytes(encode(image))
+    return root
