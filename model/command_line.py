@@ -90,9 +90,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _find_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(
-                file for file in path.rglob("*") if file.is_file() and not file.name.startswith(".")
-            )
+            yield from sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         else:
             yield path
 

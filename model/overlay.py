@@ -127,8 +127,7 @@ def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
     kept = np.repeat(256 - opacity, 3, axis=1)
     mixed: npt.NDArray[np.uint16] = image * kept.take(levels, axis=0)
     mixed += painted.take(levels, axis=0)
-    mixed >>= 8
-    return mixed.astype(np.uint8)
+    return np.asarray(mixed >> 8, np.uint8)
 
 
 def write_caption(image: ImageArray, caption: Caption) -> ImageArray:

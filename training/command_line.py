@@ -61,6 +61,12 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", default=FitOptions.version, help="of the model, for its card; default %(default)s")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: a GPU where there is one")
     parser.add_argument("--num-workers", type=_count, default=FitOptions.num_workers, help="default %(default)s")
+    parser.add_argument(
+        "--initial-weights",
+        type=Path,
+        metavar="FILE.pth",
+        help="start from a checkpoint of ours: retrain it on your data",
+    )
     values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
     _add_values(values, Recipe, "")
     _add_values(values, Augmentation, "augmentation.")
@@ -95,7 +101,16 @@ def _run_fit(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe, overrides)
     out = options.out or Path("runs") / recipe.name
     report = fit(
-        recipe, FitOptions(options.data, out, options.resume, options.version, options.device, options.num_workers)
+        recipe,
+        FitOptions(
+            data=options.data,
+            out=out,
+            resume=options.resume,
+            version=options.version,
+            device=options.device,
+            num_workers=options.num_workers,
+            initial_weights=options.initial_weights,
+        ),
     )
     training = report.summary["training"]
     logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])

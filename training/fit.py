@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.checkpoint import load_weights
+from model.checkpoint import hash_file, load_checkpoint, load_weights
+from model.errors import CheckpointError, ModelError
 from model.network import create_network, find_layer
 from training.augmentation import create_augmentation
 from training.dataset import ScanDataset, create_loader, derive_seed
 from training.errors import PretrainedError, RunError
 from training.logs import RunLog
 from training.recipe import Recipe, Stage
-from training.release import RunReport, release
+from training.release import Release, RunReport, release
 from training.run_state import EpochResult, RunState, clone_weights, load_state, save_state
 from training.scans import (
     TESTING,
@@ -48,6 +50,7 @@ class FitOptions:
         version: Goes into the card.
         device: "cpu", "cuda", or None for a GPU where there is one.
         num_workers: Processes that augment images.
+        initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
     """
 
     data: Path
@@ -56,6 +59,7 @@ class FitOptions:
     version: str = "1.0.0"
     device: str | None = None
     num_workers: int = min(4, os.cpu_count() or 1)
+    initial_weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     GPU as far as its kernels are deterministic).
 
     Raises:
+        CheckpointError: If the initial weights cannot be loaded or are of another architecture.
         DataError: If the data folder is not as expected; before the first epoch.
         PretrainedError: If ImageNet weights are wanted and cannot be had.
         RunError: If `options.out` holds a run that is not to be resumed, or none that could be.
@@ -89,7 +94,9 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     torch.manual_seed(recipe.seed)
     state_path = options.out / STATE_FILE
     state = load_state(state_path, recipe, data.manifest.sha256) if options.resume else None
-    network = _create_network(recipe, len(data.classes), pretrained=recipe.pretrained and state is None)
+    network = _create_network(recipe, len(data.classes), pretrained=_wants_pretrained(recipe, options))
+    if options.initial_weights is not None:
+        start_from(network, recipe, data.classes, options.initial_weights)
     trainer = Trainer(network, recipe, device)
     if state is not None:
         trainer.restore(state.trainer)
@@ -110,15 +117,45 @@ def _prepare_data(recipe: Recipe, root: Path) -> _Data:
     return _Data(folder.classes, training, validation, testing, manifest)
 
 
+def start_from(network: nn.Module, recipe: Recipe, classes: Sequence[str], checkpoint: Path) -> None:
+    """Copy the weights of a checkpoint of ours; the classifier's only where the classes are the same.
+
+    Raises:
+        CheckpointError: If it cannot be loaded or is of another architecture.
+    """
+    source = load_checkpoint(checkpoint)
+    if source.card.architecture != recipe.architecture:
+        raise CheckpointError(
+            f"expected weights of {recipe.architecture}; {checkpoint} holds {source.card.architecture}"
+        )
+    weights = source.network.state_dict()
+    if source.card.classes != tuple(classes):
+        classifier = _classifier_name(network)
+        kept = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(classifier)}
+        weights = {**weights, **kept}
+    load_weights(network, weights)
+
+
+def _classifier_name(network: nn.Module) -> str:
+    classifier = network.get_classifier()  # type: ignore[operator]  # every network of timm has it
+    return next(str(name) for name, module in network.named_modules() if module is classifier)
+
+
+def _wants_pretrained(recipe: Recipe, options: FitOptions) -> bool:
+    return recipe.pretrained and not options.resume and options.initial_weights is None
+
+
 def _create_network(recipe: Recipe, num_classes: int, *, pretrained: bool) -> nn.Module:
     try:
         network = create_network(recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout)
+    except ModelError:
+        raise
     except Exception as error:  # each hub client and each version raises types of its own
         if not pretrained:
             raise
         raise PretrainedError(
             f"cannot get the ImageNet weights of {recipe.architecture}: let this machine reach the model hub "
-            "(or copy a filled cache and set HF_HOME), or start without them: --recipe efficientnet_b0_scratch"
+            "(or set HF_HOME to a filled cache), or start without them: --recipe efficientnet_b0_scratch"
         ) from error
     find_layer(network, recipe.gradcam_layer)
     return network
@@ -216,7 +253,16 @@ def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_secon
 def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> RunReport:
     network = create_network(recipe.architecture, len(data.classes), dropout=recipe.dropout)
     load_weights(network, state.best_weights)
-    report = release(network, recipe, data.classes, options.out, options.version, state, data.manifest, data.testing)
+    contents = Release(
+        recipe=recipe,
+        classes=data.classes,
+        version=options.version,
+        initial_weights=hash_file(options.initial_weights) if options.initial_weights else None,
+        state=state,
+        manifest=data.manifest,
+        testing=data.testing,
+    )
+    report = release(network, contents, options.out)
     text = json.dumps(report.summary, indent=2)
     (options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
     return report

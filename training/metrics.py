@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from model.card import Interval, SplitMetrics
 
@@ -61,12 +61,16 @@ def accuracy(labels: Labels, probabilities: Probabilities) -> float:
 
 def balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
     """Compute the mean sensitivity of the classes present."""
-    return float(balanced_accuracy_score(labels, probabilities.argmax(axis=1)))
+    counts = confusion_matrix(labels, probabilities)
+    present = counts.sum(axis=1) > 0
+    return float((counts.diagonal()[present] / counts.sum(axis=1)[present]).mean())
 
 
 def macro_f1(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean F1 of the classes."""
-    return float(f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0))
+    """Compute the mean F1, 2 TP / (2 TP + FP + FN), of the classes present or predicted."""
+    counts = confusion_matrix(labels, probabilities)
+    involved = counts.sum(axis=0) + counts.sum(axis=1)
+    return float((2 * counts.diagonal()[involved > 0] / involved[involved > 0]).mean())
 
 
 def macro_roc_auc(labels: Labels, probabilities: Probabilities) -> float:

@@ -30,44 +30,33 @@ class RunReport:
     summary: dict[str, Any]
 
 
-def release(
-    network: nn.Module,
-    recipe: Recipe,
-    classes: Sequence[str],
-    out: Path,
-    version: str,
-    state: RunState,
-    manifest: Manifest,
-    testing: ScanFolder | None,
-) -> RunReport:
+@dataclass(frozen=True)
+class Release:
+    """What a finished run knows about the weights it hands over.
+
+    Attributes:
+        initial_weights: SHA-256 of the checkpoint the run started from, if any.
+        testing: The scans to report on, if there are any.
+    """
+
+    recipe: Recipe
+    classes: Sequence[str]
+    version: str
+    initial_weights: str | None
+    state: RunState
+    manifest: Manifest
+    testing: ScanFolder | None
+
+
+def release(network: nn.Module, contents: Release, out: Path) -> RunReport:
     """Write `NAME.pth` and `NAME.onnx`, load both as the service would, and sum the run up.
 
     Raises:
         CheckpointError: If the exported file does not agree with the checkpoint.
     """
     network = network.cpu().eval()
-    best = state.history[state.best_epoch - 1]
-    training = {
-        "recipe": recipe.model_dump(mode="json"),
-        "best_epoch": best.epoch,
-        "validation_loss": best.validation_loss,
-        "validation_accuracy": best.validation_accuracy,
-        "seconds": round(sum(result.seconds for result in state.history)),
-        "num_scans": len(manifest.scans),
-        "manifest_sha256": manifest.sha256,
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
-    }
-    card = ModelCard(
-        name=recipe.architecture,
-        version=version,
-        architecture=recipe.architecture,
-        classes=tuple(classes),
-        preprocessing=recipe.preprocessing(),
-        gradcam_layer=recipe.gradcam_layer,
-        self_test_logits=_self_test_logits(network, recipe),
-        metrics={} if testing is None else {"official_test": _test(network, recipe, testing)},
-        training=training,
-    )
+    recipe = contents.recipe
+    card = _write_card(network, contents)
     checkpoint, exported = out / f"{recipe.name}.pth", out / f"{recipe.name}.onnx"
     sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
@@ -76,12 +65,43 @@ def release(
     summary = {
         "checkpoint": checkpoint.name,
         "sha256": sha256,
-        "classes": list(classes),
+        "classes": list(card.classes),
         "metrics": {name: metrics.model_dump(mode="json") for name, metrics in card.metrics.items()},
-        "training": training,
-        "history": [asdict(result) for result in state.history],
+        "training": card.training,
+        "history": [asdict(result) for result in contents.state.history],
     }
     return RunReport(checkpoint, exported, summary)
+
+
+def _write_card(network: nn.Module, contents: Release) -> ModelCard:
+    recipe, testing = contents.recipe, contents.testing
+    return ModelCard(
+        name=recipe.architecture,
+        version=contents.version,
+        architecture=recipe.architecture,
+        classes=tuple(contents.classes),
+        preprocessing=recipe.preprocessing(),
+        gradcam_layer=recipe.gradcam_layer,
+        self_test_logits=_self_test_logits(network, recipe),
+        metrics={} if testing is None else {"official_test": _test(network, recipe, testing)},
+        training=_describe_training(contents),
+    )
+
+
+def _describe_training(contents: Release) -> dict[str, Any]:
+    history, best_epoch = contents.state.history, contents.state.best_epoch
+    best = history[best_epoch - 1]
+    return {
+        "recipe": contents.recipe.model_dump(mode="json"),
+        "initial_weights_sha256": contents.initial_weights,
+        "best_epoch": best.epoch,
+        "validation_loss": best.validation_loss,
+        "validation_accuracy": best.validation_accuracy,
+        "seconds": round(sum(result.seconds for result in history)),
+        "num_scans": len(contents.manifest.scans),
+        "manifest_sha256": contents.manifest.sha256,
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
+    }
 
 
 def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:

@@ -16,7 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def _environment(**settings) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", **{f"BRAIN_MRI_{name}": str(value) for name, value in settings.items()}}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        **{f"BRAIN_MRI_{name}": str(value) for name, value in settings.items()},
+    }
 
 
 def _start(**settings) -> subprocess.Popen[str]:

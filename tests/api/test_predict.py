@@ -43,7 +43,9 @@ def test_answers_about_a_patient_are_not_to_be_stored(client, scan):
         assert client.post(path, content=scan).headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize(("view", "size"), [("overlay", (120, 100)), ("heatmap", (120, 100)), ("side-by-side", (240, 100))])
+@pytest.mark.parametrize(
+    ("view", "size"), [("overlay", (120, 100)), ("heatmap", (120, 100)), ("side-by-side", (240, 100))]
+)
 def test_the_picture_has_the_scans_size(client, scan, view, size):
     response = client.post(f"/predict/visualize?view={view}", files={"file": scan})
     assert response.headers["content-type"] == "image/png"

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -25,7 +26,14 @@ def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "x"), ("PORT", "70000"), ("THREADS", "0"), ("MAX_UPLOAD_BYTES", "1"), ("LOG_LEVEL", "loud"), ("REQUEST_TIMEOUT_SECONDS", "0")],
+    [
+        ("PORT", "x"),
+        ("PORT", "70000"),
+        ("THREADS", "0"),
+        ("MAX_UPLOAD_BYTES", "1"),
+        ("LOG_LEVEL", "loud"),
+        ("REQUEST_TIMEOUT_SECONDS", "0"),
+    ],
 )
 def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
     monkeypatch.setenv(f"BRAIN_MRI_{name}", value)
@@ -35,7 +43,7 @@ def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
 
 @pytest.mark.parametrize(("text", "limit"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1)])
 def test_the_cpu_quota_of_a_container_bounds_the_cores(monkeypatch, tmp_path, text, limit):
-    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
     (tmp_path / "cpu.max").write_text(text, encoding="ascii")
     monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")
     assert available_cores() == limit
@@ -43,7 +51,7 @@ def test_the_cpu_quota_of_a_container_bounds_the_cores(monkeypatch, tmp_path, te
 
 @pytest.mark.parametrize("text", ["max 100000", "", None])
 def test_without_a_quota_all_cores_of_the_affinity_are_used(monkeypatch, tmp_path, text):
-    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: {0, 5, 9})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 9})
     if text is not None:
         (tmp_path / "cpu.max").write_text(text, encoding="ascii")
     monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")

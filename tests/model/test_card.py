@@ -49,4 +49,4 @@ def test_metrics_hold_any_number_of_intervals():
 
 def test_preprocessing_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
-        Preprocessing().input_size = 1
+        Preprocessing().input_size = 1  # type: ignore[misc]

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -46,8 +48,8 @@ def test_a_plain_prediction_does_not_run_the_maps_part(tiny_pair, tmp_path):
         session = ort.InferenceSession(tiny_pair[1], options)
         feed = {"inputs": INPUTS[:1], "targets": np.array([0]), "explain": np.array(explain)}
         session.run(None, feed)
-        with open(session.end_profiling(), encoding="utf-8") as file:
-            return file.read().count('"op_name" : "Conv')
+        profile = Path(session.end_profiling()).read_text(encoding="utf-8")
+        return profile.count('"op_name" : "Conv')
 
     assert count_nodes(False) < count_nodes(True)
 

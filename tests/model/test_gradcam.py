@@ -46,10 +46,10 @@ def test_at_the_last_activation_grad_cam_cam_and_hirescam_coincide():
     hires = reference_maps(network, "bn2", INPUTS, targets, HiResCAM)
     assert np.abs(maps.numpy() - hires).max() < 1e-3
     features = []
-    handle = network.bn2.register_forward_hook(lambda _module, _inputs, output: features.append(output))
+    handle = find_layer(network, "bn2").register_forward_hook(lambda _module, _inputs, output: features.append(output))
     network(INPUTS)
     handle.remove()
-    cam = torch.relu(torch.einsum("nc,nchw->nhw", network.classifier.weight[targets], features[0]))
+    cam = torch.relu(torch.einsum("nc,nchw->nhw", network.get_parameter("classifier.weight")[targets], features[0]))
     assert torch.allclose(maps, scale_maps(cam), atol=1e-3)
 
 

@@ -16,7 +16,9 @@ def test_pillow_and_opencv_read_back_what_was_written(shape):
     with Image.open(io.BytesIO(data)) as picture:
         picture.verify()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
-    assert np.array_equal(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1], image)
+    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert theirs is not None
+    assert np.array_equal(theirs[:, :, ::-1], image)
 
 
 def test_any_memory_layout_is_written_right():

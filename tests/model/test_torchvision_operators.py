@@ -2,7 +2,6 @@ import importlib
 
 import pytest
 
-from model import torchvision_operators
 from model.torchvision_operators import import_torchvision
 
 
@@ -16,6 +15,6 @@ def test_other_import_errors_are_not_hidden(monkeypatch):
     def fail(name):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(torchvision_operators.importlib, "import_module", fail)
+    monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(RuntimeError, match="something else"):
         import_torchvision()

@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from training.command_line import main
+
+
+def test_fit_and_evaluate(data_folder, tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["fit", str(data_folder), "--recipe", "efficientnet_b0_scratch", "--out", str(out)]
+    values = ["--architecture", "test_efficientnet", "--stages", "[{epochs=1, image_size=32}]", "--batch-size", "8"]
+    assert main([*arguments, *values, "--augmentation.rotation", "5", "--version", "9.9", "--num-workers", "0"]) == 0
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["training"]["recipe"]["augmentation"]["rotation"] == 5
+    result = tmp_path / "result.json"
+    checkpoint = str(out / "efficientnet_b0_scratch.pth")
+    assert main(["evaluate", str(data_folder), "--checkpoint", checkpoint, "--json", str(result)]) == 0
+    printed = capsys.readouterr().out
+    assert "balanced_accuracy" in printed
+    measured = json.loads(result.read_text(encoding="utf-8"))["metrics"]
+    assert (
+        measured == summary["metrics"]["official_test"]
+        or measured["accuracy"] == summary["metrics"]["official_test"]["accuracy"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["fit", "nowhere"], "nowhere"),
+        (["fit", "nowhere", "--recipe", "unknown"], "unknown"),
+        (["fit", "nowhere", "--learning-rate", "fast"], "learning_rate"),
+        (["fit", "nowhere", "--stages", "[{"], "stages"),
+        (["evaluate", "nowhere", "--checkpoint", "missing.pth"], "missing.pth"),
+    ],
+)
+def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
+    assert main(arguments) == 1
+    assert len(caplog.records) == 1
+    assert named in caplog.text
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["fit"], ["fit", "x", "--num-workers", "-1"]])
+def test_wrong_usage_is_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_lists_every_value_of_a_recipe(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    text = capsys.readouterr().out
+    for option in ("--learning-rate", "--weight-decay", "--stages", "--augmentation.horizontal-flip", "--seed"):
+        assert option in text
