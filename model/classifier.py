@@ -12,6 +12,7 @@ from model.card import ModelCard
 from model.engine import PREDICTED, Engine, load_engine
 from model.errors import CheckpointError, UnknownClassError
 from model.overlay import Caption, View, render_png
+from model.png import encode_png
 from model.preprocessing import (
     DEFAULT_MAX_IMAGE_PIXELS,
     DecodedImage,
@@ -90,7 +91,7 @@ class Classifier:
 
     @classmethod
     def load(cls, path: Path, num_threads: int = 1, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Self:
-        """Load a weight file and prove that it works.
+        """Load a weight file, prove that it works, and warm everything up.
 
         Raises:
             CheckpointError: If it cannot be loaded or fails `self_test`.
@@ -98,6 +99,8 @@ class Classifier:
         classifier = cls(load_engine(path, num_threads), max_image_pixels)
         try:
             classifier.self_test()
+            # The first decoding and drawing load codecs and a font: not at the first client's cost.
+            classifier.visualize(encode_png(self_test_image(classifier.card.preprocessing.input_size)))
         except CheckpointError as error:
             raise CheckpointError(f"cannot use {path}: {error}") from error
         return classifier
@@ -156,7 +159,7 @@ class Classifier:
         return Visualization(prediction, explained, png)
 
     def self_test(self) -> None:
-        """Warm the engine up and compare its logits with those the trainer stored.
+        """Compare the logits for a known image with those the trainer stored.
 
         Raises:
             CheckpointError: If they differ: the file is damaged, or this machine computes something else.

@@ -5,7 +5,6 @@ from enum import StrEnum
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from model.png import encode_png
@@ -109,7 +108,8 @@ def turbo_colors() -> ImageArray:
     """
     levels, known = np.arange(256), np.arange(0, 256, 15)
     channels = [np.interp(levels, known, values) for values in np.array(_TURBO_EVERY_15TH).T]
-    return np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    colors: ImageArray = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return colors
 
 
 def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
@@ -125,9 +125,10 @@ def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
     opacity = np.rint(np.arange(256) * (alpha * 256 / 255)).astype(np.uint16)[:, None]
     painted = (turbo_colors() * opacity).astype(np.uint16)
     kept = np.repeat(256 - opacity, 3, axis=1)
-    mixed: npt.NDArray[np.uint16] = image * kept.take(levels, axis=0)
+    mixed = image * kept.take(levels, axis=0)
     mixed += painted.take(levels, axis=0)
-    return np.asarray(mixed >> 8, np.uint8)
+    blended: ImageArray = (mixed >> 8).astype(np.uint8)
+    return blended
 
 
 def write_caption(image: ImageArray, caption: Caption) -> ImageArray:

@@ -1,0 +1,115 @@
+"""The weights that are shipped: whole, consistent, and as good as their card says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import hash_file, load_checkpoint, save_checkpoint
+from model.classifier import Classifier
+from model.engine import PREDICTED
+from model.export import compare_engines, export_onnx
+from model.gradcam import GradCam
+from model.network import create_network
+from model.onnx_engine import OnnxEngine
+from model.preprocessing import decode_image, preprocess_image, self_test_image
+from model.torch_engine import TorchEngine
+from tests.model.test_gradcam import reference_maps
+from tests.phantoms import LAYERS, draw_scan
+from training.evaluation import evaluate
+from training.scans import find_scans
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+CHECKPOINT, EXPORTED = WEIGHTS / "efficientnet_b0.pth", WEIGHTS / "efficientnet_b0.onnx"
+CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    preprocessing = load_checkpoint(CHECKPOINT).card.preprocessing
+    scans = [draw_scan(240, (0.35, 0.45)), draw_scan(300, (0.6, 0.6), seed=1), draw_scan(224), self_test_image(256)]
+    return np.concatenate([preprocess_image(scan, preprocessing) for scan in scans])
+
+
+def test_both_files_load_pass_their_self_test_and_are_the_same_model():
+    ours, theirs = Classifier.load(CHECKPOINT), Classifier.load(EXPORTED)
+    assert ours.card == theirs.card
+    assert ours.identity == theirs.identity
+    assert ours.identity.sha256 == hash_file(CHECKPOINT)
+    compare_engines(CHECKPOINT, EXPORTED)
+
+
+def test_the_card_is_that_of_a_trained_efficientnet_b0():
+    card = load_checkpoint(CHECKPOINT).card
+    assert card.architecture == "efficientnet_b0"
+    assert card.classes == CLASSES
+    assert card.preprocessing.input_size == 224
+    assert card.preprocessing.color == "grey"
+    assert card.gradcam_layer in LAYERS
+    assert card.metrics["official_test"].images == 1311
+    assert card.training["recipe"]["seed"] == 0
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_maps_of_both_engines_equal_the_reference_librarys(layer, inputs, tmp_path):
+    checkpoint = load_checkpoint(CHECKPOINT)
+    card = checkpoint.card.model_copy(update={"gradcam_layer": layer})
+    path = tmp_path / "weights.pth"
+    save_checkpoint(path, checkpoint.network.state_dict(), card)
+    export_onnx(path, tmp_path / "weights.onnx")
+    engines = (TorchEngine(path), OnnxEngine(tmp_path / "weights.onnx"))
+    for index in range(len(CLASSES)):
+        targets = np.full(len(inputs), index, np.int64)
+        reference = reference_maps(checkpoint.network, layer, torch.from_numpy(inputs), torch.from_numpy(targets))
+        for engine in engines:
+            maps = engine.explain(inputs, targets).heatmaps
+            assert np.abs(maps - reference).max() < 1e-3, (engine.name, index)
+
+
+def test_the_map_depends_on_the_weights(inputs):
+    """The sanity check of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, in small."""
+    checkpoint = load_checkpoint(CHECKPOINT)
+    torch.manual_seed(0)
+    random = create_network(checkpoint.card.architecture, len(CLASSES)).eval()
+    targets = torch.full((len(inputs),), PREDICTED)
+    maps = [
+        GradCam(network, checkpoint.card.gradcam_layer)(torch.from_numpy(inputs), targets)[1].flatten().numpy()
+        for network in (checkpoint.network, random)
+    ]
+    assert abs(np.corrcoef(*maps)[0, 1]) < 0.9
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_card_tells_the_truth_about_the_official_test_folder(real_data):
+    measured = evaluate(EXPORTED, real_data, "Testing", num_threads=2)
+    stated = measured.card.metrics["official_test"].model_dump()
+    for name, interval in measured.metrics.model_dump().items():
+        if isinstance(interval, dict):
+            assert interval["value"] == pytest.approx(stated[name]["value"], abs=2e-3), name
+
+
+@pytest.mark.data
+def test_both_engines_agree_on_real_scans(real_data):
+    reference, exported = Classifier.load(CHECKPOINT), Classifier.load(EXPORTED)
+    torch_engine, onnx_engine = TorchEngine(CHECKPOINT), OnnxEngine(EXPORTED)
+    for scan in find_scans(real_data, "Testing", CLASSES).scans[::60]:
+        data = scan.path.read_bytes()
+        ours, theirs = reference.predict(data), exported.predict(data)
+        assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-4)
+        inputs = preprocess_image(decode_image(data).image, reference.card.preprocessing)
+        targets = np.array([PREDICTED])
+        maps = [engine.explain(inputs, targets).heatmaps for engine in (torch_engine, onnx_engine)]
+        assert np.abs(maps[0] - maps[1]).max() < 1e-3
+
+
+@pytest.mark.data
+def test_the_color_mode_of_a_file_does_not_change_the_answer(real_data):
+    classifier = Classifier.load(EXPORTED)
+    for scan in find_scans(real_data, "Testing", CLASSES).scans[::100]:
+        image = decode_image(scan.path.read_bytes()).image
+        grey = preprocess_image(image, classifier.card.preprocessing)
+        again = preprocess_image(np.repeat(image[:, :, :1], 3, axis=2), classifier.card.preprocessing)
+        if (image == image[:, :, :1]).all():
+            assert np.array_equal(grey, again)
