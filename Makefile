@@ -46,12 +46,17 @@ clean:  ## remove the virtual environments and caches
 need-data:
 	@test -n "$(DATA)" || { echo "name the data folder: make $(MAKECMDGOALS) DATA=DIR" >&2; exit 2; }
 
-.venv-serve/.installed: requirements-serve.txt
+.PHONY: python-is-recent
+python-is-recent:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+
+.venv-serve/.installed: requirements-serve.txt | python-is-recent
 	$(PYTHON) -m venv .venv-serve
 	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
 	touch $@
 
-.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt
+.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	touch $@

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m api", description=_help(), formatter_class=_HelpFormatter).parse_args(
         arguments
     )
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # The server handles signals while it runs, and raises them again when it has stopped.
     signal.signal(signal.SIGTERM, _stop)
     try:

@@ -5,11 +5,9 @@
     explain () bool ------------------+-> If -> heatmaps (N, h, w), or (0, 0, 0) unless explained
 
 `GradCam.forward` is traced with its gradient: the vector-Jacobian product of the tail becomes ordinary
-operators. What only the map needs is put under an `If`, so that a plain prediction does not pay for it.
-(`RunOptions.only_execute_path_to_fetches` is meant for that, but ONNX Runtime's inference builds ignore it.)
+operators. What only the map needs is put under an `If`; see `model.explain_branch`.
 """
 
-import copy
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
+from onnx import ModelProto
 from torch import Tensor
 from torch._decomp import core_aten_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -27,6 +25,7 @@ from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.classifier import softmax
 from model.errors import CheckpointError
+from model.explain_branch import explain_on_request
 from model.gradcam import GradCam
 from model.onnx_engine import CARD_KEY, SHA256_KEY, OnnxEngine
 from model.preprocessing import FloatArray, preprocess_image, self_test_image
@@ -80,35 +79,6 @@ def trace(checkpoint: Checkpoint) -> ModelProto:
     if exported is None:
         raise CheckpointError("torch exported no ONNX program")
     return exported.model_proto
-
-
-def explain_on_request(model: ModelProto) -> ModelProto:
-    """Move what only `heatmaps` needs into the branch of an `If` on a new input `explain`."""
-    graph = model.graph
-    plain = _names_needed_for(graph, "logits")
-    always = [copy.deepcopy(node) for node in graph.node if node.output[0] in plain]
-    branch = [copy.deepcopy(node) for node in graph.node if node.output[0] not in plain]
-    shared = {name for node in always for name in node.input}
-    branch_only = {name for node in branch for name in node.input} - shared
-    constants = [copy.deepcopy(tensor) for tensor in graph.initializer]
-    condition = helper.make_node(
-        "If",
-        ["explain"],
-        ["heatmaps"],
-        then_branch=_then_branch(branch, [tensor for tensor in constants if tensor.name in branch_only]),
-        else_branch=_else_branch(),
-    )
-    inputs = [*graph.input, helper.make_tensor_value_info("explain", TensorProto.BOOL, [])]
-    logits = next(output for output in graph.output if output.name == "logits")
-    heatmaps = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["maps", "rows", "columns"])
-    rebuilt = helper.make_graph(
-        [*always, condition],
-        "brain_tumor_mri",
-        inputs,
-        [logits, heatmaps],
-        initializer=[tensor for tensor in constants if tensor.name not in branch_only],
-    )
-    return helper.make_model(rebuilt, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
 def compare_engines(checkpoint: Path, exported: Path) -> None:
@@ -184,29 +154,3 @@ def _convolution_backward(
         for axis in axes
     ]
     return convolve(gradient, weight, None, stride, padding, dilation, True, missing, groups), None, None
-
-
-def _names_needed_for(graph: GraphProto, output: str) -> set[str]:
-    producers = {name: node for node in graph.node for name in node.output}
-    needed: set[str] = set()
-    pending = [output]
-    while pending:
-        name = pending.pop()
-        if name in producers and name not in needed:
-            needed.update(producers[name].output)
-            pending.extend(producers[name].input)
-    return needed
-
-
-def _then_branch(nodes: list[NodeProto], constants: list[TensorProto]) -> GraphProto:
-    for node in nodes:
-        node.output[:] = ["explained_heatmaps" if name == "heatmaps" else name for name in node.output]
-    output = helper.make_tensor_value_info("explained_heatmaps", TensorProto.FLOAT, ["maps", "rows", "columns"])
-    return helper.make_graph(nodes, "explain", [], [output], initializer=constants)
-
-
-def _else_branch() -> GraphProto:
-    nothing = helper.make_tensor("nothing", TensorProto.FLOAT, [0, 0, 0], [])
-    node = helper.make_node("Constant", [], ["no_heatmaps"], value=nothing)
-    output = helper.make_tensor_value_info("no_heatmaps", TensorProto.FLOAT, [0, 0, 0])
-    return helper.make_graph([node], "skip", [], [output])

@@ -102,14 +102,3 @@ def test_both_engines_agree_on_real_scans(real_data):
         targets = np.array([PREDICTED])
         maps = [engine.explain(inputs, targets).heatmaps for engine in (torch_engine, onnx_engine)]
         assert np.abs(maps[0] - maps[1]).max() < 1e-3
-
-
-@pytest.mark.data
-def test_the_color_mode_of_a_file_does_not_change_the_answer(real_data):
-    classifier = Classifier.load(EXPORTED)
-    for scan in find_scans(real_data, "Testing", CLASSES).scans[::100]:
-        image = decode_image(scan.path.read_bytes()).image
-        grey = preprocess_image(image, classifier.card.preprocessing)
-        again = preprocess_image(np.repeat(image[:, :, :1], 3, axis=2), classifier.card.preprocessing)
-        if (image == image[:, :, :1]).all():
-            assert np.array_equal(grey, again)

@@ -1,8 +1,5 @@
-from pathlib import Path
-
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 import torch
 
@@ -38,26 +35,6 @@ def test_the_file_carries_the_card_and_the_hash_of_its_checkpoint(exported_pair)
 def test_the_graph_is_valid_and_whole(exported_pair):
     onnx.checker.check_model(onnx.load(exported_pair[1]), full_check=True)
     assert [path.name for path in exported_pair[1].parent.iterdir() if path.suffix != ".pth"] == ["tiny.onnx"]
-
-
-def test_a_plain_prediction_does_not_run_the_maps_part(tiny_pair, tmp_path):
-    def count_nodes(explain: bool) -> int:
-        options = ort.SessionOptions()
-        options.enable_profiling = True
-        options.profile_file_prefix = str(tmp_path / f"profile-{explain}")
-        session = ort.InferenceSession(tiny_pair[1], options)
-        feed = {"inputs": INPUTS[:1], "targets": np.array([0]), "explain": np.array(explain)}
-        session.run(None, feed)
-        profile = Path(session.end_profiling()).read_text(encoding="utf-8")
-        return profile.count('"op_name" : "Conv')
-
-    assert count_nodes(False) < count_nodes(True)
-
-
-def test_without_explanation_the_maps_are_empty(tiny_pair):
-    session = ort.InferenceSession(tiny_pair[1])
-    feed = {"inputs": INPUTS, "targets": np.zeros(5, np.int64), "explain": np.array(False)}
-    assert session.run(["heatmaps"], feed)[0].shape == (0, 0, 0)
 
 
 def test_a_file_of_other_weights_does_not_pass_for_the_checkpoints(tiny_pair, tmp_path):
