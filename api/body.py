@@ -1,10 +1,11 @@
 """Getting the image out of a request: a multipart field `file`, or the raw body."""
 
+import sys
 from typing import Any
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from api.errors import MalformedRequestError
 
@@ -39,12 +40,22 @@ async def read_image(request: Request) -> bytes:
     return data
 
 
+class _InMemoryParser(MultiPartParser):
+    """Keeps files in memory, which the bound on the body bounds: scans of patients are not written to a disk."""
+
+    spool_max_size = sys.maxsize
+
+
 async def _read_form(request: Request) -> bytes:
+    parser = _InMemoryParser(request.headers, request.stream(), max_files=1, max_fields=8)
     try:
-        async with request.form(max_files=1, max_fields=8) as form:
-            file = form.get(FIELD)
-            if not isinstance(file, UploadFile):
-                raise MalformedRequestError(f"Expected a file in the form field {FIELD!r}.")
-            return await file.read()
+        form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequestError("The multipart body cannot be read; expected one file.") from error
+    try:
+        file = form.get(FIELD)
+        if not isinstance(file, UploadFile):
+            raise MalformedRequestError(f"Expected a file in the form field {FIELD!r}.")
+        return await file.read()
+    finally:
+        await form.close()

@@ -86,32 +86,16 @@ DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The se
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe problems for the OpenAPI document."""
-    return {
-        int(status): {
-            "description": "; ".join(kind.title for kind in (*KINDS.values(), DEFECT) if kind.status is status)
-            or status.phrase,
-            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
-    }
+    return {int(status): _describe(status) for status in statuses}
 
 
-def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str, **extra: Any) -> Response:
+def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
-    problem = Problem(
-        type=f"urn:brain-tumor-mri:problem:{kind.code}",
-        title=kind.title,
-        status=int(kind.status),
-        detail=detail,
-        instance=path,
-        code=kind.code,
-        request_id=request_id,
-        **extra,
-    )
+    problem = _create_problem(request_id, path, kind, detail)
     headers = {"X-Request-ID": request_id, "Cache-Control": "no-store"}
     if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return JSONResponse(problem.model_dump(exclude_none=True), kind.status, headers, PROBLEM_JSON)
+    return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -121,6 +105,34 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _answer_invalid_parameter)
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
+
+
+def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
+    return Problem(
+        type=f"urn:brain-tumor-mri:problem:{kind.code}",
+        title=kind.title,
+        status=int(kind.status),
+        detail=detail,
+        instance=path,
+        code=kind.code,
+        request_id=request_id,
+    )
+
+
+def _describe(status: HTTPStatus) -> dict[str, Any]:
+    kinds = [kind for kind in (*KINDS.values(), DEFECT) if kind.status is status]
+    examples = {kind.code: {"value": _example(kind)} for kind in kinds}
+    return {
+        "description": "; ".join(kind.title for kind in kinds),
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+    }
+
+
+def _example(kind: ProblemKind) -> dict[str, Any]:
+    problem = _create_problem(
+        "57020dab8c2b4db88cd7cd7f23b63ecc", "/predict", kind, f"{kind.title}: why, and what to do."
+    )
+    return problem.model_dump()
 
 
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:

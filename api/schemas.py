@@ -103,7 +103,6 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for.")
     code: str = Field(description="For programs; stable.", examples=["unsupported_format"])
     request_id: str
-    reasons: list[str] | None = Field(None, description="Why the service is not ready.")
 
 
 def model_answer(identity: ModelIdentity) -> ModelAnswer:

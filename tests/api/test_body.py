@@ -1,6 +1,13 @@
-import pytest
+import tempfile
 
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from api.main import create_app
+from api.settings import Settings
 from tests.api.problems import check_problem
+from tests.phantoms import encode
 
 
 def test_the_file_may_have_any_name_and_type(client, scan):
@@ -27,3 +34,14 @@ def test_other_fields_are_passed_over(client, scan):
 )
 def test_a_form_without_one_file_is_a_400(client, request_):
     check_problem(client.post("/predict", **request_), 400, "malformed_request")
+
+
+def test_nothing_is_written_to_a_disk(tiny_pair, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise AssertionError("a temporary file was asked for")
+
+    noise = encode(np.random.default_rng(0).integers(0, 256, (1200, 1200, 3), np.uint8))
+    assert len(noise) > 4_000_000
+    with TestClient(create_app(Settings(model_path=tiny_pair[1]))) as client:
+        monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+        assert client.post("/predict", files={"file": noise}).status_code == 200

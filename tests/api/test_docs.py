@@ -26,7 +26,10 @@ def test_errors_are_documented_as_problems(client, status):
     document = client.get("/openapi.json").json()
     for path in ("/predict", "/predict/visualize"):
         content = document["paths"][path]["post"]["responses"][status]["content"]
-        assert content == {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        assert list(content) == ["application/problem+json"]
+        assert content["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+        for example in content["application/problem+json"]["examples"].values():
+            assert example["value"]["status"] == int(status)
     assert "request_id" in document["components"]["schemas"]["Problem"]["properties"]
 
 
