@@ -19,6 +19,7 @@ from training.augmentation import create_augmentation
 from training.dataset import ScanDataset, create_loader, derive_seed
 from training.errors import PretrainedError, RunError
 from training.logs import RunLog
+from training.memory import keep_freed_memory
 from training.recipe import Recipe, Stage
 from training.release import Release, RunReport, release
 from training.run_state import EpochResult, RunState, clone_weights, load_state, save_state
@@ -90,6 +91,8 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
         raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
     data = _prepare_data(recipe, options.data)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cpu":
+        keep_freed_memory()
     torch.backends.cudnn.deterministic = True
     torch.manual_seed(recipe.seed)
     state_path = options.out / STATE_FILE
