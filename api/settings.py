@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
+
 _MEBIBYTE = 2**20
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -48,10 +50,10 @@ class Settings(BaseSettings):
         20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
     )
     max_image_pixels: int = Field(
-        50_000_000,
+        DEFAULT_MAX_IMAGE_PIXELS,
         ge=1024,
         le=500_000_000,
-        description="Most pixels an image may have; one needs about 10 bytes while it is judged.",
+        description="Most pixels an image may have; one needs about 20 bytes while it is judged and drawn.",
     )
     max_queue: int = Field(
         64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."

@@ -14,6 +14,7 @@ DISCLAIMER = "Research use only"
 _FONT_HEIGHT = 1 / 26  # of the image's shorter side
 _MIN_FONT_PIXELS = 9  # smaller letters of this font run into one another
 _MAX_FONT_PIXELS = 64
+_STRIP_ROWS = 64
 _TURBO_EVERY_15TH = (  # red, green, blue of the levels 0, 15, ... 255
     (48, 18, 59),
     (63, 62, 156),
@@ -121,13 +122,16 @@ def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
         alpha: Opacity where `evidence` is 1, in [0, 1].
     """
     # Both factors depend on one of 256 levels only: tables, and integers in units of 1/256.
-    levels = np.rint(evidence * 255).astype(np.uint8)
     opacity = np.rint(np.arange(256) * (alpha * 256 / 255)).astype(np.uint16)[:, None]
     painted = (turbo_colors() * opacity).astype(np.uint16)
     kept = np.repeat(256 - opacity, 3, axis=1)
-    mixed = image * kept.take(levels, axis=0)
-    mixed += painted.take(levels, axis=0)
-    blended: ImageArray = (mixed >> 8).astype(np.uint8)
+    blended = np.empty_like(image)
+    for top in range(0, len(image), _STRIP_ROWS):  # so that the working memory stays small, and in the cache
+        rows = slice(top, top + _STRIP_ROWS)
+        levels = np.rint(evidence[rows] * 255).astype(np.uint8)
+        mixed = image[rows] * kept.take(levels, axis=0)
+        mixed += painted.take(levels, axis=0)
+        blended[rows] = mixed >> 8
     return blended
 
 

@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float32]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MIN_SIDE_PIXELS = 32  # a brain in fewer has no structure left to judge
-DEFAULT_MAX_IMAGE_PIXELS = 50_000_000  # 150 MB as RGB; the largest MR matrices have 1 to 4 million
+DEFAULT_MAX_IMAGE_PIXELS = 4096 * 4096  # 50 MB as RGB; the largest MR matrices have 1024 x 1024
 # What Pillow and its codecs raise on damaged data, as read in its source and found by fuzzing.
 _DAMAGE = (
     OSError,

@@ -28,4 +28,5 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM), (_M_TOP_PAD, _PAD_BYTES))
-    return all([mallopt(option, value) == 1 for option, value in options])
+    accepted = [mallopt(option, value) == 1 for option, value in options]
+    return all(accepted)
