@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _create_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("training").setLevel(logging.INFO)
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it would report each of its retries; we say it in one line
     try:
         options.run(options)
     except (TrainingError, ModelError) as error:

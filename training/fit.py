@@ -85,12 +85,13 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
         DataError: If the data folder is not as expected; before the first epoch.
         PretrainedError: If ImageNet weights are wanted and cannot be had.
-        RunError: If `options.out` holds a run that is not to be resumed, or none that could be.
+        RunError: If `options.out` holds a run that is not to be resumed, or none that could be, or if there is
+            no GPU where one is asked for.
     """
     if (options.out / STATE_FILE).exists() and not options.resume:
         raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
+    device = _choose_device(options.device)
     data = _prepare_data(recipe, options.data)
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if device.type == "cpu":
         keep_freed_memory()
     torch.backends.cudnn.deterministic = True
@@ -107,6 +108,12 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     with RunLog(options.out, state.history if state else ()) as log:
         state = _train(trainer, recipe, options, data, state, log)
     return _release(recipe, options, data, state)
+
+
+def _choose_device(name: str | None) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RunError("no GPU that this build of torch can use was found; leave --device out to train on the CPU")
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _prepare_data(recipe: Recipe, root: Path) -> _Data:
@@ -149,6 +156,8 @@ def _wants_pretrained(recipe: Recipe, options: FitOptions) -> bool:
 
 
 def _create_network(recipe: Recipe, num_classes: int, *, pretrained: bool) -> nn.Module:
+    if pretrained:
+        logger.info("getting the ImageNet weights of %s", recipe.architecture)
     try:
         network = create_network(recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout)
     except ModelError:

@@ -150,6 +150,12 @@ def test_offline_the_two_ways_out_are_named(data_folder, tmp_path, monkeypatch):
         fit(_recipe(pretrained=True), FitOptions(data_folder, tmp_path / "run"))
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(data_folder, tmp_path):
+    with pytest.raises(RunError, match="no GPU"):
+        fit(_recipe(), FitOptions(data_folder, tmp_path / "run", device="cuda"))
+
+
 def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path):
     changes = {"stages": [{"epochs": 1, "image_size": 64}], "learning_rate": 1e-9, "pretrained": True}
     options = FitOptions(data_folder, tmp_path, num_workers=0, initial_weights=run[1].checkpoint)
