@@ -9,6 +9,7 @@ operators. What only the map needs is put under an `If`; see `model.explain_bran
 """
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,16 @@ def trace(checkpoint: Checkpoint) -> ModelProto:
     )
     batch = torch.export.Dim("batch", min=1, max=4096)
     program = torch.export.export(graph, example, dynamic_shapes=({0: batch}, {0: batch}))
-    exported = torch.onnx.export(
-        program,
-        input_names=["inputs", "targets"],
-        output_names=["logits", "heatmaps"],
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # torch's exporter, about its own code
+        exported = torch.onnx.export(
+            program,
+            input_names=["inputs", "targets"],
+            output_names=["logits", "heatmaps"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     if exported is None:
         raise CheckpointError("torch exported no ONNX program")
     return exported.model_proto
