@@ -29,10 +29,10 @@ format: .venv/.installed  ## format the code
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-train: .venv/.installed need-data  ## train: make train DATA=DIR [RECIPE=NAME]
+train: need-data .venv/.installed  ## train: make train DATA=DIR [RECIPE=NAME]
 	.venv/bin/python -m training fit $(DATA) --recipe $(RECIPE)
 
-evaluate: .venv/.installed need-data  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE]
+evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE]
 	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT)
 
 image:  ## build the Docker image and print its size

@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from model.classifier import Classifier
 from model.engine import load_engine
-from model.errors import CheckpointError, InputError, ModelError
+from model.errors import CheckpointError, ImagesNotFoundError, InputError, ModelError
 
 DEFAULT_WEIGHTS = Path("weights/efficientnet_b0.onnx")
 
@@ -35,6 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
     except ModelError as error:
         logger.error("error: %s", error)
+        return 1
+    except ModuleNotFoundError as error:
+        logger.error("error: this needs %s, which serving does not: install requirements.txt", error.name)
+        return 1
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         logger.error("error: %s: %s", error.filename, error.strerror)
@@ -75,6 +82,8 @@ def _add_command(commands: Any, name: str, run: Callable[..., int], text: str) -
 def _predict(options: argparse.Namespace) -> int:
     classifier = Classifier.load(options.weights)
     files = list(_find_files(options.paths))
+    if not files:
+        raise ImagesNotFoundError("there is no file in the folders named")
     num_failed = 0
     with _open_output(options.output) as output:
         write = _create_writer(output, options.format, classifier.card.classes)

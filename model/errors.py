@@ -54,3 +54,7 @@ class UnknownClassError(InputError):
 
 class CheckpointError(ModelError):
     """A weight file is missing, damaged, foreign or does not do what its card says."""
+
+
+class ImagesNotFoundError(ModelError):
+    """A command was given folders in which there is nothing to judge."""

@@ -1,6 +1,9 @@
 import csv
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +36,30 @@ def test_a_broken_file_is_a_row_and_a_status(tiny_pair, folder, tmp_path, caplog
     assert [bool(row["error"]) for row in rows] == [False, True, False, True]
     assert sum(float(rows[0][f"p_{name}"]) for name in CLASSES) == pytest.approx(1)
     assert "2 of 4 images" in caplog.text
+
+
+def test_folders_without_files_are_an_error(tiny_pair, tmp_path, caplog):
+    assert main(["predict", str(tmp_path), "--weights", str(tiny_pair[1])]) == 1
+    assert "no file" in caplog.text
+
+
+def test_a_reader_that_has_seen_enough_is_no_error_to_report(tiny_pair, folder):
+    for index in range(30):
+        (folder / f"copy-{index}.png").write_bytes(encode(draw_scan(64, seed=index)))
+    command = [sys.executable, "-m", "model", "predict", str(folder), "--weights", str(tiny_pair[1])]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_without_torch_an_export_says_what_is_missing(tiny_pair, tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "model.export", None)
+    assert main(["export", str(tiny_pair[0]), str(tmp_path / "new.onnx")]) == 1
+    assert "requirements.txt" in caplog.text
 
 
 @pytest.mark.parametrize("index", [0, 1])
