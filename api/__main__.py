@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 after a signal, 1 if the service could not start; one line says why.
     """
-    argparse.ArgumentParser(prog="python -m api", description=_help(), formatter_class=_HelpFormatter).parse_args(
-        arguments
+    parser = argparse.ArgumentParser(
+        "python -m api", None, _help(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     # The server handles signals while it runs, and raises them again when it has stopped.
     signal.signal(signal.SIGTERM, _stop)
@@ -57,10 +58,6 @@ async def _serve(settings: Settings) -> None:
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the line breaks of the settings."""
 
 
 def _help() -> str:

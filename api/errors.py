@@ -92,7 +92,7 @@ def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
     problem = _create_problem(request_id, path, kind, detail)
-    headers = {"X-Request-ID": request_id, "Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store"}
     if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from model.card import Preprocessing, SplitMetrics
 from model.classifier import ModelIdentity, Prediction
@@ -93,8 +93,6 @@ class StatusAnswer(BaseModel):
 
 class Problem(BaseModel):
     """An error, after RFC 9457."""
-
-    model_config = ConfigDict(json_schema_extra={"description": "An error, after RFC 9457."})
 
     type: str = Field(examples=["urn:brain-tumor-mri:problem:unsupported_format"])
     title: str

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model.engine import DEFAULT_WEIGHTS
 from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
 
 _MEBIBYTE = 2**20
@@ -35,7 +36,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BRAIN_MRI_", env_file=".env", extra="ignore", frozen=True)
 
     model_path: Path = Field(
-        Path("weights/efficientnet_b0.onnx"),
+        DEFAULT_WEIGHTS,
         description="Weights to serve; the suffix, .onnx or .pth, chooses the engine.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")

@@ -18,9 +18,9 @@ from model.preprocessing import (
     DecodedImage,
     FloatArray,
     decode_image,
-    normalize_image,
     preprocess_image,
     self_test_image,
+    self_test_inputs,
 )
 
 SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
@@ -90,7 +90,7 @@ class Classifier:
         self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
 
     @classmethod
-    def load(cls, path: Path, num_threads: int = 1, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Self:
+    def load(cls, path: Path, num_threads: int | None = None, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Self:
         """Load a weight file, prove that it works, and warm everything up.
 
         Raises:
@@ -164,8 +164,7 @@ class Classifier:
         Raises:
             CheckpointError: If they differ: the file is damaged, or this machine computes something else.
         """
-        preprocessing = self.card.preprocessing
-        inputs = normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
+        inputs = self_test_inputs(self.card.preprocessing)
         expected = np.asarray(self.card.self_test_logits, np.float64)
         logits = self._engine.predict(inputs)[0]
         explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]

@@ -15,10 +15,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from model.classifier import Classifier
-from model.engine import load_engine
+from model.engine import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ImagesNotFoundError, InputError, ModelError
-
-DEFAULT_WEIGHTS = Path("weights/efficientnet_b0.onnx")
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from model.errors import CheckpointError
 from model.preprocessing import FloatArray
 
 IndexArray = npt.NDArray[np.int64]
+DEFAULT_WEIGHTS = Path("weights/efficientnet_b0.onnx")  # the shipped ones, from the project's folder
 PREDICTED = -1  # as a target: the class with the largest logit
 
 
@@ -50,11 +51,12 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(path: Path, num_threads: int = 1) -> Engine:
+def load_engine(path: Path, num_threads: int | None = None) -> Engine:
     """Load a weight file with the engine its suffix names: `.onnx` or `.pth`.
 
     Args:
-        num_threads: Cores that may work on one image.
+        num_threads: Cores that may work on one image. Torch has one number for the whole process: None leaves
+            it as it is. For ONNX Runtime None is one.
 
     Raises:
         CheckpointError: If the file is missing, damaged, foreign or of another kind, or if `.pth` is asked
@@ -63,7 +65,7 @@ def load_engine(path: Path, num_threads: int = 1) -> Engine:
     if path.suffix == ".onnx":
         from model.onnx_engine import OnnxEngine
 
-        return OnnxEngine(path, num_threads)
+        return OnnxEngine(path, num_threads or 1)
     if path.suffix != ".pth":
         raise CheckpointError(f"cannot load {path}: expected a file ending in .onnx or .pth")
     try:

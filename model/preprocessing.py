@@ -146,6 +146,11 @@ def self_test_image(size: int) -> ImageArray:
     return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
 
 
+def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
+    """Turn `self_test_image` into inputs (1, 3, S, S)."""
+    return normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
+
+
 def _open(data: bytes, max_image_pixels: int) -> Image.Image:
     too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
     try:

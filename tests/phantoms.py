@@ -11,7 +11,7 @@ from torch import nn
 from model.card import ModelCard, Preprocessing
 from model.checkpoint import save_checkpoint
 from model.network import create_network
-from model.preprocessing import ImageArray, normalize_image, self_test_image
+from model.preprocessing import ImageArray, self_test_inputs
 
 CLASSES = ("glioma", "notumor", "pituitary")
 TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights
@@ -48,7 +48,7 @@ def create_tiny_network(seed: int = 0, num_classes: int = len(CLASSES)) -> nn.Mo
 
 def create_card(network: nn.Module, layer: str = LAYERS[0], **changes: object) -> ModelCard:
     preprocessing = Preprocessing(input_size=TINY_SIZE)
-    inputs = normalize_image(self_test_image(TINY_SIZE), preprocessing)[None]
+    inputs = self_test_inputs(preprocessing)
     with torch.no_grad():
         logits = network(torch.from_numpy(inputs))[0].tolist()
     fields = {

@@ -99,7 +99,7 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     state_path = options.out / STATE_FILE
     state = load_state(state_path, recipe, data.manifest.sha256) if options.resume else None
     network = _create_network(recipe, len(data.classes), pretrained=_wants_pretrained(recipe, options))
-    if options.initial_weights is not None:
+    if options.initial_weights is not None and state is None:
         start_from(network, recipe, data.classes, options.initial_weights)
     trainer = Trainer(network, recipe, device)
     if state is not None:
@@ -183,18 +183,17 @@ def _train(
             stage = recipe.stage_of(epoch)
             training, validation = _create_datasets(recipe, stage, data)
         result = _run_epoch(trainer, recipe, options, training, validation, epoch)
-        improved = state is None or _is_best(recipe, state, result)
-        state = RunState(
-            trainer.state(),
-            clone_weights(trainer.network) if improved or state is None else state.best_weights,
-            result.epoch if improved or state is None else state.best_epoch,
-            (*(state.history if state else ()), result),
-        )
+        if state is None or _is_best(recipe, state, result):
+            best_weights, best_epoch = clone_weights(trainer.network), result.epoch
+        else:
+            best_weights, best_epoch = state.best_weights, state.best_epoch
+        history = (*(state.history if state else ()), result)
+        state = RunState(trainer.state(), best_weights, best_epoch, history)
         save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
         log.write(result)
         pixels_done += stage.image_size**2
         remaining = sum(recipe.stage_of(later).image_size ** 2 for later in range(epoch + 1, recipe.num_epochs))
-        _report(result, recipe, improved, (time.monotonic() - start) * remaining / pixels_done)
+        _report(result, recipe, best_epoch == result.epoch, (time.monotonic() - start) * remaining / pixels_done)
     if state is None:
         raise RunError("the recipe has no epochs")
     return state

@@ -13,7 +13,7 @@ from model.card import ModelCard, SplitMetrics
 from model.checkpoint import save_checkpoint
 from model.classifier import Classifier
 from model.export import export_onnx
-from model.preprocessing import FloatArray, normalize_image, self_test_image
+from model.preprocessing import FloatArray, self_test_inputs
 from training.evaluation import labels_of, predict_scans
 from training.metrics import measure
 from training.recipe import Recipe
@@ -105,9 +105,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
 
 
 def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
-    preprocessing = recipe.preprocessing()
-    inputs = normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
-    return tuple(_predict(network, inputs)[0].tolist())
+    return tuple(_predict(network, self_test_inputs(recipe.preprocessing()))[0].tolist())
 
 
 def _test(network: nn.Module, recipe: Recipe, testing: ScanFolder) -> SplitMetrics:

@@ -89,3 +89,14 @@ def test_softmax_equals_torchs_and_survives_large_logits():
     logits = np.array([[1.0, 2.0, 3.0], [1000.0, 0.0, -1000.0]], np.float32)
     expected = torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
     np.testing.assert_allclose(softmax(logits), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_loading_leaves_the_threads_of_the_process_alone(tiny_pair, index):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        Classifier.load(tiny_pair[index])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
