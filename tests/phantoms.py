@@ -20,10 +20,15 @@ LAYERS = ("blocks.-1.-1.conv_pw", "bn2")
 
 
 def draw_scan(size: int = 64, spot: tuple[float, float] | None = None, seed: int = 0) -> ImageArray:
-    """A grey ellipse with noise and, where `spot` (x, y in [0, 1]) is given, a bright disc; (size, size, 3)."""
+    """A grey ellipse with tissue, noise and, where `spot` (x, y in [0, 1]) is given, a bright disc; (size, size, 3).
+
+    Tissue differs by seed, so that two seeds are two patients and not two copies of one picture.
+    """
+    generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size
     head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
-    grey = np.where(head, 90.0, 0.0) + np.random.default_rng(seed).normal(0, 6, (size, size))
+    tissue = Image.fromarray(generator.normal(70, 30, (6, 6)).clip(20, 120).astype(np.uint8)).resize((size, size))
+    grey = np.where(head, np.asarray(tissue, np.float64), 0.0) + generator.normal(0, 6, (size, size))
     if spot is not None:
         grey += 140 * ((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2 < 0.01)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)

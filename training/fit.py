@@ -85,9 +85,9 @@ class _Data:
 def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
 
-    The epoch with the lowest validation loss is kept; validation always sees the size the network will serve. After every epoch the state is
-    saved: a run that is killed and resumed ends with the same weights as one that was not (on the CPU; on a
-    GPU as far as its kernels are deterministic).
+    The epoch with the lowest validation loss is kept; validation always sees the size that will be served. After
+    every epoch the state is saved: a run that is killed and resumed ends with the same weights as one that was
+    not (on the CPU; on a GPU as far as its kernels are deterministic).
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.

@@ -148,5 +148,5 @@ def _fits(tensor: Tensor, other: Tensor) -> bool:
         return True
     kernels = tensor.ndim == other.ndim == 4 and tensor.shape[:2] == other.shape[:2]
     return kernels and all(
-        0 <= mine - its and (mine - its) % 2 == 0 for mine, its in zip(tensor.shape, other.shape, strict=True)
+        mine - its >= 0 and (mine - its) % 2 == 0 for mine, its in zip(tensor.shape, other.shape, strict=True)
     )

@@ -13,7 +13,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.objective import Batch, Learner, Objective
+from training.objective import Batch, Learner, Objective, autocast
 from training.recipe import Recipe
 
 
@@ -34,7 +34,9 @@ class Trainer:
         """Move `network` and `teachers` to `device` and prepare to train by `recipe`."""
         self._network = _place(network, device)
         self._learner = _place(Learner(self._network, recipe, teachers), device)
-        self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers])
+        self._half = _half_precision(recipe.cpu_bfloat16 == "always", recipe, device)
+        teachers_half = _half_precision(recipe.cpu_bfloat16 != "never", recipe, device)
+        self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers], teachers_half)
         self._average = _create_average(self._network, recipe)
         self._recipe = recipe
         self._device = device
@@ -42,7 +44,6 @@ class Trainer:
         self._plateau = ReduceLROnPlateau(
             self._optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
         )
-        self._half = _half_precision(recipe, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
 
     @property
@@ -116,7 +117,7 @@ class Trainer:
             self._average.update_parameters(self._network)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self._device.type, self._half, enabled=self._half is not None)
+        return autocast(self._device, self._half)
 
     def _move(self, batch: Batch) -> Batch:
         inputs = batch.inputs.to(self._device, non_blocking=True, memory_format=torch.channels_last)
@@ -162,9 +163,9 @@ def _parameter_groups(learner: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     ]
 
 
-def _half_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+def _half_precision(on_cpu: bool, recipe: Recipe, device: torch.device) -> torch.dtype | None:
     if device.type == "cpu":
-        return torch.bfloat16 if recipe.cpu_bfloat16 else None
+        return torch.bfloat16 if on_cpu else None
     if not recipe.mixed_precision:
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
