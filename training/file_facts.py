@@ -26,6 +26,7 @@ class FileFacts:
     Attributes:
         sha256: Of the bytes; empty if they cannot be read.
         problem: Why the file is no image that can be used; empty if it is one. Without it, the rest is empty.
+        pixels: SHA-256 of size and pixels after decoding to grey.
         thumbnail: Grey, (32, 32) uint8; None if there is a problem.
         format: As the bytes have it, such as JPEG.
         mode: Pillow's word for the stored channels, such as L, RGB or P.
@@ -34,6 +35,7 @@ class FileFacts:
 
     sha256: str
     problem: str = ""
+    pixels: str = ""
     thumbnail: ImageArray | None = None
     format: str = ""
     mode: str = ""
@@ -60,20 +62,22 @@ def read_file(path: Path) -> FileFacts:
     except InputError as error:
         return FileFacts(sha256, str(error))
     header = Image.open(io.BytesIO(data), formats=FORMATS)
-    height, width = image.shape[:2]
+    grey = Image.fromarray(image).convert("L")
     return FileFacts(
-        sha256, "", make_thumbnail(image), str(header.format), header.mode, width, height, estimate_quality(header)
+        sha256=sha256,
+        pixels=hashlib.sha256(repr(grey.size).encode() + grey.tobytes()).hexdigest(),
+        thumbnail=make_thumbnail(grey),
+        format=str(header.format),
+        mode=header.mode,
+        width=grey.width,
+        height=grey.height,
+        quality=estimate_quality(header),
     )
 
 
-def make_thumbnail(image: ImageArray) -> ImageArray:
-    """Average an image over 32 x 32 equal areas, after turning it to grey; its proportions are not kept.
-
-    Args:
-        image: RGB, (H, W, 3) uint8.
-    """
-    size = (THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    return np.asarray(Image.fromarray(image).convert("L").resize(size, Image.Resampling.BOX))
+def make_thumbnail(grey: Image.Image) -> ImageArray:
+    """Average a grey picture over 32 x 32 equal areas, (32, 32) uint8; its proportions are not kept."""
+    return np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX))
 
 
 def estimate_quality(header: Image.Image) -> int:

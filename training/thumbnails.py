@@ -103,7 +103,8 @@ def correlate(thumbnails: ImageArray, others: ImageArray) -> FloatArray:
     left, right, flipped = (
         _normalize(values).reshape(len(values), -1) for values in (thumbnails, others, others[:, :, ::-1])
     )
-    return np.maximum(left @ right.T, left @ flipped.T)
+    best: FloatArray = np.maximum(left @ right.T, left @ flipped.T)
+    return best
 
 
 def _normalize(thumbnails: ImageArray) -> FloatArray:
