@@ -13,6 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from model.errors import ModelError
+from training.audit import audit, format_headlines
+from training.audit_report import REPORT, write_audit
 from training.errors import RecipeError, TrainingError
 from training.evaluation import evaluate, format_evaluation
 from training.fit import FitOptions, fit
@@ -48,6 +50,7 @@ def _create_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="train a network", description="Train by a recipe."))
     _add_evaluate(commands.add_parser("evaluate", help="measure weights", description="Measure on labelled scans."))
+    _add_audit(commands.add_parser("audit", help="look for copies and shortcuts", description="Look at a data set."))
     return parser
 
 
@@ -102,6 +105,12 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
 
 
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_audit)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/ or CLASS/")
+    parser.add_argument("--out", type=Path, default=Path("audit"), metavar="DIR", help="default %(default)s")
+
+
 def _run_fit(options: argparse.Namespace) -> None:
     overrides = {
         key.removeprefix("value."): _parse_value(key, text)
@@ -145,6 +154,13 @@ def _run_evaluate(options: argparse.Namespace) -> None:
             "confusion_matrix": evaluation.confusion.tolist(),
         }
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _run_audit(options: argparse.Namespace) -> None:
+    found = audit(options.data, skip=options.out)
+    write_audit(found, options.out)
+    sys.stdout.write(format_headlines(found) + "\n")
+    logger.info("wrote %s", options.out / REPORT)
 
 
 def _parse_value(key: str, text: str) -> Any:
