@@ -149,7 +149,7 @@ def _start(recipe: Recipe, options: FitOptions, data: _Data, teachers: Sequence[
     elif options.pretrained_file is not None:
         start_from_file(network, options.pretrained_file)
     if recipe.start_from_teacher and teachers:
-        logger.info("%d tensors start as the teacher's", copy_matching_weights(network, teachers[0]))
+        logger.info("%d kernels start as the teacher's", copy_matching_weights(network, teachers[0]))
     return network
 
 
