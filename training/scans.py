@@ -26,10 +26,16 @@ _MAX_NAMED_FILES = 5
 
 @dataclass(frozen=True)
 class Scan:
-    """One labelled file; `label` counts classes in the order of their names."""
+    """One labelled file.
+
+    Attributes:
+        label: Counts classes in the order of their names.
+        group: Scans of one patient and copies of one picture share it, and are never on two sides of a split.
+    """
 
     path: Path
     label: int
+    group: str = ""
 
 
 @dataclass(frozen=True)
