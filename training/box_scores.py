@@ -17,17 +17,17 @@ _OVER_CLASSES = ""  # no name of a class
 
 @dataclass(frozen=True)
 class BoxScore:
-    """How well maps find the box, over the scans of a class or as the mean of the classes; None if over nothing.
+    """How well maps find the box, over the scans of a class or as the mean of the classes.
 
     Attributes:
         pointing_game: Part of the scans whose map has its peak inside the box.
         energy_inside: Mean part of the map's sum that lies inside the box.
-        pointing_game_correct: The first over the scans that were classified correctly.
-        energy_inside_correct: The second over those.
+        pointing_game_correct: The first over the scans that were classified correctly; None if a class has none.
+        energy_inside_correct: Likewise.
     """
 
-    pointing_game: Interval | None
-    energy_inside: Interval | None
+    pointing_game: Interval
+    energy_inside: Interval
     pointing_game_correct: Interval | None
     energy_inside_correct: Interval | None
 
@@ -61,7 +61,9 @@ def average_findings(
 
     intervals = bootstrap(statistics, [boxed.scan.group for boxed in judged], seed)
     scores = {
-        name: BoxScore(*(intervals.get(f"{name} {index}") for index in range(measured.shape[1])))
+        name: BoxScore(
+            intervals[f"{name} 0"], intervals[f"{name} 1"], intervals.get(f"{name} 2"), intervals.get(f"{name} 3")
+        )
         for name in (_OVER_CLASSES, *of_class)
     }
     return scores.pop(_OVER_CLASSES), scores

@@ -136,11 +136,7 @@ def choose_layers(checkpoint: Checkpoint, layers: Sequence[str]) -> tuple[str, .
 
 def select_layer(rows: Sequence[MapScores]) -> str:
     """Choose the layer where Grad-CAM, the method that is served, has the best pointing game over the classes."""
-    scores = {
-        row.layer: row.mean.pointing_game.value
-        for row in rows
-        if row.layer and row.mean.pointing_game and row.method == Method.GRAD_CAM
-    }
+    scores = {row.layer: row.mean.pointing_game.value for row in rows if row.layer and row.method == Method.GRAD_CAM}
     return max(scores, key=scores.__getitem__)
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from model.card import Interval
 from training.box_scores import BoxScore
 from training.localization import Localization
 
@@ -40,13 +39,10 @@ def format_localization(result: Localization) -> str:
 
 def _format_score(score: BoxScore) -> str:
     interval = score.pointing_game
-    bounds = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
-    values = (_format_value(score.pointing_game_correct), _format_value(score.energy_inside))
-    return f"{_format_value(interval)}{bounds} | {values[0]} | {values[1]}"
-
-
-def _format_value(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval.value:.3f}"
+    correct = "-" if score.pointing_game_correct is None else f"{score.pointing_game_correct.value:.3f}"
+    return (
+        f"{interval.value:.3f} [{interval.low:.2f}, {interval.high:.2f}] | {correct} | {score.energy_inside.value:.3f}"
+    )
 
 
 def _format_randomization(result: Localization) -> list[str]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from model.card import Interval
 from training.box_findings import Finding
 from training.box_scores import average_findings
 from training.boxed_scans import BoxedScan
@@ -39,6 +40,6 @@ def test_scans_that_were_classified_wrongly_do_not_count_among_the_correct(judge
     correct = np.arange(12) < 4
     mean, classes = average_findings(findings, judged, correct, CLASSES, seed=0)
     assert classes["glioma"].pointing_game.value == 0.5
-    assert classes["glioma"].pointing_game_correct.value == 1
+    assert classes["glioma"].pointing_game_correct == Interval(value=1, low=1, high=1)
     assert classes["pituitary"].pointing_game_correct is None
     assert mean.pointing_game_correct is None

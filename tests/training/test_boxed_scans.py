@@ -21,7 +21,8 @@ def tables(tmp_path):
 
 
 def test_tables_are_joined_by_path(tables):
-    found = find_boxed_scans(*tables, CLASSES)
+    root, boxes, groups = tables
+    found = find_boxed_scans(root, boxes, groups, CLASSES)
     assert [boxed.scan.label for boxed in found] == [0] * 6 + [2] * 6
     assert [boxed.scan.group for boxed in found[:4]] == ["g0", "g0", "g1", "g1"]
     assert [boxed.part for boxed in found[:6:2]] == ["train", "test", None]
@@ -49,7 +50,8 @@ def test_a_box_without_scan_class_or_group_is_named(tables, row, named):
 
 
 def test_as_many_are_drawn_of_every_class_and_the_same_ones_by_the_same_seed(tables):
-    found = find_boxed_scans(*tables, CLASSES)
+    root, boxes, groups = tables
+    found = find_boxed_scans(root, boxes, groups, CLASSES)
     drawn = draw_scans(found, 4, seed=3)
     assert [boxed.scan.label for boxed in drawn] == [0] * 4 + [2] * 4
     assert drawn == draw_scans(found, 4, seed=3) != draw_scans(found, 4, seed=4)

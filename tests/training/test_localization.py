@@ -48,12 +48,12 @@ class _SpotNetwork(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.features = nn.Conv2d(3, 1, 1)
-        self.features.weight.data.fill_(1.0)
-        self.features.bias.data.fill_(-3.0)
+        self.features = nn.Conv2d(3, 1, 1, bias=False)
+        nn.init.constant_(self.features.weight, 1.0)
+        self._threshold = 3.0
 
     def forward(self, inputs):
-        evidence = torch.relu(self.features(inputs)).mean(dim=(1, 2, 3))
+        evidence = torch.relu(self.features(inputs) - self._threshold).mean(dim=(1, 2, 3))
         return torch.stack([2 * evidence, 0 * evidence, evidence], dim=1)
 
 
