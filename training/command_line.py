@@ -18,6 +18,8 @@ from training.audit_report import REPORT, write_audit
 from training.errors import RecipeError, TrainingError
 from training.evaluation import evaluate, format_evaluation
 from training.fit import FitOptions, fit
+from training.localization import LocalizationOptions, localize
+from training.localization_report import format_localization, write_localization
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
 from training.scans import TESTING
 
@@ -51,6 +53,9 @@ def _create_parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser("fit", help="train a network", description="Train by a recipe."))
     _add_evaluate(commands.add_parser("evaluate", help="measure weights", description="Measure on labelled scans."))
     _add_audit(commands.add_parser("audit", help="look for copies and shortcuts", description="Look at a data set."))
+    _add_localize(
+        commands.add_parser("localize", help="measure heat maps", description="Compare heat maps with experts' boxes.")
+    )
     return parser
 
 
@@ -109,6 +114,38 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_audit)
     parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/ or CLASS/")
     parser.add_argument("--out", type=Path, default=Path("audit"), metavar="DIR", help="default %(default)s")
+
+
+def _add_localize(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_localize)
+    parser.add_argument("data", type=Path, metavar="DIR", help="what the paths in the tables are relative to")
+    parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), metavar="FILE.pth")
+    parser.add_argument("--boxes", type=Path, required=True, metavar="CSV", help="columns path, x0, y0, x1, y1")
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="columns path, group and, perhaps, split")
+    parser.add_argument(
+        "--part",
+        choices=("validation", "test", "all"),
+        help="of the split, whose boxes are judged; default validation where --groups has a split, else all",
+    )
+    parser.add_argument("--layers", nargs="+", default=[], metavar="LAYER", help="default: those that are usual")
+    parser.add_argument("--num-scans", type=_count, metavar="N", help="at most so many of a class, drawn at random")
+    parser.add_argument("--out", type=Path, default=Path("localization"), metavar="DIR", help="default %(default)s")
+
+
+def _run_localize(options: argparse.Namespace) -> None:
+    result = localize(
+        LocalizationOptions(
+            data=options.data,
+            checkpoint=options.checkpoint,
+            boxes=options.boxes,
+            groups=options.groups,
+            part=options.part,
+            layers=tuple(options.layers),
+            num_scans=options.num_scans,
+        )
+    )
+    sys.stdout.write(format_localization(result) + "\n")
+    logger.info("wrote %s", write_localization(result, options.out))
 
 
 def _run_fit(options: argparse.Namespace) -> None:
