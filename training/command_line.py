@@ -172,6 +172,8 @@ def _run_fit(options: argparse.Namespace) -> None:
             boxes=options.boxes,
         ),
     )
+    if report is None:
+        return
     training = report.summary["training"]
     logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])
     for split, metrics in report.summary["metrics"].items():
