@@ -6,13 +6,11 @@ DIR/Testing/CLASS/*.jpg     reported on, and nothing else
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from model.errors import InputError
@@ -26,10 +24,16 @@ _MAX_NAMED_FILES = 5
 
 @dataclass(frozen=True)
 class Scan:
-    """One labelled file; `label` counts classes in the order of their names."""
+    """One labelled file.
+
+    Attributes:
+        label: Counts classes in the order of their names.
+        group: Scans of one patient and copies of one picture share it, and are never on two sides of a split.
+    """
 
     path: Path
     label: int
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,47 +102,6 @@ def check_scans(folder: ScanFolder) -> Manifest:
         for scan, sha256 in zip(folder.scans, hashes, strict=True)
     ]
     return Manifest(hashes, hashlib.sha256(json.dumps(rows).encode()).hexdigest())
-
-
-def carve_validation(
-    scans: Sequence[Scan], groups: Sequence[str], fraction: float, seed: int
-) -> tuple[list[Scan], list[Scan]]:
-    """Split scans in two, class by class, keeping each group whole.
-
-    Args:
-        groups: For each scan the group it belongs to, such as the hash of the file: copies stay together.
-        fraction: Part of every class that goes to validation, met as closely as whole groups allow.
-
-    Returns:
-        Training scans and validation scans, in the order they came.
-
-    Raises:
-        DataError: If a class ends up with no scan on one of the sides.
-    """
-    members: defaultdict[str, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups):
-        members[group].append(index)
-    wanted = {
-        label: fraction * count
-        for label, count in zip(*np.unique([scan.label for scan in scans], return_counts=True), strict=True)
-    }
-    taken = dict.fromkeys(wanted, 0)
-    validation: set[int] = set()
-    names = sorted(members)
-    for position in np.random.default_rng(seed).permutation(len(names)):
-        indices = members[names[position]]
-        label = scans[indices[0]].label  # a group of two classes is a label conflict: it goes with its first
-        if taken[label] + len(indices) / 2 <= wanted[label]:
-            validation.update(indices)
-            taken[label] += len(indices)
-    sides = (
-        [scan for index, scan in enumerate(scans) if index not in validation],
-        [scan for index, scan in enumerate(scans) if index in validation],
-    )
-    for side in sides:
-        if {scan.label for scan in side} != set(wanted):
-            raise DataError(f"too few scans to carve {fraction:.0%} of every class for validation")
-    return sides
 
 
 def _list_files(folder: Path) -> list[Path]:

@@ -1,0 +1,178 @@
+"""Who is trained on, who validates, who calibrates and who is tested: parts that share no group.
+
+official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, as everyone
+            does, and once more without what has a copy in Training
+grouped     all images are divided anew, by whole groups, or as a table says
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from training.copies import find_copies
+from training.errors import DataError
+from training.groups import PARTS, GroupRow, load_groups
+from training.scans import TESTING, TRAINING, Scan, find_scans
+
+SplitName = Literal["official", "grouped"]
+
+# Parts of what is carved; a fixed split in a table has its own.
+OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
+GROUPED_FRACTIONS = {"train": 0.60, "validation": 0.12, "calibration": 0.08, "test": 0.20}
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """Scans to report on: `official_test`, `copy_free_test` or `grouped_test`."""
+
+    __test__ = False  # no test class, whatever pytest thinks of its name
+
+    name: str
+    scans: tuple[Scan, ...]
+
+
+@dataclass(frozen=True)
+class DataSplits:
+    """Parts that share no group; `calibration` may be empty where there is too little to calibrate on."""
+
+    classes: tuple[str, ...]
+    train: tuple[Scan, ...]
+    validation: tuple[Scan, ...]
+    calibration: tuple[Scan, ...]
+    tests: tuple[TestSplit, ...]
+
+
+def split_data(root: Path, name: SplitName, groups: Path | None, seed: int) -> DataSplits:
+    """Divide the scans of a data folder.
+
+    Args:
+        root: Holds Training/CLASS/ and perhaps Testing/CLASS/.
+        name: See the head of this module.
+        groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
+        seed: Decides who goes where, unless the table does.
+
+    Raises:
+        DataError: If the folder or the table is not as expected, or a part lacks a class.
+    """
+    classes, training, testing = _find_grouped_scans(root, None, groups)
+    if name == "official":
+        parts = carve(training, OFFICIAL_FRACTIONS, seed)
+        tests = _official_tests(training, testing)
+    else:
+        scans, rows = (*training, *testing), load_groups(groups) if groups else {}
+        fixed = _fixed_parts(root, scans, rows)
+        parts = fixed or carve(scans, GROUPED_FRACTIONS, seed)
+        tests = (TestSplit("grouped_test", parts["test"]),)
+    for part, members in parts.items():
+        _check_classes(part, members, classes)
+    return DataSplits(classes, parts["train"], parts["validation"], parts["calibration"], tests)
+
+
+def find_test_splits(root: Path, classes: Sequence[str], groups: Path | None) -> tuple[TestSplit, ...]:
+    """Find everything in a data folder that can be reported on.
+
+    The grouped test part is there only where a table names a fixed split.
+
+    Raises:
+        DataError: If there is nothing, or the folder or the table is not as expected.
+    """
+    _, training, testing = _find_grouped_scans(root, classes, groups)
+    tests = list(_official_tests(training, testing))
+    fixed = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
+    if fixed:
+        tests.append(TestSplit("grouped_test", fixed["test"]))
+    if not tests:
+        raise DataError(f"nothing to report on in {root}: expected {TESTING}/CLASS/, or a table with a fixed split")
+    return tuple(tests)
+
+
+def carve(scans: Sequence[Scan], fractions: Mapping[str, float], seed: int) -> dict[str, tuple[Scan, ...]]:
+    """Divide scans into parts of whole groups with about the same mixture of classes.
+
+    Groups go, large ones first and in random order among equals, to the part that lacks their classes most.
+
+    Args:
+        fractions: Of every class, by part; they sum to 1.
+
+    Returns:
+        The scans of each part, in the order they came.
+    """
+    members: dict[str, list[Scan]] = {}
+    for scan in scans:
+        members.setdefault(scan.group, []).append(scan)
+    totals = Counter(scan.label for scan in scans)
+    taken: dict[str, Counter[int]] = {part: Counter() for part in fractions}
+    part_of: dict[str, str] = {}
+    for group in _shuffle_by_size(members, seed):
+        counts = Counter(scan.label for scan in members[group])
+        lacking = {
+            part: sum(count * (1 - taken[part][label] / (fraction * totals[label])) for label, count in counts.items())
+            for part, fraction in fractions.items()
+        }
+        part_of[group] = max(lacking, key=lacking.__getitem__)
+        taken[part_of[group]] += counts
+    return {part: tuple(scan for scan in scans if part_of[scan.group] == part) for part in fractions}
+
+
+def _find_grouped_scans(
+    root: Path, classes: Sequence[str] | None, groups: Path | None
+) -> tuple[tuple[str, ...], tuple[Scan, ...], tuple[Scan, ...]]:
+    folder = find_scans(root, TRAINING, classes)
+    testing = find_scans(root, TESTING, folder.classes).scans if (root / TESTING).exists() else ()
+    scans = (*folder.scans, *testing)
+    names = _groups_of(root, scans, load_groups(groups)) if groups else find_copies([s.path for s in scans]).groups
+    grouped = tuple(replace(scan, group=name) for scan, name in zip(scans, names, strict=True))
+    return folder.classes, grouped[: len(folder.scans)], grouped[len(folder.scans) :]
+
+
+def _groups_of(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> list[str]:
+    keys = [relative_name(root, scan.path) for scan in scans]
+    missing = [key for key in keys if key not in rows]
+    if missing:
+        raise DataError(f"the table of groups lacks {len(missing)} of {len(keys)} images, the first is {missing[0]}")
+    return [rows[key].group for key in keys]
+
+
+def relative_name(root: Path, path: Path) -> str:
+    """Write a path as tables do: relative to the data folder, with slashes."""
+    return path.relative_to(root).as_posix()
+
+
+def _fixed_parts(
+    root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
+) -> dict[str, tuple[Scan, ...]] | None:
+    """Divide scans as a table says; None where it names no split at all."""
+    if not any(row.split for row in rows.values()):
+        return None
+    split_of = {scan: rows[relative_name(root, scan.path)].split for scan in scans}
+    return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
+
+
+def _official_tests(training: Sequence[Scan], testing: Sequence[Scan]) -> tuple[TestSplit, ...]:
+    if not testing:
+        return ()
+    seen = {scan.group for scan in training}
+    free = tuple(scan for scan in testing if scan.group not in seen)
+    official = TestSplit("official_test", tuple(testing))
+    return (official, TestSplit("copy_free_test", free)) if free else (official,)
+
+
+def _shuffle_by_size(members: Mapping[str, Sequence[Scan]], seed: int) -> list[str]:
+    names = sorted(members)
+    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    return sorted(shuffled, key=lambda name: -len(members[name]))
+
+
+def _check_classes(part: str, scans: Sequence[Scan], classes: Sequence[str]) -> None:
+    if part == "calibration" and not scans:
+        return
+    missing = sorted(set(range(len(classes))) - {scan.label for scan in scans})
+    if missing:
+        raise DataError(
+            f"too few groups: the {part} part got no scan of class {classes[missing[0]]}; "
+            "more patients are needed, or a table with a fixed split"
+        )
