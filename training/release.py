@@ -14,7 +14,7 @@ from model.checkpoint import save_checkpoint
 from model.classifier import Classifier
 from model.export import export_onnx
 from model.preprocessing import FloatArray, self_test_inputs
-from training.evaluation import labels_of, predict_scans
+from training.judged import labels_of, predict_scans
 from training.metrics import measure
 from training.recipe import Recipe
 from training.run_state import RunState
