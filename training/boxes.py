@@ -4,6 +4,9 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from model.preprocessing import FloatArray
 from training.errors import DataError
 
 
@@ -16,27 +19,50 @@ class Box:
     x1: float
     y1: float
 
+    @property
+    def center(self) -> tuple[float, float]:
+        """The middle (x, y)."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    def contains(self, x: float, y: float) -> bool:
+        """Tell whether a point lies inside, the border counted."""
+        return self.x0 <= x <= self.x1 and self.y0 <= y <= self.y1
+
+    def coverage(self, height: int, width: int) -> FloatArray:
+        """Compute the part of each cell of a grid (height, width) that lies inside, in [0, 1]."""
+        return np.outer(_overlap(self.y0, self.y1, height), _overlap(self.x0, self.x1, width)).astype(np.float32)
+
 
 def load_boxes(path: Path) -> dict[str, Box]:
-    """Read a table with the columns path, x0, y0, x1, y1.
+    """Read a table with the columns path, x0, y0, x1, y1; further columns are passed over.
 
     Returns:
         The box of each image, by its path relative to the data folder.
 
     Raises:
-        DataError: If the file cannot be read, a column is missing, or a row holds no box.
+        DataError: If the file cannot be read, a column is missing, an image has two boxes, or a row holds no box.
     """
+    boxes: dict[str, Box] = {}
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["path"]: _read_box(row) for row in csv.DictReader(file)}
+            for row in csv.DictReader(file):
+                if row["path"] in boxes:
+                    raise DataError(f"{path}: expected one box an image; {row['path']} has several")
+                boxes[row["path"]] = _read_box(row)
     except OSError as error:
         raise DataError(f"cannot read the boxes in {path}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: expected columns path, x0, y0, x1, y1 with 0 <= x0 < x1 <= 1, likewise y") from error
+    return boxes
 
 
 def _read_box(row: dict[str, str]) -> Box:
     box = Box(*(float(row[name]) for name in ("x0", "y0", "x1", "y1")))
-    if not (0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
+    if not (row["path"] and 0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
         raise ValueError("not a box")
     return box
+
+
+def _overlap(low: float, high: float, num_cells: int) -> FloatArray:
+    edges = np.clip(np.arange(num_cells + 1) / num_cells, low, high)
+    return np.diff(edges).astype(np.float32) * num_cells

@@ -68,6 +68,15 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.pth",
         help="start from a checkpoint of ours: retrain it on your data",
     )
+    parser.add_argument("--pretrained-file", type=Path, metavar="FILE", help="timm's weights, instead of the model hub")
+    parser.add_argument(
+        "--split",
+        choices=("official", "grouped"),
+        default=FitOptions.split,
+        help="official: test on Testing/; grouped: divide all scans by patients or copies; default %(default)s",
+    )
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="path, group, and perhaps split, of every scan")
+    parser.add_argument("--boxes", type=Path, metavar="CSV", help="path, x0, y0, x1, y1 of tumours")
     values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
     _add_values(values, Recipe, "")
     _add_values(values, Augmentation, "augmentation.")
@@ -111,6 +120,10 @@ def _run_fit(options: argparse.Namespace) -> None:
             device=options.device,
             num_workers=options.num_workers,
             initial_weights=options.initial_weights,
+            pretrained_file=options.pretrained_file,
+            split=options.split,
+            groups=options.groups,
+            boxes=options.boxes,
         ),
     )
     training = report.summary["training"]

@@ -142,9 +142,7 @@ def relative_name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _fixed_parts(
-    root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
-) -> dict[str, tuple[Scan, ...]] | None:
+def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> dict[str, tuple[Scan, ...]] | None:
     """Divide scans as a table says; None where it names no split at all."""
     if not any(row.split for row in rows.values()):
         return None
