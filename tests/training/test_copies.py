@@ -1,20 +1,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
-from tests.phantoms import encode
+from tests.phantoms import draw_slice, encode
 from training.copies import find_copies, weakest_correlation
-
-SIZE = 96
-
-
-def draw_slice(seed, size=SIZE):
-    """A head whose tissue differs from seed to seed, and from its mirror image; (size, size) uint8."""
-    rows, columns = np.mgrid[0:size, 0:size] / size
-    head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
-    tissue = gaussian_filter(np.random.default_rng(seed).normal(0, 1, (size, size)), size / 20)
-    return (head * (110 + 45 * tissue / tissue.std()).clip(20, 255)).astype(np.uint8)
 
 
 def _store(folder, *contents):

@@ -25,7 +25,9 @@ def test_facts_of_an_image(tmp_path):
 def test_the_thumbnail_is_the_mean_over_equal_areas(tmp_path):
     grey = np.random.default_rng(0).integers(0, 256, (64, 128), np.uint8)
     facts = _read(tmp_path, encode(Image.fromarray(grey)))
-    assert np.abs(facts.thumbnail - grey.reshape(32, 2, 32, 4).mean(axis=(1, 3))).max() <= 1  # Pillow rounds rows, then columns
+    assert (
+        np.abs(facts.thumbnail - grey.reshape(32, 2, 32, 4).mean(axis=(1, 3))).max() <= 1
+    )  # Pillow rounds rows, then columns
 
 
 def test_pixels_are_the_same_whatever_they_are_stored_as(tmp_path):
