@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from model.card import ModelCard, Preprocessing
@@ -87,3 +88,11 @@ def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:
                 image = draw_scan(size, spot, seed=int(generator.integers(2**31)))
                 (folder / f"{split}-{index}.png").write_bytes(encode(image))
     return root
+
+
+def draw_slice(seed: int, size: int = 96) -> ImageArray:
+    """A head whose tissue differs from seed to seed, and from its own mirror image; (size, size) uint8."""
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
+    tissue = gaussian_filter(np.random.default_rng(seed).normal(0, 1, (size, size)), size / 20)
+    return (head * (110 + 45 * tissue / tissue.std()).clip(20, 255)).astype(np.uint8)

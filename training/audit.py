@@ -148,7 +148,7 @@ def format_headlines(found: Audit) -> str:
     summary = summarize(found)
     lines = [
         "{images} images in {groups} groups, the largest of {largest_group}; {unreadable} files cannot be used",
-        "copies of an earlier file: {exact_copies} identical, {near_copies} encoded anew, {mirrored_copies} mirrored",
+        "copies of an earlier file: {exact_copies} identical, {near_copies} near, {mirrored_copies} mirrored",
         "pairs with different classes: {label_conflicts}",
     ]
     if summary["testing_images"]:

@@ -28,7 +28,6 @@ class Picture:
     """One picture in the page; `source` holds it whole, as a data URI."""
 
     name: str
-    split: str
     label: str
     source: str
 
@@ -99,6 +98,7 @@ def render_report(found: Audit) -> str:
 def _make_galleries(found: Audit) -> Iterable[Gallery]:
     mirrored, identical, across = found.mirrored, found.copies.same_bytes, found.across
     near = ~identical & ~mirrored
+    text = "The same picture encoded, scaled or brightened anew; close to 0.98 it may be the next slice of a patient."
     yield _show_pairs(
         found, found.conflicting, "One picture, two classes", "At most one of the two labels is right.", _NUM_CONFLICTS
     )
@@ -109,7 +109,7 @@ def _make_galleries(found: Audit) -> Iterable[Gallery]:
             f"Mirrored copies {place}",
             "The third picture of each row is the second one mirrored back, for comparison with the first.",
         )
-        yield _show_pairs(found, chosen & near, f"Copies {place}, encoded anew", "The same picture in other bytes.")
+        yield _show_pairs(found, chosen & near, f"Near copies {place}", text)
         yield _show_pairs(found, chosen & identical, f"Identical files {place}", "Same bytes, two names.")
     yield _show_largest(found)
 
@@ -151,4 +151,4 @@ def _show_file(found: Audit, index: int, mirror: bool = False) -> Picture:
     buffer = io.BytesIO()
     (ImageOps.mirror(picture) if mirror else picture).save(buffer, "JPEG", quality=80)
     source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture("mirrored back" if mirror else file.name, "" if mirror else file.split, file.label, source)
+    return Picture("mirrored back" if mirror else file.name, file.label, source)

@@ -84,6 +84,7 @@ def estimate_quality(header: Image.Image) -> int:
     """Read the quality a JPEG was saved with from its first quantisation table, 1 to 100; 0 for other formats.
 
     The IJG's library (jcparam.c) scales the standard table by S = 5000 / Q percent below Q = 50, else 200 - 2 Q.
+    (Below Q = 24 it cuts numbers off at 255, and what is read here is a little too high.)
     """
     if not isinstance(header, JpegImagePlugin.JpegImageFile) or not header.quantization:
         return 0

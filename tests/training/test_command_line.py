@@ -24,9 +24,19 @@ def test_fit_and_evaluate(data_folder, tmp_path, capsys):
     )
 
 
+def test_audit(data_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "audit"
+    assert main(["audit", str(data_folder), "--out", str(out)]) == 0
+    assert "test images have a copy in training" in capsys.readouterr().out
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["images"] == 32
+    assert (out / "groups.csv").read_text(encoding="utf-8").count("\n") == 33
+    assert (out / "report.html").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["audit", "nowhere"], "nowhere"),
         (["fit", "nowhere"], "nowhere"),
         (["fit", "nowhere", "--recipe", "unknown"], "unknown"),
         (["fit", "nowhere", "--learning-rate", "fast"], "learning_rate"),
