@@ -15,13 +15,16 @@ from pydantic import BaseModel
 from model.errors import ModelError
 from training.audit import audit, format_headlines
 from training.audit_report import REPORT, write_audit
-from training.errors import RecipeError, TrainingError
-from training.evaluation import evaluate, format_evaluation
+from training.errors import DataError, RecipeError, TrainingError
+from training.evaluation import EvaluationOptions, evaluate
+from training.evaluation_file import describe_evaluation
 from training.fit import FitOptions, fit
 from training.localization import LocalizationOptions, localize
 from training.localization_report import format_localization, write_localization
+from training.model_card import SECTIONS, write_model_card
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
-from training.scans import TESTING
+from training.report import render_report
+from training.summary import format_evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ def _create_parser() -> argparse.ArgumentParser:
     _add_audit(commands.add_parser("audit", help="look for copies and shortcuts", description="Look at a data set."))
     _add_localize(
         commands.add_parser("localize", help="measure heat maps", description="Compare heat maps with experts' boxes.")
+    )
+    _add_model_card(
+        commands.add_parser("model-card", help="write the card's page", description="Write the model card from JSON.")
     )
     return parser
 
@@ -104,10 +110,27 @@ def _add_values(group: Any, settings: type[BaseModel], prefix: str) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_evaluate)
-    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/")
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds Testing/CLASS/ and Training/CLASS/")
     parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), help=".pth or .onnx")
-    parser.add_argument("--split", default=TESTING, help="default %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="table with the columns path, group and split")
+    parser.add_argument(
+        "--official-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights of the same recipe trained on the official Training folder; they judge Testing",
+    )
+    parser.add_argument("--prevalence", type=_share, metavar="P", help="of tumours, for PPV and NPV; in (0, 1)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write evaluation.html and evaluation.json there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON to this file")
+
+
+def _add_model_card(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_model_card)
+    parser.add_argument("--evaluation", type=Path, required=True, metavar="JSON", help="of `evaluate`")
+    parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), help=".pth or .onnx")
+    for name, text in SECTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="JSON", help=text)
+    parser.add_argument("--out", type=Path, default=Path("weights/README.md"), help="default %(default)s")
 
 
 def _add_audit(parser: argparse.ArgumentParser) -> None:
@@ -183,16 +206,33 @@ def _run_fit(options: argparse.Namespace) -> None:
 
 
 def _run_evaluate(options: argparse.Namespace) -> None:
-    evaluation = evaluate(options.checkpoint, options.data, options.split, os.cpu_count() or 1)
+    evaluation = evaluate(
+        EvaluationOptions(
+            options.data, options.checkpoint, options.groups, options.official_checkpoint, options.prevalence
+        )
+    )
     sys.stdout.write(format_evaluation(evaluation) + "\n")
-    if options.json:
-        content = {
-            "split": evaluation.split,
-            "classes": list(evaluation.card.classes),
-            "metrics": evaluation.metrics.model_dump(mode="json"),
-            "confusion_matrix": evaluation.confusion.tolist(),
-        }
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(describe_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n"
+    contents = {options.json: text} if options.json else {}
+    if options.out:
+        contents[options.out / "evaluation.json"] = text
+        contents[options.out / "evaluation.html"] = render_report(evaluation)
+    for path, content in contents.items():
+        _write_text(path, content)
+
+
+def _run_model_card(options: argparse.Namespace) -> None:
+    sections = {name: path for name in SECTIONS if (path := getattr(options, name))}
+    _write_text(options.out, write_model_card(options.checkpoint, options.evaluation, sections))
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    logger.info("wrote %s", path)
 
 
 def _run_audit(options: argparse.Namespace) -> None:
@@ -216,4 +256,11 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("expected 0 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError("expected a number between 0 and 1")
     return number

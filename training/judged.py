@@ -70,26 +70,6 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     return judged
 
 
-def predict_scans(
-    predict: Callable[[FloatArray], FloatArray],
-    scans: Sequence[Scan],
-    preprocessing: Preprocessing,
-    temperature: float = 1.0,
-) -> Probabilities:
-    """Predict many scans.
-
-    Args:
-        predict: From inputs (N, 3, S, S) to logits (N, K).
-
-    Returns:
-        Probabilities (N, K) in the order of `scans`.
-
-    Raises:
-        DataError: If a scan cannot be read; the message names it.
-    """
-    return softmax(np.concatenate(list(run_batches(predict, scans, preprocessing))), temperature)
-
-
 def run_batches(
     run: Callable[[FloatArray], Output], scans: Sequence[Scan], preprocessing: Preprocessing
 ) -> Iterator[Output]:
