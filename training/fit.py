@@ -26,7 +26,7 @@ from training.recipe import Recipe, Stage
 from training.release import Release, RunReport, release
 from training.run_state import EpochResult, RunState, clone_weights, load_state, save_state
 from training.scans import Manifest, ScanFolder, check_scans
-from training.splits import DataSplits, SplitName, split_data
+from training.splits import DataSplits, Fold, SplitName, split_data
 from training.starting_weights import (
     copy_matching_weights,
     create_training_network,
@@ -37,6 +37,7 @@ from training.starting_weights import (
 from training.trainer import Score, Trainer
 
 STATE_FILE = "last.pt"
+SUMMARY_FILE = "summary.json"
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class FitOptions:
         initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
         pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
         split: How the data are divided; see `training.splits`.
+        fold: Of a grouped split, the part to test on; by default the one `test` part.
         groups: Table of the images that belong together; without one, copies are found and kept together.
         boxes: Table of the tumours' places, for recipes that learn them.
     """
@@ -68,6 +70,7 @@ class FitOptions:
     initial_weights: Path | None = None
     pretrained_file: Path | None = None
     split: SplitName = "official"
+    fold: Fold | None = None
     groups: Path | None = None
     boxes: Path | None = None
 
@@ -143,7 +146,7 @@ def _choose_device(name: str | None) -> torch.device:
 
 def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
     root = options.data
-    splits = split_data(root, options.split, options.groups, recipe.seed)
+    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold)
     used = (*splits.train, *splits.validation, *splits.calibration)
     manifest = check_scans(ScanFolder(root, splits.classes, used))
     for test in splits.tests:
@@ -279,7 +282,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
     )
     report = release(network, contents, options.out)
     text = json.dumps(report.summary, indent=2)
-    (options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (options.out / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
     return report
 
 
