@@ -129,7 +129,7 @@ class Classifier:
         start = time.perf_counter()
         decoded, inputs = self._prepare(data)
         prepared = time.perf_counter()
-        logits = self._engine.predict(inputs)
+        logits = self._engine.predict(inputs).logits
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
         return self._answer(decoded, logits, timing)
 
@@ -166,7 +166,7 @@ class Classifier:
         """
         inputs = self_test_inputs(self.card.preprocessing)
         expected = np.asarray(self.card.self_test_logits, np.float64)
-        logits = self._engine.predict(inputs)[0]
+        logits = self._engine.predict(inputs).logits[0]
         explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]
         for found in (logits, explained):
             if not np.allclose(found, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE):

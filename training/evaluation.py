@@ -40,7 +40,12 @@ def evaluate(checkpoint: Path, data: Path, split: str, num_threads: int) -> Eval
     engine = load_engine(checkpoint, num_threads)
     folder = find_scans(data, split, engine.card.classes)
     check_scans(folder)
-    probabilities = predict_scans(engine.predict, folder.scans, engine.card.preprocessing, engine.card.temperature)
+    probabilities = predict_scans(
+        lambda inputs: engine.predict(inputs).logits,
+        folder.scans,
+        engine.card.preprocessing,
+        engine.card.temperature,
+    )
     labels = labels_of(folder.scans)
     metrics = measure(labels, probabilities, engine.card.classes)
     return Evaluation(engine.card, split, metrics, confusion_matrix(labels, probabilities))
