@@ -41,7 +41,9 @@ def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
     assert named in caplog.text
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["fit"], ["fit", "x", "--num-workers", "-1"], ["localize", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["fit"], ["fit", "x", "--num-workers", "-1"], ["localize", "x"]]
+)
 def test_wrong_usage_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
