@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from model.heatmap import upsample_heatmap
 from model.png import encode_png
 from model.preprocessing import FloatArray, ImageArray
 
@@ -83,21 +84,11 @@ def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: floa
         RGB, (H, W, 3) uint8; with `View.SIDE_BY_SIDE` (H, 2 W, 3).
     """
     height, width = image.shape[:2]
-    evidence = upsample(heatmap, height, width)
+    evidence = upsample_heatmap(heatmap, height, width)
     if view is View.HEATMAP:
         return write_caption(blend(np.zeros_like(image), evidence, 1.0), caption)
     overlay = write_caption(blend(image, evidence, alpha), caption)
     return np.concatenate([image, overlay], axis=1) if view is View.SIDE_BY_SIDE else overlay
-
-
-def upsample(heatmap: FloatArray, height: int, width: int) -> FloatArray:
-    """Enlarge a map (h, w) smoothly to (height, width); values stay in [0, 1].
-
-    Cubic convolution (Keys, "Cubic convolution interpolation for digital image processing", IEEE Trans.
-    ASSP 1981) has no creases along the lines of the grid, as linear interpolation has; its overshoot is cut.
-    """
-    enlarged = Image.fromarray(heatmap).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(enlarged, np.float32).clip(0, 1)
 
 
 @cache

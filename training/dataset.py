@@ -16,6 +16,7 @@ from model.preprocessing import ImageArray, decode_image, normalize_image, resiz
 from training.augmentation import augment
 from training.boxes import Box
 from training.objective import LOCATION_GRID, Batch
+from training.processes import ALONE, Processes
 from training.recipe import Augmentation
 from training.scans import Scan
 
@@ -78,38 +79,49 @@ def _locate(box: Box | None) -> Tensor:
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Keys (epoch, index) of one epoch, shuffled by seed and epoch or in order."""
+    """Keys (epoch, index) of one epoch, or one process's share of them."""
 
-    def __init__(self, num_scans: int, epoch: int, seed: int | None = None) -> None:
-        """Shuffle where a seed is given."""
-        self._num_scans, self._epoch, self._seed = num_scans, epoch, seed
+    def __init__(
+        self, num_scans: int, batch_size: int, epoch: int, seed: int | None = None, processes: Processes = ALONE
+    ) -> None:
+        """Shuffle where a seed is given; then an incomplete last batch is dropped.
+
+        (Batch normalisation over a last batch of one or two images would make the statistics wild.)
+
+        Args:
+            batch_size: Of all processes together; each gets every n-th image of every batch.
+        """
+        order = np.arange(num_scans)
+        if seed is not None:
+            np.random.default_rng([seed, epoch]).shuffle(order)
+            whole = num_scans // batch_size * batch_size
+            order = order[: whole or num_scans]
+        self._keys = [(epoch, int(index)) for index in order[processes.rank :: processes.size]]
 
     def __len__(self) -> int:
-        """Count the scans."""
-        return self._num_scans
+        """Count the keys."""
+        return len(self._keys)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Go through all scans once."""
-        order = np.arange(self._num_scans)
-        if self._seed is not None:
-            np.random.default_rng([self._seed, self._epoch]).shuffle(order)
-        return ((self._epoch, int(index)) for index in order)
+        """Go through all of them once."""
+        return iter(self._keys)
 
 
 def create_loader(
-    dataset: ScanDataset, batch_size: int, epoch: int, *, shuffle_seed: int | None, num_workers: int
+    dataset: ScanDataset,
+    batch_size: int,
+    epoch: int,
+    *,
+    shuffle_seed: int | None,
+    num_workers: int,
+    processes: Processes = ALONE,
 ) -> DataLoader[Batch]:
-    """Make the batches of one epoch; an incomplete last one is dropped where batches are shuffled.
-
-    (Batch normalisation over a last batch of one or two images would make the statistics wild.)
-    """
-    shuffled = shuffle_seed is not None
+    """Make the batches of one epoch; `batch_size` is that of all processes together."""
     return DataLoader(
         dataset,
-        batch_size,
-        sampler=EpochSampler(len(dataset), epoch, shuffle_seed),
+        max(1, batch_size // processes.size),
+        sampler=EpochSampler(len(dataset), batch_size, epoch, shuffle_seed, processes),
         num_workers=num_workers,
-        drop_last=shuffled and len(dataset) >= batch_size,
         collate_fn=_collate,
     )
 

@@ -5,7 +5,9 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,11 +21,12 @@ from training.dataset import ScanDataset, create_loader, derive_seed
 from training.errors import RecipeError, RunError
 from training.logs import RunLog
 from training.memory import keep_freed_memory
+from training.processes import Processes, join_processes, leave_processes
 from training.recipe import Recipe, Stage
 from training.release import Release, RunReport, release
 from training.run_state import EpochResult, RunState, clone_weights, load_state, save_state
 from training.scans import Manifest, ScanFolder, check_scans
-from training.splits import DataSplits, SplitName, split_data
+from training.splits import DataSplits, Fold, SplitName, split_data
 from training.starting_weights import (
     copy_matching_weights,
     create_training_network,
@@ -34,6 +37,7 @@ from training.starting_weights import (
 from training.trainer import Score, Trainer
 
 STATE_FILE = "last.pt"
+SUMMARY_FILE = "summary.json"
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class FitOptions:
         initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
         pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
         split: How the data are divided; see `training.splits`.
+        fold: Of a grouped split, the part to test on; by default the one `test` part.
         groups: Table of the images that belong together; without one, copies are found and kept together.
         boxes: Table of the tumours' places, for recipes that learn them.
     """
@@ -65,6 +70,7 @@ class FitOptions:
     initial_weights: Path | None = None
     pretrained_file: Path | None = None
     split: SplitName = "official"
+    fold: Fold | None = None
     groups: Path | None = None
     boxes: Path | None = None
 
@@ -82,12 +88,15 @@ class _Data:
         return self.splits.classes
 
 
-def fit(recipe: Recipe, options: FitOptions) -> RunReport:
+def fit(recipe: Recipe, options: FitOptions) -> RunReport | None:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
 
-    The epoch with the lowest validation loss is kept; validation always sees the size the network will serve. After every epoch the state is
-    saved: a run that is killed and resumed ends with the same weights as one that was not (on the CPU; on a
-    GPU as far as its kernels are deterministic).
+    The epoch with the lowest validation loss is kept; validation always sees the size that will be served. After
+    every epoch the state is saved: a run that is killed and resumed ends with the same weights as one that was
+    not (on the CPU; on a GPU as far as its kernels are deterministic).
+
+    Returns:
+        What came out; None in processes that only helped, see `training.processes`.
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
@@ -102,29 +111,42 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     data = _prepare_data(recipe, options)
     if device.type == "cpu":
         keep_freed_memory()
+    processes = join_processes(device)
+    try:
+        return _run(recipe, options, data, device, processes)
+    finally:
+        leave_processes()
+
+
+def _run(
+    recipe: Recipe, options: FitOptions, data: _Data, device: torch.device, processes: Processes
+) -> RunReport | None:
+    if recipe.batch_size % processes.size:
+        raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
     torch.backends.cudnn.deterministic = True
     torch.manual_seed(recipe.seed)
-    state_path = options.out / STATE_FILE
-    state = load_state(state_path, recipe, data.manifest.sha256) if options.resume else None
+    state = load_state(options.out / STATE_FILE, recipe, data.manifest.sha256) if options.resume else None
     teachers = load_teachers(recipe, data.classes)
-    trainer = Trainer(_start(recipe, options, data, teachers), recipe, device, teachers)
+    trainer = Trainer(_start(recipe, options, data, teachers), recipe, device, teachers, processes)
     if state is not None:
         trainer.restore(state.trainer)
     options.out.mkdir(parents=True, exist_ok=True)
-    with RunLog(options.out, state.history if state else ()) as log:
-        state = _train(trainer, recipe, options, data, state, log)
-    return _release(recipe, options, data, state)
+    processes.wait()
+    with RunLog(options.out, state.history if state else ()) if processes.is_main else nullcontext() as log:
+        state = _train(trainer, recipe, options, data, state, log, processes)
+    return _release(recipe, options, data, state) if processes.is_main else None
 
 
 def _choose_device(name: str | None) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise RunError("no GPU that this build of torch can use was found; leave --device out to train on the CPU")
-    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    kind = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
 
 
 def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
     root = options.data
-    splits = split_data(root, options.split, options.groups, recipe.seed)
+    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold)
     used = (*splits.train, *splits.validation, *splits.calibration)
     manifest = check_scans(ScanFolder(root, splits.classes, used))
     for test in splits.tests:
@@ -149,7 +171,7 @@ def _start(recipe: Recipe, options: FitOptions, data: _Data, teachers: Sequence[
     elif options.pretrained_file is not None:
         start_from_file(network, options.pretrained_file)
     if recipe.start_from_teacher and teachers:
-        logger.info("%d tensors start as the teacher's", copy_matching_weights(network, teachers[0]))
+        logger.info("%d kernels start as the teacher's", copy_matching_weights(network, teachers[0]))
     return network
 
 
@@ -159,7 +181,13 @@ def _wants_pretrained(recipe: Recipe, options: FitOptions) -> bool:
 
 
 def _train(
-    trainer: Trainer, recipe: Recipe, options: FitOptions, data: _Data, state: RunState | None, log: RunLog
+    trainer: Trainer,
+    recipe: Recipe,
+    options: FitOptions,
+    data: _Data,
+    state: RunState | None,
+    log: RunLog | None,
+    processes: Processes,
 ) -> RunState:
     stage: Stage | None = None
     sources = state.sources if state else _describe_sources(recipe, options)
@@ -168,18 +196,20 @@ def _train(
         if stage is not recipe.stage_of(epoch):
             stage = recipe.stage_of(epoch)
             training, validation = _create_datasets(recipe, stage, data)
-        result = _run_epoch(trainer, recipe, options, training, validation, epoch)
+        result = _run_epoch(trainer, recipe, options, training, validation, epoch, processes)
         if state is None or result.validation_loss < state.history[state.best_epoch - 1].validation_loss:
             best_weights, best_epoch = clone_weights(trainer.network), result.epoch
         else:
             best_weights, best_epoch = state.best_weights, state.best_epoch
         history = (*(state.history if state else ()), result)
         state = RunState(trainer.state(), best_weights, best_epoch, history, sources)
-        save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
-        log.write(result)
+        if log is not None:
+            save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
+            log.write(result)
         pixels_done += stage.image_size**2
         remaining = sum(recipe.stage_of(later).image_size ** 2 for later in range(epoch + 1, recipe.num_epochs))
-        _report(result, recipe, best_epoch == result.epoch, (time.monotonic() - start) * remaining / pixels_done)
+        if processes.is_main:
+            _report(result, recipe, best_epoch == result.epoch, (time.monotonic() - start) * remaining / pixels_done)
     if state is None:
         raise RunError("the recipe has no epochs")
     return state
@@ -201,22 +231,21 @@ def _run_epoch(
     training: ScanDataset,
     validation: ScanDataset,
     epoch: int,
+    processes: Processes,
 ) -> EpochResult:
     start = time.monotonic()
-    torch.manual_seed(derive_seed(recipe.seed, epoch))  # dropout
-    loader = create_loader(
-        training, recipe.batch_size, epoch, shuffle_seed=recipe.seed, num_workers=options.num_workers
-    )
+    torch.manual_seed(derive_seed(recipe.seed, epoch, processes.rank))  # dropout
+    load = partial(create_loader, epoch=epoch, num_workers=options.num_workers, processes=processes)
+    loader = load(training, recipe.batch_size, shuffle_seed=recipe.seed)
     score = Score(float("nan"), float("nan"))
     size = recipe.stage_of(epoch).image_size
-    with tqdm(total=len(loader), desc=f"epoch {epoch + 1}/{recipe.num_epochs} {size} px", disable=None) as bar:
+    title = f"epoch {epoch + 1}/{recipe.num_epochs} {size} px"
+    with tqdm(total=len(loader), desc=title, disable=None if processes.is_main else True) as bar:
         for score in trainer.train(loader, epoch, len(loader)):
             bar.update()
             bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
     rate = trainer.learning_rate
-    validated = trainer.validate(
-        create_loader(validation, 2 * recipe.batch_size, epoch, shuffle_seed=None, num_workers=options.num_workers)
-    )
+    validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
     trainer.end_epoch(validated.loss)
     seconds = round(time.monotonic() - start, 3)
     return EpochResult(epoch + 1, size, rate, score.loss, score.accuracy, validated.loss, validated.accuracy, seconds)
@@ -253,7 +282,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
     )
     report = release(network, contents, options.out)
     text = json.dumps(report.summary, indent=2)
-    (options.out / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (options.out / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
     return report
 
 

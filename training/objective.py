@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -62,10 +63,11 @@ class Learner(nn.Module):
 class Objective:
     """The sum of losses that a recipe describes."""
 
-    def __init__(self, recipe: Recipe, teachers: Sequence[nn.Module]) -> None:
-        """Prepare to ask `teachers`, frozen, about every batch."""
+    def __init__(self, recipe: Recipe, teachers: Sequence[nn.Module], half: torch.dtype | None = None) -> None:
+        """Prepare to ask `teachers`, frozen, about every batch; `half` is what they compute in, if not float32."""
         self._recipe = recipe
         self._teachers = teachers
+        self._half = half
 
     def __call__(self, learner: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute the loss, a scalar, and the logits (N, K)."""
@@ -85,12 +87,16 @@ class Objective:
 
     @torch.no_grad()
     def _ask(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        features = [teacher.forward_features(inputs) for teacher in self._teachers]  # type: ignore[operator]
-        logits = [
-            teacher.forward_head(values).float()  # type: ignore[operator]
-            for teacher, values in zip(self._teachers, features, strict=True)
-        ]
+        with autocast(inputs.device, self._half):
+            features = [teacher.forward_features(inputs) for teacher in self._teachers]  # type: ignore[operator]
+            pairs = zip(self._teachers, features, strict=True)
+            logits = [teacher.forward_head(values).float() for teacher, values in pairs]  # type: ignore[operator]
         return logits, features
+
+
+def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager[None]:
+    """Compute in half precision what bears it, or everything in float32 where `half` is None."""
+    return torch.autocast(device.type, half, enabled=half is not None)
 
 
 def distillation_loss(logits: Tensor, opinions: Sequence[Tensor], temperature: float) -> Tensor:

@@ -77,8 +77,8 @@ class Recipe(_Settings):
     warmup_epochs: float = Field(0.0, ge=0, description="Of the cosine schedule: linear rise from 0.")
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
-    cpu_bfloat16: bool = Field(
-        False, description="Likewise on a CPU: for dense convolutions, where it has AVX512-BF16."
+    cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
+        "never", description="Likewise on a CPU; pays for dense convolutions where it has AVX512-BF16."
     )
     seed: int = Field(0, ge=0, lt=2**31)
 

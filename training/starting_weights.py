@@ -114,7 +114,10 @@ def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
     """Copy the weights that have the same name and shape, and smaller kernels into the middle of larger ones.
 
     Returns:
-        How many tensors were copied.
+        How many kernels were copied.
+
+    Raises:
+        CheckpointError: If there was none.
     """
     theirs = source.state_dict()
     classifier = _classifier_name(network)
@@ -131,7 +134,7 @@ def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
             if inner.shape != tensor.shape:
                 tensor.zero_()
             inner.copy_(other)
-            num_copied += 1
+            num_copied += other.ndim == 4
     if not num_copied:
         raise CheckpointError("nothing of the teacher's weights fits; leave start_from_teacher out")
     return num_copied
@@ -148,5 +151,5 @@ def _fits(tensor: Tensor, other: Tensor) -> bool:
         return True
     kernels = tensor.ndim == other.ndim == 4 and tensor.shape[:2] == other.shape[:2]
     return kernels and all(
-        0 <= mine - its and (mine - its) % 2 == 0 for mine, its in zip(tensor.shape, other.shape, strict=True)
+        mine - its >= 0 and (mine - its) % 2 == 0 for mine, its in zip(tensor.shape, other.shape, strict=True)
     )

@@ -13,7 +13,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.objective import Batch, Learner, Objective
+from training.objective import Batch, Learner, Objective, autocast
+from training.processes import ALONE, Processes, share_statistics
 from training.recipe import Recipe
 
 
@@ -29,12 +30,23 @@ class Trainer:
     """A network with its optimiser, its learning-rate schedule and the running average of its weights."""
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, device: torch.device, teachers: Sequence[nn.Module] = ()
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        teachers: Sequence[nn.Module] = (),
+        processes: Processes = ALONE,
     ) -> None:
         """Move `network` and `teachers` to `device` and prepare to train by `recipe`."""
+        if processes.size > 1:
+            share_statistics(network)
+        self._processes = processes
         self._network = _place(network, device)
         self._learner = _place(Learner(self._network, recipe, teachers), device)
-        self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers])
+        self._shared_learner = processes.wrap(self._learner)
+        self._half = _half_precision(recipe.cpu_bfloat16 == "always", recipe, device)
+        teachers_half = _half_precision(recipe.cpu_bfloat16 != "never", recipe, device)
+        self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers], teachers_half)
         self._average = _create_average(self._network, recipe)
         self._recipe = recipe
         self._device = device
@@ -42,7 +54,6 @@ class Trainer:
         self._plateau = ReduceLROnPlateau(
             self._optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
         )
-        self._half = _half_precision(recipe, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
 
     @property
@@ -56,30 +67,35 @@ class Trainer:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def train(self, batches: Iterable[Batch], epoch: int, num_batches: int) -> Iterator[Score]:
-        """Train on the batches of one epoch, counted from 0; yields the running score after each batch."""
+        """Train on the batches of one epoch, counted from 0.
+
+        Returns:
+            The running score after each batch, and at last that of all processes.
+        """
         self._learner.train()
-        tally = _Tally()
+        tally = _Tally(self._device)
         for step, batch in enumerate(batches):
             if self._recipe.schedule == "cosine":
                 self._set_learning_rate(cosine_rate(self._recipe, epoch + step / num_batches))
             batch = self._move(batch)
             with self._autocast():
-                loss, logits = self._objective(self._learner, batch)
+                loss, logits = self._objective(self._shared_learner, batch)
             self._step(loss)
             tally.add(loss.detach() * len(batch.labels), logits.detach(), batch.labels)
-            yield tally.score
+            yield tally.score()
+        yield tally.score(self._processes)
 
     @torch.no_grad()
     def validate(self, batches: Iterable[Batch]) -> Score:
         """Score the network on other data: its cross-entropy alone, without label smoothing."""
         network = self.network.eval()
-        tally = _Tally()
+        tally = _Tally(self._device)
         for batch in batches:
             batch = self._move(batch)
             with self._autocast():
                 logits = network(batch.inputs).float()
             tally.add(functional.cross_entropy(logits, batch.labels, reduction="sum"), logits, batch.labels)
-        return tally.score
+        return tally.score(self._processes)
 
     def end_epoch(self, validation_loss: float) -> None:
         """Let the schedule see the validation loss."""
@@ -116,7 +132,7 @@ class Trainer:
             self._average.update_parameters(self._network)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self._device.type, self._half, enabled=self._half is not None)
+        return autocast(self._device, self._half)
 
     def _move(self, batch: Batch) -> Batch:
         inputs = batch.inputs.to(self._device, non_blocking=True, memory_format=torch.channels_last)
@@ -162,26 +178,24 @@ def _parameter_groups(learner: nn.Module, recipe: Recipe) -> list[dict[str, Any]
     ]
 
 
-def _half_precision(recipe: Recipe, device: torch.device) -> torch.dtype | None:
+def _half_precision(on_cpu: bool, recipe: Recipe, device: torch.device) -> torch.dtype | None:
     if device.type == "cpu":
-        return torch.bfloat16 if recipe.cpu_bfloat16 else None
+        return torch.bfloat16 if on_cpu else None
     if not recipe.mixed_precision:
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
 
 class _Tally:
-    """Sums over the batches seen so far."""
+    """Sums over the batches seen so far: loss, correct images, images."""
 
-    def __init__(self) -> None:
-        self._loss = self._num_correct = 0.0
-        self._num_images = 0
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self._loss += float(loss_sum)
-        self._num_correct += int((logits.argmax(dim=1) == labels).sum())
-        self._num_images += len(labels)
+        correct = (logits.argmax(dim=1) == labels).sum()
+        self._sums += torch.stack([loss_sum.double(), correct.double(), torch.full_like(correct, len(labels)).double()])
 
-    @property
-    def score(self) -> Score:
-        return Score(self._loss / self._num_images, self._num_correct / self._num_images)
+    def score(self, processes: Processes = ALONE) -> Score:
+        loss, num_correct, num_images = processes.sum(self._sums.clone()).tolist()
+        return Score(loss / num_images, num_correct / num_images)

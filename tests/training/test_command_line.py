@@ -27,14 +27,25 @@ def test_fit_and_evaluate(data_folder, tmp_path, capsys):
     assert "## Intended use" in page.read_text(encoding="utf-8")
 
 
+def test_audit(data_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "audit"
+    assert main(["audit", str(data_folder), "--out", str(out)]) == 0
+    assert "test images have a copy in training" in capsys.readouterr().out
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["images"] == 32
+    assert (out / "groups.csv").read_text(encoding="utf-8").count("\n") == 33
+    assert (out / "report.html").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["audit", "nowhere"], "nowhere"),
         (["fit", "nowhere"], "nowhere"),
         (["fit", "nowhere", "--recipe", "unknown"], "unknown"),
         (["fit", "nowhere", "--learning-rate", "fast"], "learning_rate"),
         (["fit", "nowhere", "--stages", "[{"], "stages"),
         (["evaluate", "nowhere", "--checkpoint", "missing.pth"], "missing.pth"),
+        (["localize", "nowhere", "--checkpoint", "missing.pth", "--boxes", "boxes.csv"], "missing.pth"),
         (["model-card", "--evaluation", "missing.json"], "missing.json"),
     ],
 )
@@ -46,7 +57,14 @@ def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nonsense"], ["fit"], ["fit", "x", "--num-workers", "-1"], ["evaluate", "x", "--prevalence", "5"]],
+    [
+        [],
+        ["nonsense"],
+        ["fit"],
+        ["fit", "x", "--num-workers", "-1"],
+        ["localize", "x"],
+        ["evaluate", "x", "--prevalence", "5"],
+    ],
 )
 def test_wrong_usage_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
@@ -61,3 +79,14 @@ def test_help_lists_every_value_of_a_recipe(capsys):
     text = capsys.readouterr().out
     for option in ("--learning-rate", "--weight-decay", "--stages", "--augmentation.horizontal-flip", "--seed"):
         assert option in text
+
+
+def test_localize_prints_a_table_and_writes_it(tiny_pair, data_folder, tmp_path, capsys):
+    names = [path.relative_to(data_folder).as_posix() for path in (data_folder / "Training" / "glioma").iterdir()]
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("path,x0,y0,x1,y1\n" + "".join(f"{name},0.3,0.3,0.7,0.7\n" for name in names), encoding="utf-8")
+    arguments = ["localize", str(data_folder), "--checkpoint", str(tiny_pair[0]), "--boxes", str(boxes)]
+    assert main([*arguments, "--layers", "bn2", "--num-scans", "4", "--out", str(tmp_path / "out")]) == 0
+    assert "grad_cam bn2" in capsys.readouterr().out
+    result = json.loads((tmp_path / "out" / "localization.json").read_text(encoding="utf-8"))
+    assert (result["part"], result["images"]["glioma"], result["selected_layer"]) == ("all", 4, "bn2")
