@@ -4,7 +4,7 @@ Each is computed for many weightings of the images at once, so that a bootstrap 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,8 +126,8 @@ def class_metrics(
         names: Where given, only these.
     """
     true, called, scores = labels == label, probabilities.argmax(axis=1) == label, probabilities[:, label]
-    metrics = {
-        **{name: mean.__call__ for name, mean in class_means(labels, probabilities, label).items()},
+    metrics: dict[str, Callable[[Weights], Values]] = {
+        **class_means(labels, probabilities, label),
         "f1": lambda weights: divide(2 * weights @ (true & called), weights @ true + weights @ called),
         "roc_auc": lambda weights: roc_auc(true, scores, weights),
         "average_precision": lambda weights: average_precision(true, scores, weights),

@@ -48,7 +48,8 @@ def roc_curve(positive: Mask, scores: Scores) -> list[tuple[float, float]]:
 
 def divide(numerator: Values, denominator: Values) -> Values:
     """Divide; NaN where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    quotient: Values = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return quotient
 
 
 def _sum_by_score(positive: Mask, scores: Scores, weights: Weights) -> tuple[Weights, Weights]:

@@ -79,8 +79,9 @@ def test_reviews_are_measured_where_they_are_given(evaluation, tiny_pair):
         return Reviews(tuple(LEVELS[index % 3] for index in range(len(judged.scans))))
 
     assert evaluation.splits[0].reviews is None
-    judged = evaluate(replace(evaluation.options, review=review))
-    assert judged.splits[0].reviews.intervals["share_none"].value == pytest.approx(1 / 3)
+    reviews = evaluate(replace(evaluation.options, review=review)).splits[0].reviews
+    assert reviews is not None
+    assert reviews.intervals["share_none"].value == pytest.approx(1 / 3)
 
 
 def test_the_cards_temperature_counts(grouped_folder, tmp_path):

@@ -16,13 +16,15 @@ def predictions():
 
 
 def _values(predictions, prevalence):
-    found = predictive_values(*predictions, CLASSES, prevalence, np.ones((1, 300)))
+    labels, probabilities = predictions
+    found = predictive_values(labels, probabilities, CLASSES, prevalence, np.ones((1, 300)))
     return {name: value[0] for name, value in found.items()}
 
 
 @pytest.mark.parametrize("prevalence", [0.001, 0.05, 0.5, 0.9])
 def test_it_is_bayes_theorem(predictions, prevalence):
-    measured = split_metrics(*predictions, CLASSES, np.ones((1, 300)))
+    labels, probabilities = predictions
+    measured = split_metrics(labels, probabilities, CLASSES, np.ones((1, 300)))
     sensitivity, specificity = 1 - measured["missed_tumor_rate"][0], 1 - measured["false_alarm_rate"][0]
     found = _values(predictions, prevalence)
     true, false = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
@@ -33,9 +35,10 @@ def test_it_is_bayes_theorem(predictions, prevalence):
 
 
 def test_at_the_datas_own_prevalence_nothing_changes(predictions):
-    found = _values(predictions, float((predictions[0] != 2).mean()))
+    labels, probabilities = predictions
+    found = _values(predictions, float((labels != 2).mean()))
     for label, name in enumerate(CLASSES):
-        plain = class_metrics(*predictions, label, np.ones((1, 300)))
+        plain = class_metrics(labels, probabilities, label, np.ones((1, 300)))
         assert found[f"{name} ppv"] == pytest.approx(plain["ppv"][0])
         assert found[f"{name} npv"] == pytest.approx(plain["npv"][0])
 
@@ -46,8 +49,9 @@ def test_the_rarer_tumours_are_the_less_a_positive_answer_is_worth(predictions):
 
 
 def test_without_healthy_scans_there_is_no_prevalence(predictions):
+    labels, probabilities = predictions
     with pytest.raises(DataError, match="notumor"):
-        predictive_values(*predictions, ("a", "b", "c"), 0.1, np.ones((1, 300)))
+        predictive_values(labels, probabilities, ("a", "b", "c"), 0.1, np.ones((1, 300)))
 
 
 def test_a_split_without_healthy_scans_leaves_values_undefined():
