@@ -9,7 +9,7 @@ DOCKER ?= docker
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve test lint format train evaluate image clean
+.PHONY: help serve test lint format train evaluate audit image clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,6 +34,9 @@ train: need-data .venv/.installed  ## train: make train DATA=DIR [RECIPE=NAME]
 
 evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE]
 	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT)
+
+audit: need-data .venv/.installed  ## look for copies and shortcuts: make audit DATA=DIR
+	.venv/bin/python -m training audit $(DATA)
 
 image:  ## build the Docker image and print its size
 	$(DOCKER) build --tag $(IMAGE) .

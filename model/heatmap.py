@@ -20,7 +20,7 @@ def upsample_heatmap(heatmap: FloatArray, height: int, width: int) -> FloatArray
     Returns:
         (height, width) float32 in [0, 1].
     """
-    rows, columns = _spline_weights(height, heatmap.shape[0]), _spline_weights(width, heatmap.shape[1])
+    rows, columns = spline_weights(height, heatmap.shape[0]), spline_weights(width, heatmap.shape[1])
     smooth = rows @ heatmap.astype(np.float32, copy=False) @ columns.T
     highest = smooth.max()
     if highest > 0:
@@ -28,7 +28,7 @@ def upsample_heatmap(heatmap: FloatArray, height: int, width: int) -> FloatArray
     return np.clip(smooth, 0, 1, out=smooth)
 
 
-def _spline_weights(num_pixels: int, num_cells: int) -> FloatArray:
+def spline_weights(num_pixels: int, num_cells: int) -> FloatArray:
     """Weigh the cells for each pixel of one axis: (num_pixels, num_cells) float32, rows sum to 1."""
     positions = (np.arange(num_pixels) + 0.5) * (num_cells / num_pixels) - 0.5
     taps = np.floor(positions)[:, None] + np.arange(-1, 3)

@@ -6,7 +6,14 @@ from model.errors import CheckpointError
 from model.torchvision_operators import import_torchvision
 
 
-def create_network(architecture: str, num_classes: int, *, pretrained: bool = False, dropout: float = 0.0) -> nn.Module:
+def create_network(
+    architecture: str,
+    num_classes: int,
+    *,
+    pretrained: bool = False,
+    dropout: float = 0.0,
+    drop_path: float = 0.0,
+) -> nn.Module:
     """Make a timm network with a new classifier for our classes.
 
     Args:
@@ -14,6 +21,7 @@ def create_network(architecture: str, num_classes: int, *, pretrained: bool = Fa
         num_classes: Width of the new classifier.
         pretrained: Start from timm's ImageNet weights, downloaded on first use.
         dropout: Before the classifier, in [0, 1).
+        drop_path: Stochastic depth of the last block, in [0, 1); earlier ones have less.
 
     Returns:
         A network from inputs (N, 3, H, W) to logits (N, K), in training mode.
@@ -27,7 +35,10 @@ def create_network(architecture: str, num_classes: int, *, pretrained: bool = Fa
 
     if not timm.is_model(architecture):
         raise CheckpointError(f"expected an architecture that timm knows, found {architecture!r}")
-    network = timm.create_model(architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout)
+    options = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
+    network = timm.create_model(
+        architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout, **options
+    )
     if not isinstance(network, nn.Module):
         raise CheckpointError(f"timm made no network of {architecture!r}")
     return network

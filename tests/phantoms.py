@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from model.card import ModelCard, Preprocessing
@@ -20,10 +21,15 @@ LAYERS = ("blocks.-1.-1.conv_pw", "bn2")
 
 
 def draw_scan(size: int = 64, spot: tuple[float, float] | None = None, seed: int = 0) -> ImageArray:
-    """A grey ellipse with noise and, where `spot` (x, y in [0, 1]) is given, a bright disc; (size, size, 3)."""
+    """A grey ellipse with tissue, noise and, where `spot` (x, y in [0, 1]) is given, a bright disc; (size, size, 3).
+
+    Tissue differs by seed, so that two seeds are two patients and not two copies of one picture.
+    """
+    generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size
     head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
-    grey = np.where(head, 90.0, 0.0) + np.random.default_rng(seed).normal(0, 6, (size, size))
+    tissue = Image.fromarray(generator.normal(70, 30, (6, 6)).clip(20, 120).astype(np.uint8)).resize((size, size))
+    grey = np.where(head, np.asarray(tissue, np.float64), 0.0) + generator.normal(0, 6, (size, size))
     if spot is not None:
         grey += 140 * ((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2 < 0.01)
     return np.repeat(grey.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
@@ -82,3 +88,11 @@ def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:
                 image = draw_scan(size, spot, seed=int(generator.integers(2**31)))
                 (folder / f"{split}-{index}.png").write_bytes(encode(image))
     return root
+
+
+def draw_slice(seed: int, size: int = 96) -> ImageArray:
+    """A head whose tissue differs from seed to seed, and from its own mirror image; (size, size) uint8."""
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
+    tissue = gaussian_filter(np.random.default_rng(seed).normal(0, 1, (size, size)), size / 20)
+    return np.asarray(head * (110 + 45 * tissue / tissue.std()).clip(20, 255), np.uint8)

@@ -49,7 +49,9 @@ def augment(image: GreyArray, settings: Augmentation, generator: np.random.Gener
 def draw_pose(settings: Augmentation, generator: np.random.Generator) -> Pose:
     """Draw a random affine map about the image's centre."""
     angle, shear = np.radians(generator.uniform(-1, 1, 2) * (settings.rotation, settings.shear))
-    scale_x, scale_y = 1 / (1 + generator.uniform(-1, 1) * settings.zoom + generator.uniform(-1, 1, 2) * settings.aspect)
+    scale_x, scale_y = 1 / (
+        1 + generator.uniform(-1, 1) * settings.zoom + generator.uniform(-1, 1, 2) * settings.aspect
+    )
     mirror = -1.0 if generator.random() < settings.horizontal_flip else 1.0
     shift_x, shift_y = generator.uniform(-1, 1, 2) * settings.translation
     cosine, sine, slant = math.cos(angle), math.sin(angle), math.tan(shear)

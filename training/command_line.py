@@ -7,19 +7,26 @@ import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from model.errors import ModelError
-from training.errors import RecipeError, TrainingError
-from training.evaluation import evaluate, format_evaluation
+from training.audit import audit, format_headlines
+from training.audit_report import REPORT, write_audit
+from training.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
+from training.errors import DataError, RecipeError, TrainingError
+from training.evaluation import EvaluationOptions, evaluate
+from training.evaluation_file import describe_evaluation
 from training.fit import FitOptions, fit
 from training.localization import LocalizationOptions, localize
 from training.localization_report import format_localization, write_localization
+from training.model_card import SECTIONS, write_model_card
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
-from training.scans import TESTING
+from training.report import render_report
+from training.summary import format_evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -49,15 +56,38 @@ def _create_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description="Make and judge checkpoints.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="train a network", description="Train by a recipe."))
+    _add_cross_validate(
+        commands.add_parser("cross-validate", help="train and test by folds", description="Fit a recipe on each fold.")
+    )
     _add_evaluate(commands.add_parser("evaluate", help="measure weights", description="Measure on labelled scans."))
+    _add_audit(commands.add_parser("audit", help="look for copies and shortcuts", description="Look at a data set."))
     _add_localize(
         commands.add_parser("localize", help="measure heat maps", description="Compare heat maps with experts' boxes.")
+    )
+    _add_model_card(
+        commands.add_parser("model-card", help="write the card's page", description="Write the model card from JSON.")
     )
     return parser
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_fit)
+    _add_run(parser)
+    parser.add_argument(
+        "--split",
+        choices=("official", "grouped"),
+        default=FitOptions.split,
+        help="official: test on Testing/; grouped: divide all scans by patients or copies; default %(default)s",
+    )
+
+
+def _add_cross_validate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_cross_validate)
+    _add_run(parser)
+    parser.add_argument("--folds", type=int, default=5, choices=range(2, 21), metavar="N", help="default %(default)s")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", type=Path, metavar="DIR", help="holds Training/CLASS/ and, to report on, Testing/CLASS/"
     )
@@ -73,6 +103,9 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.pth",
         help="start from a checkpoint of ours: retrain it on your data",
     )
+    parser.add_argument("--pretrained-file", type=Path, metavar="FILE", help="timm's weights, instead of the model hub")
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="path, group, and perhaps split, of every scan")
+    parser.add_argument("--boxes", type=Path, metavar="CSV", help="path, x0, y0, x1, y1 of tumours")
     values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
     _add_values(values, Recipe, "")
     _add_values(values, Augmentation, "augmentation.")
@@ -92,10 +125,33 @@ def _add_values(group: Any, settings: type[BaseModel], prefix: str) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_evaluate)
-    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/")
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds Testing/CLASS/ and Training/CLASS/")
     parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), help=".pth or .onnx")
-    parser.add_argument("--split", default=TESTING, help="default %(default)s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the result here")
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="table with the columns path, group and split")
+    parser.add_argument(
+        "--official-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="weights of the same recipe trained on the official Training folder; they judge Testing",
+    )
+    parser.add_argument("--prevalence", type=_share, metavar="P", help="of tumours, for PPV and NPV; in (0, 1)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write evaluation.html and evaluation.json there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON to this file")
+
+
+def _add_model_card(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_model_card)
+    parser.add_argument("--evaluation", type=Path, required=True, metavar="JSON", help="of `evaluate`")
+    parser.add_argument("--checkpoint", type=Path, default=Path("weights/efficientnet_b0.pth"), help=".pth or .onnx")
+    for name, text in SECTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, metavar="JSON", help=text)
+    parser.add_argument("--out", type=Path, default=Path("weights/README.md"), help="default %(default)s")
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_audit)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/ or CLASS/")
+    parser.add_argument("--out", type=Path, default=Path("audit"), metavar="DIR", help="default %(default)s")
 
 
 def _add_localize(parser: argparse.ArgumentParser) -> None:
@@ -131,25 +187,10 @@ def _run_localize(options: argparse.Namespace) -> None:
 
 
 def _run_fit(options: argparse.Namespace) -> None:
-    overrides = {
-        key.removeprefix("value."): _parse_value(key, text)
-        for key, text in vars(options).items()
-        if key.startswith("value.")
-    }
-    recipe = load_recipe(options.recipe, overrides)
-    out = options.out or Path("runs") / recipe.name
-    report = fit(
-        recipe,
-        FitOptions(
-            data=options.data,
-            out=out,
-            resume=options.resume,
-            version=options.version,
-            device=options.device,
-            num_workers=options.num_workers,
-            initial_weights=options.initial_weights,
-        ),
-    )
+    recipe = _read_recipe(options)
+    report = fit(recipe, replace(_read_fit_options(options, recipe.name), split=options.split))
+    if report is None:
+        return
     training = report.summary["training"]
     logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])
     for split, metrics in report.summary["metrics"].items():
@@ -159,16 +200,72 @@ def _run_fit(options: argparse.Namespace) -> None:
 
 
 def _run_evaluate(options: argparse.Namespace) -> None:
-    evaluation = evaluate(options.checkpoint, options.data, options.split, os.cpu_count() or 1)
+    evaluation = evaluate(
+        EvaluationOptions(
+            options.data, options.checkpoint, options.groups, options.official_checkpoint, options.prevalence
+        )
+    )
     sys.stdout.write(format_evaluation(evaluation) + "\n")
-    if options.json:
-        content = {
-            "split": evaluation.split,
-            "classes": list(evaluation.card.classes),
-            "metrics": evaluation.metrics.model_dump(mode="json"),
-            "confusion_matrix": evaluation.confusion.tolist(),
-        }
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(describe_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n"
+    contents = {options.json: text} if options.json else {}
+    if options.out:
+        contents[options.out / "evaluation.json"] = text
+        contents[options.out / "evaluation.html"] = render_report(evaluation)
+    for path, content in contents.items():
+        _write_text(path, content)
+
+
+def _run_model_card(options: argparse.Namespace) -> None:
+    sections = {name: path for name in SECTIONS if (path := getattr(options, name))}
+    _write_text(options.out, write_model_card(options.checkpoint, options.evaluation, sections))
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    logger.info("wrote %s", path)
+
+
+def _run_audit(options: argparse.Namespace) -> None:
+    found = audit(options.data, skip=options.out)
+    write_audit(found, options.out)
+    sys.stdout.write(format_headlines(found) + "\n")
+    logger.info("wrote %s", options.out / REPORT)
+
+
+def _run_cross_validate(options: argparse.Namespace) -> None:
+    recipe = _read_recipe(options)
+    fit_options = _read_fit_options(options, f"cross-validation/{recipe.name}")
+    result = cross_validate(recipe, fit_options, options.folds)
+    sys.stdout.write(format_cross_validation(result) + "\n")
+    logger.info("wrote %s", fit_options.out / RESULT_FILE)
+
+
+def _read_recipe(options: argparse.Namespace) -> Recipe:
+    overrides = {
+        key.removeprefix("value."): _parse_value(key, text)
+        for key, text in vars(options).items()
+        if key.startswith("value.")
+    }
+    return load_recipe(options.recipe, overrides)
+
+
+def _read_fit_options(options: argparse.Namespace, name: str) -> FitOptions:
+    return FitOptions(
+        data=options.data,
+        out=options.out or Path("runs") / name,
+        resume=options.resume,
+        version=options.version,
+        device=options.device,
+        num_workers=options.num_workers,
+        initial_weights=options.initial_weights,
+        pretrained_file=options.pretrained_file,
+        groups=options.groups,
+        boxes=options.boxes,
+    )
 
 
 def _parse_value(key: str, text: str) -> Any:
@@ -185,4 +282,11 @@ def _count(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("expected 0 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError("expected a number between 0 and 1")
     return number

@@ -1,20 +1,57 @@
-"""Numbers that say how good predictions are, each with a 95 % interval."""
+"""Numbers that say how good predictions are.
 
+Each is computed for many weightings of the images at once, so that a bootstrap costs a few matrix products.
+"""
+
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
-from model.card import Interval, SplitMetrics
+from model.card import SplitMetrics
+from training.intervals import Values, Weights, WilsonInterval, bootstrap, wilson_interval
+from training.ranking import Mask, average_precision, divide, roc_auc
 
 Labels = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float64]
-Metric = Callable[[Labels, Probabilities], float]
 
-HEALTHY_CLASSES = ("notumor", "no_tumor")  # what the field's data sets call a scan without a tumour
-NUM_RESAMPLES = 1000
 NUM_CALIBRATION_BINS = 15
+_HEALTHY_NAMES = ("notumor", "notumour", "healthy", "normal")  # what data sets call a scan without a tumour
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of `values` (N,) over `members` (N,); a proportion where the values are true or false."""
+
+    values: npt.NDArray[Any]
+    members: Mask
+
+    def __call__(self, weights: Weights) -> Values:
+        """Compute it for weights (B, N); (B,), NaN where there are no members."""
+        return divide(weights @ np.where(self.members, self.values, 0), weights @ self.members)
+
+    @property
+    def is_proportion(self) -> bool:
+        """Whether the values are true or false."""
+        return self.values.dtype == bool
+
+    def wilson(self) -> WilsonInterval:
+        """Count a proportion, with Wilson's interval."""
+        return wilson_interval(int((self.values & self.members).sum()), int(self.members.sum()))
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Images whose confidence lies in (low, high]: how many, their mean confidence and their accuracy."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
 
 
 def measure(
@@ -24,27 +61,99 @@ def measure(
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> SplitMetrics:
-    """Measure predictions, with percentile intervals from a bootstrap over groups.
+    """Measure predictions, with 95 % intervals from `bootstrap`.
 
-    Images of one group (one patient, copies of one slice) are not independent: whole groups are drawn with
-    replacement (Field and Welsh, "Bootstrapping clustered data", 2007). Without groups each image is its
-    own, and the intervals are too narrow where images belong together.
+    Without groups each image is its own, and the intervals are too narrow where images belong together.
 
     Args:
         labels: (N,), indices of classes.
         probabilities: (N, K), rows sum to 1.
         groups: For each image, who it belongs with.
     """
-    metrics = _metrics_for(classes)
-    units = _members([str(index) for index in range(len(labels))] if groups is None else groups)
-    generator = np.random.default_rng(seed)
-    resampled: dict[str, list[float]] = {name: [] for name in metrics}
-    for _ in range(NUM_RESAMPLES):
-        drawn = np.concatenate([units[unit] for unit in generator.integers(0, len(units), len(units))])
-        for name, metric in metrics.items():
-            resampled[name].append(metric(labels[drawn], probabilities[drawn]))
-    intervals = {name: _interval(metric(labels, probabilities), resampled[name]) for name, metric in metrics.items()}
-    return SplitMetrics(images=len(labels), groups=None if groups is None else len(units), **intervals)
+    units = [str(index) for index in range(len(labels))] if groups is None else groups
+    intervals = bootstrap(lambda weights: split_metrics(labels, probabilities, classes, weights), units, seed)
+    return SplitMetrics(images=len(labels), groups=None if groups is None else len(set(groups)), **intervals)
+
+
+def split_metrics(
+    labels: Labels, probabilities: Probabilities, classes: Sequence[str], weights: Weights
+) -> dict[str, Values]:
+    """Compute what is said about a split as a whole, (B,) each, for weights (B, N)."""
+    by_class = [
+        class_metrics(labels, probabilities, label, weights, ("sensitivity", "f1", "roc_auc"))
+        for label in range(len(classes))
+    ]
+    return {
+        **compute_means(split_means(labels, probabilities, classes), weights),
+        "balanced_accuracy": _average([values["sensitivity"] for values in by_class]),
+        "macro_f1": _average([values["f1"] for values in by_class]),
+        "macro_roc_auc": _average([values["roc_auc"] for values in by_class]),
+        "ece": _weighted_calibration_error(labels, probabilities, weights),
+    }
+
+
+def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[str]) -> dict[str, Mean]:
+    """Define the means over a split's images.
+
+    - missed_tumor_rate: tumours called healthy; false_alarm_rate: healthy scans called a tumour.
+    - tumor_accuracy: of scans of tumours, judged among the tumour classes alone.
+    - nll: -log p(true class), in nats. brier: sum over classes of (p - [class is true])^2, in [0, 2]
+      (Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 1950).
+
+    Those about healthy scans are there only where a class is known to hold them.
+    """
+    predicted, everywhere = probabilities.argmax(axis=1), np.ones(len(labels), bool)
+    true_probability = probabilities[np.arange(len(labels)), labels]
+    means = {"accuracy": Mean(predicted == labels, everywhere)}
+    healthy = find_healthy_class(classes)
+    if healthy is not None:
+        tumor = labels != healthy
+        among_tumors = np.where(np.arange(len(classes)) == healthy, -1.0, probabilities).argmax(axis=1)
+        means["missed_tumor_rate"] = Mean(predicted == healthy, tumor)
+        means["false_alarm_rate"] = Mean(predicted != healthy, ~tumor)
+        means["tumor_accuracy"] = Mean(among_tumors == labels, tumor)
+    means["nll"] = Mean(-np.log(np.clip(true_probability, 1e-12, 1)), everywhere)
+    means["brier"] = Mean((probabilities**2).sum(axis=1) - 2 * true_probability + 1, everywhere)
+    return means
+
+
+def class_metrics(
+    labels: Labels, probabilities: Probabilities, label: int, weights: Weights, names: Sequence[str] | None = None
+) -> dict[str, Values]:
+    """Compute what is said about one class against the rest, (B,) each, for weights (B, N).
+
+    Args:
+        names: Where given, only these.
+    """
+    true, called, scores = labels == label, probabilities.argmax(axis=1) == label, probabilities[:, label]
+    metrics: dict[str, Callable[[Weights], Values]] = {
+        **class_means(labels, probabilities, label),
+        "f1": lambda weights: divide(2 * weights @ (true & called), weights @ true + weights @ called),
+        "roc_auc": lambda weights: roc_auc(true, scores, weights),
+        "average_precision": lambda weights: average_precision(true, scores, weights),
+    }
+    return {name: metric(weights) for name, metric in metrics.items() if names is None or name in names}
+
+
+def class_means(labels: Labels, probabilities: Probabilities, label: int) -> dict[str, Mean]:
+    """Define sensitivity, specificity and the predictive values of one class against the rest."""
+    true, called = labels == label, probabilities.argmax(axis=1) == label
+    return {
+        "sensitivity": Mean(called, true),
+        "specificity": Mean(~called, ~true),
+        "ppv": Mean(true, called),
+        "npv": Mean(~true, ~called),
+    }
+
+
+def compute_means(means: Mapping[str, Mean], weights: Weights) -> dict[str, Values]:
+    """Compute means for weights (B, N), (B,) each."""
+    return {name: mean(weights) for name, mean in means.items()}
+
+
+def wilson_intervals(means: Mapping[str, Mean]) -> dict[str, WilsonInterval]:
+    """Count those of the means that are proportions."""
+    return {name: mean.wilson() for name, mean in means.items() if mean.is_proportion}
 
 
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> npt.NDArray[np.int64]:
@@ -54,77 +163,49 @@ def confusion_matrix(labels: Labels, probabilities: Probabilities) -> npt.NDArra
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def accuracy(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the part of images whose most probable class is the true one."""
-    return float((probabilities.argmax(axis=1) == labels).mean())
-
-
-def balanced_accuracy(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean sensitivity of the classes present."""
-    counts = confusion_matrix(labels, probabilities)
-    present = counts.sum(axis=1) > 0
-    return float((counts.diagonal()[present] / counts.sum(axis=1)[present]).mean())
-
-
-def macro_f1(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean F1, 2 TP / (2 TP + FP + FN), of the classes present or predicted."""
-    counts = confusion_matrix(labels, probabilities)
-    involved = counts.sum(axis=0) + counts.sum(axis=1)
-    return float((2 * counts.diagonal()[involved > 0] / involved[involved > 0]).mean())
-
-
-def macro_roc_auc(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean one-against-rest area under the ROC curve of the classes present."""
-    areas = [
-        roc_auc_score(labels == label, probabilities[:, label])
-        for label in range(probabilities.shape[1])
-        if 0 < (labels == label).sum() < len(labels)
-    ]
-    return float(np.mean(areas)) if areas else 0.5
-
-
-def negative_log_likelihood(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean of -log p(true class), in nats."""
-    return float(-np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).mean())
-
-
 def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> float:
     """Compute the mean distance between confidence and accuracy over bins of equal width.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3, with 15 bins.
     """
+    return float(_weighted_calibration_error(labels, probabilities, np.ones((1, len(labels))))[0])
+
+
+def calibration_bins(labels: Labels, probabilities: Probabilities) -> tuple[CalibrationBin, ...]:
+    """Collect the bins of `expected_calibration_error` that hold images, from low to high confidence."""
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * NUM_CALIBRATION_BINS).astype(int), NUM_CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - correct, minlength=NUM_CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(labels))
+    bins = _bin_of(confidence)
+    return tuple(
+        CalibrationBin(
+            low=index / NUM_CALIBRATION_BINS,
+            high=(index + 1) / NUM_CALIBRATION_BINS,
+            count=int((bins == index).sum()),
+            confidence=float(confidence[bins == index].mean()),
+            accuracy=float(correct[bins == index].mean()),
+        )
+        for index in np.unique(bins).tolist()
+    )
 
 
-def _metrics_for(classes: Sequence[str]) -> Mapping[str, Metric]:
-    metrics: dict[str, Metric] = {
-        "accuracy": accuracy,
-        "balanced_accuracy": balanced_accuracy,
-        "macro_f1": macro_f1,
-        "macro_roc_auc": macro_roc_auc,
-        "nll": negative_log_likelihood,
-        "ece": expected_calibration_error,
-    }
-    healthy = [index for index, name in enumerate(classes) if name in HEALTHY_CLASSES]
-    if len(healthy) == 1:
-
-        def missed_tumor_rate(labels: Labels, probabilities: Probabilities) -> float:
-            tumors = labels != healthy[0]
-            return float((probabilities[tumors].argmax(axis=1) == healthy[0]).mean()) if tumors.any() else 0.0
-
-        metrics["missed_tumor_rate"] = missed_tumor_rate
-    return metrics
+def find_healthy_class(classes: Sequence[str]) -> int | None:
+    """Find the class of scans without a tumour by its name; None where there is none, or more than one."""
+    found = [index for index, name in enumerate(classes) if re.sub("[^a-z]", "", name.lower()) in _HEALTHY_NAMES]
+    return found[0] if len(found) == 1 else None
 
 
-def _members(groups: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-    _, unit_of = np.unique(np.asarray(groups), return_inverse=True)
-    order = np.argsort(unit_of, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(unit_of[order])) + 1)
+def _weighted_calibration_error(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    in_bin = _bin_of(confidence)[:, None] == np.arange(NUM_CALIBRATION_BINS)
+    gaps = weights @ (in_bin * (confidence - correct)[:, None])
+    return divide(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
 
 
-def _interval(value: float, resampled: Sequence[float]) -> Interval:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Interval(value=value, low=float(low), high=float(high))
+def _bin_of(confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    return np.clip(np.ceil(confidence * NUM_CALIBRATION_BINS).astype(np.int64) - 1, 0, NUM_CALIBRATION_BINS - 1)
+
+
+def _average(values: Sequence[Values]) -> Values:
+    """Average over the classes for which a number is defined."""
+    stacked = np.stack(values)
+    defined = np.isfinite(stacked)
+    return divide(np.where(defined, stacked, 0).sum(axis=0), defined.sum(axis=0).astype(np.float64))

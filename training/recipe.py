@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.card import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Triple
 from training.errors import RecipeError
@@ -51,6 +51,13 @@ class Recipe(_Settings):
     architecture: str = Field("efficientnet_b0", description="A timm name.")
     pretrained: bool = Field(True, description="Start from timm's ImageNet weights.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Before the classifier.")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth, of the last block.")
+    teacher: tuple[str, ...] = Field((), description="Checkpoints to distil from: one file or several.")
+    start_from_teacher: bool = Field(False, description="Copy what fits of the first teacher's weights.")
+    distillation_weight: float = Field(0.9, ge=0, le=1, description="Of the teacher's probabilities, against labels.")
+    distillation_temperature: float = Field(2.0, gt=0, le=100)
+    feature_weight: float = Field(0.0, ge=0, le=100, description="Of the teacher's features, beside the logits.")
+    location_weight: float = Field(0.0, ge=0, le=100, description="Of the tumours' boxes, where a table is given.")
     gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
     color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")
     mean: Triple = Field(IMAGENET_MEAN, description="Of the channels, of values in [0, 1].")
@@ -58,16 +65,27 @@ class Recipe(_Settings):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(epochs=15, image_size=224),)
     batch_size: int = Field(32, ge=2, le=4096)
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW, before the schedule.")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="Of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Of AdamW; of kernels, not of biases and norms.")
+    max_gradient_norm: float | None = Field(None, gt=0, description="Longer gradients are shortened to it.")
+    average_decay: float = Field(
+        0.0, ge=0, lt=1, description="Of the running average of weights; 0: the last are kept."
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["reduce_on_plateau", "cosine"] = "reduce_on_plateau"
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="The rate is multiplied by it on a plateau.")
     plateau_patience: int = Field(2, ge=0, description="Epochs without a lower validation loss that are borne.")
     warmup_epochs: float = Field(0.0, ge=0, description="Of the cosine schedule: linear rise from 0.")
-    validation_fraction: float = Field(0.15, gt=0, lt=0.9, description="Carved from the Training folder.")
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
+    cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
+        "never", description="Likewise on a CPU; pays for dense convolutions where it has AVX512-BF16."
+    )
     seed: int = Field(0, ge=0, lt=2**31)
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _take_one_for_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @property
     def num_epochs(self) -> int:

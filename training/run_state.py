@@ -13,7 +13,7 @@ from model.errors import CheckpointError
 from training.errors import RunError
 from training.recipe import Recipe
 
-_FORMAT = "brain-tumor-mri-run/1"
+_FORMAT = "brain-tumor-mri-run/2"
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,16 @@ class RunState:
 
     Attributes:
         trainer: Network, optimiser, schedule and loss scaling, as `Trainer.state` gives them.
-        best_weights: The network of `best_epoch`, the lowest validation loss of the current stage.
+        best_weights: The network of `best_epoch`, the lowest validation loss.
         history: One result a finished epoch.
+        sources: SHA-256 of the files, other than scans, that the weights learn from, by what they are.
     """
 
     trainer: dict[str, Any]
     best_weights: dict[str, Tensor]
     best_epoch: int
     history: tuple[EpochResult, ...]
+    sources: dict[str, str]
 
 
 def save_state(path: Path, state: RunState, recipe: Recipe, manifest_sha256: str) -> None:
@@ -56,6 +58,7 @@ def save_state(path: Path, state: RunState, recipe: Recipe, manifest_sha256: str
         "best_weights": state.best_weights,
         "best_epoch": state.best_epoch,
         "history": [asdict(result) for result in state.history],
+        "sources": state.sources,
     }
     save_atomically(path, content)
 
@@ -79,7 +82,7 @@ def load_state(path: Path, recipe: Recipe, manifest_sha256: str) -> RunState:
     if content["manifest_sha256"] != manifest_sha256:
         raise RunError(f"cannot resume from {path}: the training data have changed since")
     history = tuple(EpochResult(**result) for result in content["history"])
-    return RunState(content["trainer"], content["best_weights"], content["best_epoch"], history)
+    return RunState(content["trainer"], content["best_weights"], content["best_epoch"], history, content["sources"])
 
 
 def clone_weights(network: torch.nn.Module) -> dict[str, Tensor]:

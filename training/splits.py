@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
 
 from training.copies import find_copies
 from training.errors import DataError
@@ -22,6 +23,7 @@ SplitName = Literal["official", "grouped"]
 
 # Parts of what is carved; a fixed split in a table has its own.
 OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
+FOLD_FRACTIONS = {"train": 0.76, "validation": 0.15, "calibration": 0.09}  # of what a fold leaves
 GROUPED_FRACTIONS = {"train": 0.60, "validation": 0.12, "calibration": 0.08, "test": 0.20}
 
 
@@ -36,6 +38,14 @@ class TestSplit:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One of `count` parts that take turns to be tested on; `index` is counted from 0."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
 class DataSplits:
     """Parts that share no group; `calibration` may be empty where there is too little to calibrate on."""
 
@@ -46,7 +56,7 @@ class DataSplits:
     tests: tuple[TestSplit, ...]
 
 
-def split_data(root: Path, name: SplitName, groups: Path | None, seed: int) -> DataSplits:
+def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold: Fold | None = None) -> DataSplits:
     """Divide the scans of a data folder.
 
     Args:
@@ -54,6 +64,8 @@ def split_data(root: Path, name: SplitName, groups: Path | None, seed: int) -> D
         name: See the head of this module.
         groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
         seed: Decides who goes where, unless the table does.
+        fold: Of a grouped split, the part to test on. A fixed test part in the table then takes no part at all: it is
+            for the last measurement only.
 
     Raises:
         DataError: If the folder or the table is not as expected, or a part lacks a class.
@@ -65,7 +77,11 @@ def split_data(root: Path, name: SplitName, groups: Path | None, seed: int) -> D
     else:
         scans, rows = (*training, *testing), load_groups(groups) if groups else {}
         fixed = _fixed_parts(root, scans, rows)
-        parts = fixed or carve(scans, GROUPED_FRACTIONS, seed)
+        if fold is not None:
+            test = set(fixed["test"]) if fixed else set()
+            parts = _fold_parts([scan for scan in scans if scan not in test], fold, seed)
+        else:
+            parts = fixed or carve(scans, GROUPED_FRACTIONS, seed)
         tests = (TestSplit("grouped_test", parts["test"]),)
     for part, members in parts.items():
         _check_classes(part, members, classes)
@@ -118,6 +134,16 @@ def carve(scans: Sequence[Scan], fractions: Mapping[str, float], seed: int) -> d
     return {part: tuple(scan for scan in scans if part_of[scan.group] == part) for part in fractions}
 
 
+def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple[Scan, ...]]:
+    labels, groups = [scan.label for scan in scans], [scan.group for scan in scans]
+    if len(set(groups)) < fold.count:
+        raise DataError(f"too few groups: {fold.count} folds of {len(set(groups))} groups")
+    folds = StratifiedGroupKFold(fold.count, shuffle=True, random_state=seed)
+    rest, test = list(folds.split(labels, labels, groups))[fold.index]
+    parts = carve([scans[index] for index in rest], FOLD_FRACTIONS, seed)
+    return {**parts, "test": tuple(scans[index] for index in test)}
+
+
 def _find_grouped_scans(
     root: Path, classes: Sequence[str] | None, groups: Path | None
 ) -> tuple[tuple[str, ...], tuple[Scan, ...], tuple[Scan, ...]]:
@@ -142,9 +168,7 @@ def relative_name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _fixed_parts(
-    root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
-) -> dict[str, tuple[Scan, ...]] | None:
+def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> dict[str, tuple[Scan, ...]] | None:
     """Divide scans as a table says; None where it names no split at all."""
     if not any(row.split for row in rows.values()):
         return None

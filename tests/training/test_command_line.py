@@ -12,27 +12,41 @@ def test_fit_and_evaluate(data_folder, tmp_path, capsys):
     assert main([*arguments, *values, "--augmentation.rotation", "5", "--version", "9.9", "--num-workers", "0"]) == 0
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["training"]["recipe"]["augmentation"]["rotation"] == 5
-    result = tmp_path / "result.json"
+    result, page = tmp_path / "result.json", tmp_path / "card" / "README.md"
     checkpoint = str(out / "efficientnet_b0_scratch.pth")
-    assert main(["evaluate", str(data_folder), "--checkpoint", checkpoint, "--json", str(result)]) == 0
-    printed = capsys.readouterr().out
-    assert "balanced_accuracy" in printed
-    measured = json.loads(result.read_text(encoding="utf-8"))["metrics"]
-    assert (
-        measured == summary["metrics"]["official_test"]
-        or measured["accuracy"] == summary["metrics"]["official_test"]["accuracy"]
-    )
+    judge = ["evaluate", str(data_folder), "--checkpoint", checkpoint, "--json", str(result)]
+    assert main([*judge, "--out", str(tmp_path / "evaluation"), "--prevalence", "0.1"]) == 0
+    assert "balanced_accuracy" in capsys.readouterr().out
+    measured = json.loads(result.read_text(encoding="utf-8"))
+    assert measured == json.loads((tmp_path / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    assert (tmp_path / "evaluation" / "evaluation.html").stat().st_size > 5000
+    stated = summary["metrics"]["official_test"]["accuracy"]
+    assert measured["splits"]["official_test"]["metrics"]["accuracy"]["value"] == pytest.approx(stated["value"])
+    write = ["model-card", "--evaluation", str(result), "--checkpoint", checkpoint]
+    assert main([*write, "--out", str(page)]) == 0
+    assert "## Intended use" in page.read_text(encoding="utf-8")
+
+
+def test_audit(data_folder, tmp_path, capsys):
+    out = tmp_path / "new" / "audit"
+    assert main(["audit", str(data_folder), "--out", str(out)]) == 0
+    assert "test images have a copy in training" in capsys.readouterr().out
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["images"] == 32
+    assert (out / "groups.csv").read_text(encoding="utf-8").count("\n") == 33
+    assert (out / "report.html").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        (["audit", "nowhere"], "nowhere"),
         (["fit", "nowhere"], "nowhere"),
         (["fit", "nowhere", "--recipe", "unknown"], "unknown"),
         (["fit", "nowhere", "--learning-rate", "fast"], "learning_rate"),
         (["fit", "nowhere", "--stages", "[{"], "stages"),
         (["evaluate", "nowhere", "--checkpoint", "missing.pth"], "missing.pth"),
         (["localize", "nowhere", "--checkpoint", "missing.pth", "--boxes", "boxes.csv"], "missing.pth"),
+        (["model-card", "--evaluation", "missing.json"], "missing.json"),
     ],
 )
 def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
@@ -42,7 +56,15 @@ def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["nonsense"], ["fit"], ["fit", "x", "--num-workers", "-1"], ["localize", "x"]]
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["fit"],
+        ["fit", "x", "--num-workers", "-1"],
+        ["localize", "x"],
+        ["evaluate", "x", "--prevalence", "5"],
+    ],
 )
 def test_wrong_usage_is_status_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:

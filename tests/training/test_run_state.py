@@ -7,7 +7,7 @@ from training.run_state import EpochResult, RunState, load_state, save_state
 
 RECIPE = load_recipe("efficientnet_b0", {})
 RESULT = EpochResult(1, 224, 1e-3, 1.0, 0.5, 0.9, 0.6, 12.5)
-STATE = RunState({"network": {"w": torch.ones(3)}}, {"w": torch.ones(3)}, 1, (RESULT,))
+STATE = RunState({"network": {"w": torch.ones(3)}}, {"w": torch.ones(3)}, 1, (RESULT,), {"groups_sha256": "abc"})
 
 
 def test_a_state_survives_the_way_through_a_file(tmp_path):
@@ -15,6 +15,7 @@ def test_a_state_survives_the_way_through_a_file(tmp_path):
     loaded = load_state(tmp_path / "last.pt", RECIPE, "abc")
     assert loaded.history == STATE.history
     assert loaded.best_epoch == 1
+    assert loaded.sources == STATE.sources
     assert torch.equal(loaded.best_weights["w"], STATE.best_weights["w"])
 
 

@@ -1,12 +1,10 @@
 import shutil
-from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.phantoms import draw_scan, encode, write_data_folder
 from training.errors import DataError
-from training.scans import Scan, carve_validation, check_scans, find_scans
+from training.scans import check_scans, find_scans
 
 
 @pytest.fixture
@@ -65,31 +63,3 @@ def test_the_manifest_changes_with_any_byte_and_any_label(folder):
     victim.unlink()
     (folder / "Training" / "notumor" / "Training-00.png").write_bytes(data)
     assert check_scans(find_scans(folder, "Training")).sha256 != before.sha256
-
-
-def _scans(*counts):
-    return [Scan(Path(f"{label}-{index}"), label) for label, count in enumerate(counts) for index in range(count)]
-
-
-def test_validation_is_stratified_and_disjoint_and_seeded():
-    scans = _scans(100, 40, 60)
-    names = [str(scan.path) for scan in scans]
-    training, validation = carve_validation(scans, names, 0.2, seed=1)
-    assert [sum(scan.label == label for scan in validation) for label in range(3)] == [20, 8, 12]
-    assert sorted(map(str, training + validation)) == sorted(map(str, scans))
-    assert carve_validation(scans, names, 0.2, seed=1) == (training, validation)
-    assert carve_validation(scans, names, 0.2, seed=2)[1] != validation
-
-
-def test_a_group_is_never_divided():
-    scans = _scans(200, 200)
-    groups = [f"{scan.label}-{index // 7}" for index, scan in enumerate(scans)]
-    training, validation = carve_validation(scans, groups, 0.25, seed=0)
-    group_of = dict(zip(scans, groups, strict=True))
-    assert not {group_of[scan] for scan in training} & {group_of[scan] for scan in validation}
-    assert np.isclose(len(validation), 100, atol=14)
-
-
-def test_too_few_scans_to_carve_are_an_error():
-    with pytest.raises(DataError, match="too few"):
-        carve_validation(_scans(2, 1), ["a", "b", "c"], 0.15, seed=0)

@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from model.checkpoint import load_checkpoint
+from tests.phantoms import TINY
+from training.errors import RunError
+from training.processes import ALONE, Processes, join_processes
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_one_process_is_the_main_one_and_changes_nothing():
+    module, tensor = nn.Linear(2, 2), torch.ones(3)
+    assert ALONE.is_main
+    assert not Processes(1, 2).is_main
+    assert ALONE.wrap(module) is module
+    assert torch.equal(ALONE.sum(tensor), torch.ones(3))
+    ALONE.wait()
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert join_processes(torch.device("cpu")) == ALONE
+
+
+def test_variables_that_torchrun_would_not_set_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    with pytest.raises(RunError, match="WORLD_SIZE"):
+        join_processes(torch.device("cpu"))
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(data_folder, tmp_path):
+    """The same global batch, through gloo: weights equal up to the order of additions."""
+    fit = [
+        *("training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch", "--architecture", TINY),
+        *("--stages", "[{epochs=2, image_size=64}]", "--batch-size", "8", "--learning-rate", "0.001"),
+        *("--dropout", "0", "--average-decay", "0.5", "--num-workers", "0"),
+    ]
+    together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for name, launcher in (("one", ()), ("two", together)):
+        command = [sys.executable, "-m", *launcher, *fit, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("epoch 1/2") == 1
+    checkpoints = [load_checkpoint(tmp_path / name / "efficientnet_b0_scratch.pth") for name in ("one", "two")]
+    one, two = (checkpoint.network.state_dict() for checkpoint in checkpoints)
+    for name, weights in one.items():
+        assert torch.allclose(weights.float(), two[name].float(), atol=2e-4, rtol=1e-3), name
+    losses = [checkpoint.card.training["validation_loss"] for checkpoint in checkpoints]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.phantoms import create_card, create_tiny_network
+from training.judged import Judged
+from training.reviews import Reviews, review_means
+from training.scans import Scan
+
+CARD = create_card(create_tiny_network())  # glioma, notumor, pituitary
+LABELS = np.array([0, 0, 1, 2])
+PROBABILITIES = np.eye(3)[[0, 1, 1, 0]]  # one glioma called healthy, one pituitary tumour called glioma
+JUDGED = Judged(
+    "grouped_test",
+    tuple(Scan(Path(str(index)), label) for index, label in enumerate(LABELS.tolist())),
+    LABELS,
+    PROBABILITIES.astype(np.float32),
+    np.zeros((4, 2), np.float32),
+    PROBABILITIES,
+    list("abcd"),
+)
+
+
+def _values(reviews):
+    return {name: mean(np.ones((1, 4)))[0] for name, mean in review_means(CARD, JUDGED, reviews).items()}
+
+
+def test_shares_and_errors_are_counted_by_level():
+    values = _values(Reviews(("none", "required", "none", "consider")))
+    assert values["share_none"] == 0.5
+    assert values["error_rate_none"] == 0
+    assert values["error_rate_required"] == values["error_rate_consider"] == 1
+    assert values["missed_tumors_sent_to_review"] == 1
+
+
+def test_a_missed_tumour_that_nobody_reviews_is_not_caught():
+    assert _values(Reviews(("none",) * 4))["missed_tumors_sent_to_review"] == 0
+
+
+def test_sets_are_judged_by_coverage_and_size():
+    sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0]], bool)
+    values = _values(Reviews(("none",) * 4, sets, np.array([False, True, False, False])))
+    assert values["coverage"] == 0.75
+    assert values["set_size"] == pytest.approx(1.25)
+    assert values["outlier_rate"] == 0.25
+
+
+def test_what_the_card_does_not_hold_is_left_out():
+    assert not {"coverage", "set_size", "outlier_rate"} & set(_values(Reviews(("none",) * 4)))

@@ -1,0 +1,68 @@
+"""What the three test splits are called, and what a number on each is worth."""
+
+TITLES = {
+    "official_test": "official Testing",
+    "copy_free_test": "Testing without copies",
+    "grouped_test": "grouped test",
+}
+WORTH = {
+    "official_test": (
+        "The folder that everyone reports on. Where it holds copies of training scans, or other slices of the same "
+        "patients, a good number says that the model remembers them; compare it with published numbers only."
+    ),
+    "copy_free_test": (
+        "The same folder less every scan that shares a group with a scan in Training, a copy of one at least. "
+        "What is left is small, and of other classes in another proportion: the interval is the number."
+    ),
+    "grouped_test": (
+        "Whole groups that training, model selection and calibration never touched. This is the column that says "
+        "something about a new patient, as far as one from the same sources."
+    ),
+}
+SEEN = {
+    "official_test": (
+        "Flattered: these weights were trained on groups, whose training part takes scans from Testing too. On the "
+        "data they were trained on, they have seen part of this column."
+    ),
+    "copy_free_test": (
+        "Flattered: these weights were trained on groups, whose training part takes scans from Testing too. On the "
+        "data they were trained on, they have seen part of this column."
+    ),
+    "grouped_test": (
+        "Flattered: these weights were not trained on the groups' training part. On the data they were trained on, "
+        "they have seen those scans of this column that lie in Training."
+    ),
+}
+METRICS = {
+    "missed_tumor_rate": "tumours called healthy",
+    "false_alarm_rate": "healthy called a tumour",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "macro_roc_auc": "macro ROC-AUC",
+    "tumor_accuracy": "accuracy among tumours alone",
+    "ece": "ECE, 15 bins",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood, nats",
+}
+CLASS_METRICS = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "roc_auc": "ROC-AUC",
+    "average_precision": "average precision",
+}
+REVIEW_METRICS = {
+    "share_none": "no review",
+    "error_rate_none": "wrong among these",
+    "share_consider": "review to be considered",
+    "error_rate_consider": "wrong among these",
+    "share_required": "review required",
+    "error_rate_required": "wrong among these",
+    "missed_tumors_sent_to_review": "tumours called healthy that go to review",
+    "coverage": "prediction sets that hold the true class",
+    "set_size": "classes in a set, mean",
+    "outlier_rate": "taken for outliers",
+}

@@ -1,0 +1,93 @@
+"""What one image file is: its bytes, how they are encoded, and a thumbnail of what they show."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+from tqdm import tqdm
+
+from model.errors import InputError
+from model.preprocessing import FORMATS, ImageArray, decode_image
+
+THUMBNAIL_SIZE = 32
+_NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
+_IJG_LUMINANCE_SUM = 3688  # of the example table in ISO/IEC 10918-1, K.1, which the IJG's library scales by quality
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What can be said about a file without knowing its class.
+
+    Attributes:
+        sha256: Of the bytes; empty if they cannot be read.
+        problem: Why the file is no image that can be used; empty if it is one. Without it, the rest is empty.
+        pixels: SHA-256 of size and pixels after decoding to grey.
+        thumbnail: Grey, (32, 32) uint8; None if there is a problem.
+        format: As the bytes have it, such as JPEG.
+        mode: Pillow's word for the stored channels, such as L, RGB or P.
+        quality: Of a JPEG, 1 to 100 on the scale of the IJG's library; else 0.
+    """
+
+    sha256: str
+    problem: str = ""
+    pixels: str = ""
+    thumbnail: ImageArray | None = None
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+    quality: int = 0
+
+
+def read_files(paths: Sequence[Path]) -> list[FileFacts]:
+    """Read files in their order; none of them stops the others."""
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        return list(tqdm(pool.map(read_file, paths), "reading", len(paths), unit="file", disable=None))
+
+
+def read_file(path: Path) -> FileFacts:
+    """Read, hash and decode one file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return FileFacts("", error.strerror or "cannot be read")
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        image = decode_image(data).image
+    except InputError as error:
+        return FileFacts(sha256, str(error))
+    header = Image.open(io.BytesIO(data), formats=FORMATS)
+    grey = Image.fromarray(image).convert("L")
+    return FileFacts(
+        sha256=sha256,
+        pixels=hashlib.sha256(repr(grey.size).encode() + grey.tobytes()).hexdigest(),
+        thumbnail=make_thumbnail(grey),
+        format=str(header.format),
+        mode=header.mode,
+        width=grey.width,
+        height=grey.height,
+        quality=estimate_quality(header),
+    )
+
+
+def make_thumbnail(grey: Image.Image) -> ImageArray:
+    """Average a grey picture over 32 x 32 equal areas, (32, 32) uint8; its proportions are not kept."""
+    return np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX))
+
+
+def estimate_quality(header: Image.Image) -> int:
+    """Read the quality a JPEG was saved with from its first quantisation table, 1 to 100; 0 for other formats.
+
+    The IJG's library (jcparam.c) scales the standard table by S = 5000 / Q percent below Q = 50, else 200 - 2 Q.
+    (Below Q = 24 it cuts numbers off at 255, and what is read here is a little too high.)
+    """
+    if not isinstance(header, JpegImagePlugin.JpegImageFile) or not header.quantization:
+        return 0
+    scale = 100 * sum(next(iter(header.quantization.values()))) / _IJG_LUMINANCE_SUM
+    quality = 5000 / scale if scale > 100 else (200 - scale) / 2
+    return int(np.clip(round(quality), 1, 100))

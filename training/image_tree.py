@@ -1,0 +1,68 @@
+"""Somebody's folder of labelled images, with or without a level of splits."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class TreeFile:
+    """A file and what the folders it lies in say about it.
+
+    Attributes:
+        name: The path relative to the root, with slashes.
+        split: The top folder in a tree ROOT/SPLIT/CLASS/..., else empty.
+        label: The class folder; empty where a file lies beside the class folders.
+    """
+
+    path: Path
+    name: str
+    split: str
+    label: str
+
+
+def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
+    """List what lies in ROOT/SPLIT/CLASS/... or ROOT/CLASS/..., in the order of the names.
+
+    The top folders are splits if names below them recur (Training/glioma, Testing/glioma), or if there is only
+    one top folder; else they are classes. Hidden files, and files directly in the root, are passed over.
+
+    Args:
+        skip: A folder not to enter, such as the one that is written to.
+
+    Raises:
+        DataError: If there is no such folder, or nothing in it.
+    """
+    if not root.is_dir():
+        raise DataError(f"expected images in {root}: there is no such folder")
+    parts = sorted(path.relative_to(root).parts for path in _walk(root, skip and skip.resolve()))
+    parts = [names for names in parts if len(names) > 1]
+    if not parts:
+        raise DataError(f"expected images in {root}/SPLIT/CLASS/ or {root}/CLASS/; found none")
+    has_splits = _has_splits(parts)
+    return tuple(_describe(root, names, has_splits) for names in parts)
+
+
+def _walk(root: Path, skip: Path | None) -> Iterator[Path]:
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skip]
+        yield from (here / name for name in files if not name.startswith("."))
+
+
+def _has_splits(parts: Sequence[tuple[str, ...]]) -> bool:
+    below: dict[str, set[str]] = {names[0]: set() for names in parts}
+    for names in parts:
+        below[names[0]].update(names[1:-1][:1])
+    if len(below) == 1:
+        return any(below.values())
+    return any(first & second for first, second in combinations(below.values(), 2))
+
+
+def _describe(root: Path, names: tuple[str, ...], has_splits: bool) -> TreeFile:
+    folders = names[:-1] if has_splits else ("", *names[:-1])
+    return TreeFile(root.joinpath(*names), "/".join(names), folders[0], folders[1] if len(folders) > 1 else "")
