@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from model.card import Preprocessing, SplitMetrics
+from model.card import ConformalSets, Preprocessing, ReviewThresholds, SplitMetrics
 from model.classifier import ModelIdentity, Prediction
+from model.reliability import Level, OutlierScore, Reason, Review
 
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
@@ -35,12 +36,37 @@ class TimingAnswer(BaseModel):
     inference: float
 
 
+class ReviewAnswer(BaseModel):
+    """Whether a person should look at the image before the answer is used."""
+
+    level: Level = Field(
+        description="`required`: low confidence, several classes possible, or out of distribution; "
+        "`consider`: the confidence could be higher, or a tumour is not excluded."
+    )
+    reasons: list[Reason] = Field(description="Every reason that applies; empty where the level is `none`.")
+
+
+class OutlierAnswer(BaseModel):
+    """How unlike the training data the image is."""
+
+    score: float = Field(ge=0, description="Distance to the training data; comparable for the same weights only.")
+    threshold: float = Field(description="99 of 100 scans like those of training score less.")
+    outlier: bool = Field(description="The score exceeds the threshold: do not use the answer.")
+
+
 class PredictionAnswer(BaseModel):
     """The answer to one image."""
 
     prediction: str = Field(description="The most probable class.")
     confidence: float = Field(ge=0, le=1, description="Its probability.")
     probabilities: dict[str, float] = Field(description="Of every class; they sum to 1.")
+    prediction_set: list[str] | None = Field(
+        description="The classes that cannot be ruled out: on scans like those of calibration the true one is "
+        "among them 95 times in 100. Null if the weights carry no calibration.",
+        examples=[["glioma", "meningioma"]],
+    )
+    review: ReviewAnswer | None = Field(description="Null if the weights carry no calibration.")
+    ood: OutlierAnswer | None = Field(description="Null if the weights carry no outlier detector.")
     input: InputAnswer
     model: ModelAnswer
     timing_ms: TimingAnswer
@@ -54,6 +80,9 @@ class PredictionAnswer(BaseModel):
             prediction=prediction.prediction,
             confidence=prediction.confidence,
             probabilities=prediction.probabilities,
+            prediction_set=None if prediction.prediction_set is None else list(prediction.prediction_set),
+            review=prediction.review and _review_answer(prediction.review),
+            ood=prediction.ood and _outlier_answer(prediction.ood),
             input=InputAnswer(
                 format=prediction.input.format,
                 width=prediction.input.width,
@@ -68,6 +97,14 @@ class PredictionAnswer(BaseModel):
         )
 
 
+class DetectorAnswer(BaseModel):
+    """The outlier detector, without its arrays."""
+
+    method: str
+    threshold: float
+    percentile: float = Field(description="Of the scores of the calibration scans, at the threshold.")
+
+
 class CardAnswer(BaseModel):
     """The model card."""
 
@@ -79,7 +116,10 @@ class CardAnswer(BaseModel):
     classes: list[str]
     preprocessing: Preprocessing
     gradcam_layer: str
-    temperature: float
+    temperature: float = Field(description="Logits are divided by it before the softmax.")
+    conformal: ConformalSets | None = Field(description="Of the prediction sets.")
+    outlier_detector: DetectorAnswer | None
+    review: ReviewThresholds | None
     metrics: dict[str, SplitMetrics] = Field(description="By test split, each value with its 95 % interval.")
     training: dict[str, Any] = Field(description="Recipe, data manifest hash, library versions.")
     intended_use: str
@@ -106,3 +146,11 @@ class Problem(BaseModel):
 def model_answer(identity: ModelIdentity) -> ModelAnswer:
     """Put the identity of the weights into the answer's form."""
     return ModelAnswer(name=identity.name, version=identity.version, sha256=identity.sha256)
+
+
+def _review_answer(review: Review) -> ReviewAnswer:
+    return ReviewAnswer(level=review.level, reasons=list(review.reasons))
+
+
+def _outlier_answer(ood: OutlierScore) -> OutlierAnswer:
+    return OutlierAnswer(score=ood.score, threshold=ood.threshold, outlier=ood.outlier)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from api.dependencies import ServiceDep
 from api.errors import problem_responses
-from api.schemas import CardAnswer, StatusAnswer
+from api.schemas import CardAnswer, DetectorAnswer, StatusAnswer
 
 router = APIRouter(tags=["status"])
 
@@ -31,6 +31,7 @@ async def model_card(service: ServiceDep) -> CardAnswer:
     """Show the model card: what the weights are, what they were measured to do, and what they are for."""
     classifier = service.classifier
     card = classifier.card
+    detector = card.describe()["outlier_detector"]
     return CardAnswer(
         name=card.name,
         version=card.version,
@@ -41,6 +42,9 @@ async def model_card(service: ServiceDep) -> CardAnswer:
         preprocessing=card.preprocessing,
         gradcam_layer=card.gradcam_layer,
         temperature=card.temperature,
+        conformal=card.conformal,
+        outlier_detector=detector and DetectorAnswer(**detector),
+        review=card.review,
         metrics=card.metrics,
         training=card.training,
         intended_use=card.intended_use,

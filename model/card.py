@@ -1,7 +1,12 @@
 """The card: what travels with the weights, so that no code has to know it."""
 
+import base64
+import binascii
+import math
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.errors import CheckpointError
@@ -60,6 +65,79 @@ class SplitMetrics(BaseModel):
     groups: int | None = Field(None, ge=0, description="None where nobody knows which images belong together.")
 
 
+class PackedArray(_Record):
+    """Numbers in few characters: float16, little-endian, row by row, base64."""
+
+    shape: tuple[Annotated[int, Field(gt=0, le=100_000)], ...]
+    float16: str = Field(max_length=4_000_000, repr=False)
+
+    @classmethod
+    def encode(cls, values: npt.NDArray[np.floating]) -> Self:
+        """Round `values` to float16."""
+        return cls(shape=values.shape, float16=base64.b64encode(values.astype("<f2").tobytes()).decode("ascii"))
+
+    def decode(self) -> npt.NDArray[np.float64]:
+        """Unpack the numbers, wide enough to compute with."""
+        return np.frombuffer(base64.b64decode(self.float16), "<f2").reshape(self.shape).astype(np.float64)
+
+    @model_validator(mode="after")
+    def _check_content(self) -> Self:
+        try:
+            data = base64.b64decode(self.float16, validate=True)
+        except binascii.Error as error:
+            raise ValueError("float16 must be base64") from error
+        if len(data) != 2 * math.prod(self.shape):
+            raise ValueError("float16 must hold as many numbers as shape says")
+        if not np.isfinite(np.frombuffer(data, "<f2")).all():
+            raise ValueError("float16 must hold finite numbers")
+        return self
+
+
+class Region(_Record):
+    """Where the training data lie among vectors of D values; see `model.reliability`."""
+
+    mean: PackedArray = Field(description="(D,), subtracted first.")
+    scale: PackedArray = Field(description="(D,), multiplied by then.")
+    components: PackedArray = Field(description="(D, k), orthonormal: the directions in which the data vary most.")
+    centres: PackedArray = Field(description="(M, k), in those directions.")
+    limit: float = Field(gt=0, description="Squared distance counted as 1.")
+
+    @model_validator(mode="after")
+    def _check_shapes(self) -> Self:
+        size, rank = self.mean.shape[0], self.centres.shape[-1]
+        if self.scale.shape != (size,) or self.components.shape != (size, rank) or len(self.centres.shape) != 2:
+            raise ValueError("mean, scale, components and centres must have the shapes (D,), (D,), (D, k) and (M, k)")
+        return self
+
+
+class OutlierDetector(_Record):
+    """Tells images that are unlike the training data."""
+
+    method: Literal["nearest_centre_and_residual"] = "nearest_centre_and_residual"
+    features: Region = Field(description="Of what enters the classifier, scaled to length 1.")
+    appearance: Region = Field(description="Of `model.appearance`.")
+    threshold: float = Field(gt=0, description="An image with a larger score is an outlier.")
+    percentile: float = Field(gt=0, le=100, description="Of the scores of the calibration scans, at the threshold.")
+
+
+class ConformalSets(_Record):
+    """Which classes a prediction set keeps: those with 1 - p <= threshold, and the most probable one."""
+
+    level: float = Field(0.95, gt=0, lt=1, description="Part of the scans whose set holds the true class.")
+    threshold: float = Field(ge=0, le=1)
+
+
+class ReviewThresholds(_Record):
+    """When a person should look at the image."""
+
+    required_confidence: float = Field(0.80, ge=0, le=1, description="Required below it.")
+    consider_confidence: float = Field(0.90, ge=0, le=1, description="To be considered below it.")
+    healthy_class: Name | None = Field(None, description="The class that means that there is no tumour, if any does.")
+    tumor_probability: float = Field(
+        0.02, ge=0, le=1, description="To be considered where the healthy class is predicted and the tumours have more."
+    )
+
+
 class ModelCard(_Record):
     """Everything a user of the weights has to know and cannot read from them."""
 
@@ -74,6 +152,9 @@ class ModelCard(_Record):
         max_length=200, description="Path of the module explained; -1 counts from the end, as in Python."
     )
     temperature: float = Field(1.0, gt=0, le=100, description="Logits are divided by it before the softmax.")
+    conformal: ConformalSets | None = Field(None, description="Parameters of the prediction sets.")
+    outlier_detector: OutlierDetector | None = None
+    review: ReviewThresholds | None = None
     self_test_logits: tuple[float, ...] = Field(
         description="The logits for `model.preprocessing.self_test_image`, as the trainer computed them."
     )
@@ -90,6 +171,10 @@ class ModelCard(_Record):
         if len(self.self_test_logits) != len(self.classes):
             raise ValueError("self_test_logits must hold one value a class")
         return self
+
+    def describe(self) -> dict[str, Any]:
+        """Show the card as plain types, without the arrays of the outlier detector."""
+        return self.model_dump(mode="json", exclude={"outlier_detector": {"features", "appearance"}})
 
 
 def parse_card(fields: object) -> ModelCard:

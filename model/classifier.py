@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
-from model.engine import PREDICTED, Engine, load_engine
+from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
 from model.errors import CheckpointError, UnknownClassError
 from model.overlay import Caption, View, render_png
 from model.png import encode_png
@@ -22,6 +23,7 @@ from model.preprocessing import (
     self_test_image,
     self_test_inputs,
 )
+from model.reliability import OutlierScore, ReliabilityCheck, Review
 
 SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
 
@@ -61,11 +63,17 @@ class Prediction:
         prediction: The most probable class.
         confidence: Its probability.
         probabilities: Of every class, in the card's order; they sum to 1.
+        prediction_set: The classes that cannot be ruled out; None if the card has no parameters for sets.
+        review: Whether a person should look; None if the card has no thresholds.
+        ood: How unlike the training data the image is; None if the card has no detector.
     """
 
     prediction: str
     confidence: float
     probabilities: dict[str, float]
+    prediction_set: tuple[str, ...] | None
+    review: Review | None
+    ood: OutlierScore | None
     input: InputReport
     model: ModelIdentity
     timing_ms: Timing
@@ -87,6 +95,7 @@ class Classifier:
         """Serve `engine`, refusing images of more than `max_image_pixels`."""
         self._engine = engine
         self._max_image_pixels = max_image_pixels
+        self._check = ReliabilityCheck(engine.card)
         self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
 
     @classmethod
@@ -129,9 +138,9 @@ class Classifier:
         start = time.perf_counter()
         decoded, inputs = self._prepare(data)
         prepared = time.perf_counter()
-        logits = self._engine.predict(inputs)
+        outputs = self._engine.predict(inputs)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        return self._answer(decoded, logits, timing)
+        return self._answer(decoded, inputs, outputs, timing)
 
     def visualize(
         self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
@@ -152,7 +161,7 @@ class Classifier:
         prepared = time.perf_counter()
         explanation = self._engine.explain(inputs, targets)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        prediction = self._answer(decoded, explanation.logits, timing)
+        prediction = self._answer(decoded, inputs, explanation, timing)
         explained = target or prediction.prediction
         caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
         png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
@@ -166,11 +175,18 @@ class Classifier:
         """
         inputs = self_test_inputs(self.card.preprocessing)
         expected = np.asarray(self.card.self_test_logits, np.float64)
-        logits = self._engine.predict(inputs)[0]
+        outputs = self._engine.predict(inputs)
         explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]
-        for found in (logits, explained):
+        for found in (outputs.logits[0], explained):
             if not np.allclose(found, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE):
                 raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
+        self._check_detector(outputs.features.shape[1])
+
+    def _check_detector(self, num_features: int) -> None:
+        scorer = self._check.scorer
+        expected = (num_features, NUM_APPEARANCE_VALUES)
+        if scorer and (scorer.num_features, scorer.num_appearance_values) != expected:
+            raise CheckpointError("the outlier detector in its card was fitted to another network")
 
     def _prepare(self, data: bytes) -> tuple[DecodedImage, FloatArray]:
         decoded = decode_image(data, self._max_image_pixels)
@@ -183,13 +199,21 @@ class Classifier:
             raise UnknownClassError(f"Expected one of the classes {', '.join(self.card.classes)} as the target.")
         return self.card.classes.index(target)
 
-    def _answer(self, decoded: DecodedImage, logits: FloatArray, timing: Timing) -> Prediction:
-        probabilities = softmax(logits, self.card.temperature)[0]
+    def _answer(
+        self, decoded: DecodedImage, inputs: FloatArray, outputs: Outputs | Explanation, timing: Timing
+    ) -> Prediction:
+        calibrated = softmax(outputs.logits, self.card.temperature)
+        appearance = describe_appearance(inputs, self.card.preprocessing)
+        (reliability,) = self._check.judge(calibrated, outputs.features, appearance)
+        probabilities = calibrated[0]
         best = int(probabilities.argmax())
         return Prediction(
             prediction=self.card.classes[best],
             confidence=float(probabilities[best]),
             probabilities=dict(zip(self.card.classes, probabilities.tolist(), strict=True)),
+            prediction_set=reliability.prediction_set,
+            review=reliability.review,
+            ood=reliability.ood,
             input=InputReport(decoded.format, decoded.width, decoded.height, decoded.warnings),
             model=self._identity,
             timing_ms=timing,

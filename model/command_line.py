@@ -118,16 +118,31 @@ def _open_output(path: Path | None) -> AbstractContextManager[TextIO]:
 def _create_writer(output: TextIO, form: str, classes: Sequence[str]) -> Callable[[dict[str, Any]], None]:
     if form == "jsonl":
         return lambda row: _write_line(output, json.dumps(row, ensure_ascii=False))
-    columns = ["file", "prediction", "confidence", *(f"p_{name}" for name in classes), "error"]
+    columns = [
+        "file",
+        "prediction",
+        "confidence",
+        *(f"p_{name}" for name in classes),
+        "prediction_set",
+        "review",
+        "error",
+    ]
     writer = csv.DictWriter(output, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
 
     def write(row: dict[str, Any]) -> None:
         probabilities = {f"p_{name}": value for name, value in row.get("probabilities", {}).items()}
-        writer.writerow({**row, **probabilities})
+        writer.writerow({**row, **probabilities, **_flatten_reliability(row)})
         output.flush()
 
     return write
+
+
+def _flatten_reliability(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "prediction_set": " ".join(row.get("prediction_set") or ()),
+        "review": (row.get("review") or {}).get("level", ""),
+    }
 
 
 def _write_line(output: TextIO, text: str) -> None:
@@ -137,7 +152,7 @@ def _write_line(output: TextIO, text: str) -> None:
 
 def _info(options: argparse.Namespace) -> int:
     engine = load_engine(options.weights)
-    card = {"sha256": engine.sha256, **engine.card.model_dump(mode="json")}
+    card = {"sha256": engine.sha256, **engine.card.describe()}
     _write_line(sys.stdout, json.dumps(card, indent=2, ensure_ascii=False))
     return 0
 

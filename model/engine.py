@@ -17,10 +17,19 @@ PREDICTED = -1  # as a target: the class with the largest logit
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Logits (N, K), and heatmaps (N, h, w) of the explained layer's resolution, in [0, 1]."""
+class Outputs:
+    """Logits (N, K), and features (N, D): what enters the classifier, the pooled last activation."""
 
     logits: FloatArray
+    features: FloatArray
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Logits (N, K), features (N, D), and heatmaps (N, h, w) of the explained layer's resolution, in [0, 1]."""
+
+    logits: FloatArray
+    features: FloatArray
     heatmaps: FloatArray
 
 
@@ -42,12 +51,12 @@ class Engine(Protocol):
         """Identity of the weights: the hash of the `.pth` they come from, whichever file is loaded."""
         ...
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
-        """Turn inputs (N, 3, S, S) into logits (N, K)."""
+    def predict(self, inputs: FloatArray) -> Outputs:
+        """Turn inputs (N, 3, S, S) into logits and features."""
         ...
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
         ...
 
 

@@ -13,7 +13,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 def explain_on_request(model: ModelProto) -> ModelProto:
     """Move what only `heatmaps` needs into the branch of an `If` on a new input `explain`."""
     graph = model.graph
-    plain = _names_needed_for(graph, "logits")
+    outputs = {output.name: output for output in graph.output}
+    plain = _names_needed_for(graph, "logits") | _names_needed_for(graph, "features")
     always = [copy.deepcopy(node) for node in graph.node if node.output[0] in plain]
     branch = [copy.deepcopy(node) for node in graph.node if node.output[0] not in plain]
     shared = {name for node in always for name in node.input}
@@ -27,13 +28,12 @@ def explain_on_request(model: ModelProto) -> ModelProto:
         else_branch=_else_branch(),
     )
     inputs = [*graph.input, helper.make_tensor_value_info("explain", TensorProto.BOOL, [])]
-    logits = next(output for output in graph.output if output.name == "logits")
     heatmaps = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["maps", "rows", "columns"])
     rebuilt = helper.make_graph(
         [*always, condition],
         "brain_tumor_mri",
         inputs,
-        [logits, heatmaps],
+        [outputs["logits"], outputs["features"], heatmaps],
         initializer=[tensor for tensor in constants if tensor.name not in branch_only],
     )
     return helper.make_model(rebuilt, opset_imports=model.opset_import, ir_version=model.ir_version)

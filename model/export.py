@@ -1,10 +1,10 @@
 """From a checkpoint to one ONNX file that needs neither torch nor hooks to explain itself.
 
-    inputs  (N, 3, S, S) float32 ----> network ----> logits (N, K)
+    inputs  (N, 3, S, S) float32 ----> network ----> logits (N, K), features (N, D)
     targets (N,) int64, -1: largest --+    |
     explain () bool ------------------+-> If -> heatmaps (N, h, w), or (0, 0, 0) unless explained
 
-`GradCam.forward` is traced with its gradient: the vector-Jacobian product of the tail becomes ordinary
+`Explainer.forward` is traced with Grad-CAM's gradient: the vector-Jacobian product of the tail becomes ordinary
 operators. What only the map needs is put under an `If`; see `model.explain_branch`.
 """
 
@@ -27,22 +27,23 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.classifier import softmax
 from model.errors import CheckpointError
 from model.explain_branch import explain_on_request
-from model.gradcam import GradCam
-from model.onnx_engine import CARD_KEY, SHA256_KEY, OnnxEngine
+from model.features import Explainer
+from model.onnx_engine import CARD_KEY, OUTPUTS, SHA256_KEY, OnnxEngine
 from model.preprocessing import FloatArray, preprocess_image, self_test_image
 from model.torch_engine import TorchEngine
 
 OPSET = 20
 MAX_PROBABILITY_DIFFERENCE = 1e-4
 MAX_HEATMAP_DIFFERENCE = 1e-3
+MAX_FEATURE_DIFFERENCE = 1e-3  # of the largest feature
 
 
 def export_onnx(source: Path, target: Path) -> None:
     """Write the ONNX file of a checkpoint, then compare the two on random inputs.
 
     Raises:
-        CheckpointError: If `source` cannot be loaded or the two files do not agree to
-            `MAX_PROBABILITY_DIFFERENCE` and `MAX_HEATMAP_DIFFERENCE`; then `target` is left as it was.
+        CheckpointError: If `source` cannot be loaded or the two files do not agree as
+            `compare_engines` demands; then `target` is left as it was.
     """
     checkpoint = load_checkpoint(source)
     exported = explain_on_request(trace(checkpoint))
@@ -59,14 +60,15 @@ def export_onnx(source: Path, target: Path) -> None:
 
 
 def trace(checkpoint: Checkpoint) -> ModelProto:
-    """Trace logits and maps into a graph of any batch size, with the card's layer explained."""
-    cam = GradCam(checkpoint.network, checkpoint.card.gradcam_layer)
+    """Trace logits, features and maps into a graph of any batch size, with the card's layer explained."""
+    explainer = Explainer(checkpoint.network, checkpoint.card.gradcam_layer)
     size = checkpoint.card.preprocessing.input_size
     # Two images: one would let the tracer take the batch for a constant.
     example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
-    graph = make_fx(cam, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True)(
-        *example
+    tracer = make_fx(
+        explainer, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True
     )
+    graph = tracer(*example)
     batch = torch.export.Dim("batch", min=1, max=4096)
     program = torch.export.export(graph, example, dynamic_shapes=({0: batch}, {0: batch}))
     with warnings.catch_warnings():
@@ -74,7 +76,7 @@ def trace(checkpoint: Checkpoint) -> ModelProto:
         exported = torch.onnx.export(
             program,
             input_names=["inputs", "targets"],
-            output_names=["logits", "heatmaps"],
+            output_names=OUTPUTS,
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -88,7 +90,7 @@ def compare_engines(checkpoint: Path, exported: Path) -> None:
     """Hold an ONNX file against the checkpoint it was made from.
 
     Raises:
-        CheckpointError: If probabilities or maps differ by more than the contract allows.
+        CheckpointError: If probabilities, features or maps differ by more than the contract allows.
     """
     reference, candidate = TorchEngine(checkpoint), OnnxEngine(exported)
     inputs = _parity_inputs(reference.card)
@@ -97,6 +99,7 @@ def compare_engines(checkpoint: Path, exported: Path) -> None:
         expected, found = reference.explain(inputs, targets), candidate.explain(inputs, targets)
         pairs = (
             (softmax(expected.logits), softmax(found.logits), MAX_PROBABILITY_DIFFERENCE),
+            (expected.features, found.features, MAX_FEATURE_DIFFERENCE * float(np.abs(expected.features).max())),
             (expected.heatmaps, found.heatmaps, MAX_HEATMAP_DIFFERENCE),
         )
         for ours, theirs, limit in pairs:

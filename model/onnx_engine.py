@@ -8,12 +8,13 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from pydantic_core import from_json
 
 from model.card import ModelCard, parse_card
-from model.engine import PREDICTED, Explanation, IndexArray
+from model.engine import PREDICTED, Explanation, IndexArray, Outputs
 from model.errors import CheckpointError
 from model.preprocessing import FloatArray
 
 CARD_KEY = "brain_tumor_mri_card"
 SHA256_KEY = "brain_tumor_mri_checkpoint_sha256"
+OUTPUTS = ("logits", "features", "heatmaps")
 _FATAL = 4  # ONNX Runtime's log level; what it would log below is raised or is no defect
 
 _LOAD_ERRORS = (
@@ -55,19 +56,18 @@ class OnnxEngine:
     card: ModelCard
     sha256: str
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
-        """Turn inputs (N, 3, S, S) into logits (N, K); the map's part of the graph is not run."""
-        targets = np.full(len(inputs), PREDICTED, np.int64)
-        return self._run(inputs, targets, explain=False)[0]
+    def predict(self, inputs: FloatArray) -> Outputs:
+        """Turn inputs (N, 3, S, S) into logits and features; the map's part of the graph is not run."""
+        explanation = self._run(inputs, np.full(len(inputs), PREDICTED, np.int64), explain=False)
+        return Outputs(explanation.logits, explanation.features)
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
-        return Explanation(*self._run(inputs, targets, explain=True))
+        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        return self._run(inputs, targets, explain=True)
 
-    def _run(self, inputs: FloatArray, targets: IndexArray, *, explain: bool) -> tuple[FloatArray, FloatArray]:
+    def _run(self, inputs: FloatArray, targets: IndexArray, *, explain: bool) -> Explanation:
         feed = {"inputs": inputs, "targets": targets, "explain": np.array(explain)}
-        logits, heatmaps = self._session.run(["logits", "heatmaps"], feed)
-        return logits, heatmaps
+        return Explanation(*self._session.run(OUTPUTS, feed))
 
     def _read_metadata(self) -> tuple[ModelCard, str]:
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -85,6 +85,11 @@ class OnnxEngine:
         found = {node.name: list(node.shape[1:]) for node in self._session.get_inputs()}
         if found != expected:
             raise CheckpointError("its graph does not have the inputs its card describes")
+        missing = sorted(set(OUTPUTS) - {node.name for node in self._session.get_outputs()})
+        if missing:
+            raise CheckpointError(
+                f"its graph lacks the output {missing[0]!r}; export it again with `python -m model export`"
+            )
 
 
 def _session_options(num_threads: int) -> ort.SessionOptions:

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import load_checkpoint
-from model.engine import Explanation, IndexArray
-from model.gradcam import GradCam
+from model.engine import Explanation, IndexArray, Outputs
+from model.features import Explainer
 from model.preprocessing import FloatArray
 
 
@@ -26,14 +26,15 @@ class TorchEngine:
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         self._network = checkpoint.network
-        self._cam = GradCam(checkpoint.network, checkpoint.card.gradcam_layer)
+        self._explainer = Explainer(checkpoint.network, checkpoint.card.gradcam_layer)
 
-    def predict(self, inputs: FloatArray) -> FloatArray:
-        """Turn inputs (N, 3, S, S) into logits (N, K)."""
-        with torch.inference_mode():
-            return self._network(torch.from_numpy(inputs)).numpy()  # type: ignore[no-any-return]
+    def predict(self, inputs: FloatArray) -> Outputs:
+        """Turn inputs (N, 3, S, S) into logits and features."""
+        with torch.inference_mode(), self._explainer.reader.read() as features:
+            logits = self._network(torch.from_numpy(inputs))
+        return Outputs(logits.numpy(), features[0].numpy())
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
-        logits, heatmaps = self._cam(torch.from_numpy(inputs), torch.from_numpy(targets))
-        return Explanation(logits.numpy(), heatmaps.numpy())
+        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        computed = self._explainer(torch.from_numpy(inputs), torch.from_numpy(targets))
+        return Explanation(*(tensor.numpy() for tensor in computed))

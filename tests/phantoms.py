@@ -95,4 +95,4 @@ def draw_slice(seed: int, size: int = 96) -> ImageArray:
     rows, columns = np.mgrid[0:size, 0:size] / size
     head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
     tissue = gaussian_filter(np.random.default_rng(seed).normal(0, 1, (size, size)), size / 20)
-    return (head * (110 + 45 * tissue / tissue.std()).clip(20, 255)).astype(np.uint8)
+    return np.asarray(head * (110 + 45 * tissue / tissue.std()).clip(20, 255), np.uint8)

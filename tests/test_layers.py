@@ -11,7 +11,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {"api": {"training"}, "model": {"api", "training"}, "training": {"api"}}
 TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript"}
-NEEDS_TORCH = {"checkpoint", "explain_branch", "export", "gradcam", "network", "torch_engine", "torchvision_operators"}
+NEEDS_TORCH = {
+    "checkpoint",
+    "explain_branch",
+    "export",
+    "features",
+    "gradcam",
+    "network",
+    "torch_engine",
+    "torchvision_operators",
+}
 HTTP = {"fastapi", "starlette", "uvicorn", "httpx"}
 
 

@@ -15,7 +15,7 @@ from model.classifier import Classifier, softmax
 from model.engine import Engine, load_engine
 from model.export import export_onnx
 from model.preprocessing import self_test_inputs
-from training.calibration import calibrate
+from training.calibration import calibrate, collect_part
 from training.judged import Judged, judge_splits
 from training.metrics import measure
 from training.recipe import Recipe

@@ -7,10 +7,12 @@ from tests.phantoms import TINY_SIZE
 INPUTS = np.random.default_rng(0).normal(size=(2, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
 
 
-def test_prediction_and_explanation_agree_on_the_logits(tiny_pair):
+def test_prediction_and_explanation_agree_on_logits_and_features(tiny_pair):
     engine = TorchEngine(tiny_pair[0])
     explained = engine.explain(INPUTS, np.array([-1, 0]))
-    np.testing.assert_allclose(engine.predict(INPUTS), explained.logits, atol=1e-6)
+    outputs = engine.predict(INPUTS)
+    np.testing.assert_allclose(outputs.logits, explained.logits, atol=1e-6)
+    np.testing.assert_allclose(outputs.features, explained.features, atol=1e-6)
 
 
 def test_the_number_of_threads_is_set_only_where_it_is_given(tiny_pair):
