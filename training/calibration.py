@@ -20,7 +20,7 @@ from model.classifier import softmax
 from model.engine import Engine
 from model.preprocessing import FloatArray, decode_image, preprocess_image
 from model.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
-from training.metrics import HEALTHY_CLASSES, Labels, Probabilities, negative_log_likelihood
+from training.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
 from training.scans import Scan
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -75,8 +75,8 @@ def calibrate(card: ModelCard, train: CalibrationPart, calibration: CalibrationP
     """
     temperature = fit_temperature(calibration.labels, calibration.logits)
     conformal = fit_conformal(calibration.labels, softmax(calibration.logits, temperature))
-    healthy = [name for name in card.classes if name in HEALTHY_CLASSES]
-    review = ReviewThresholds(healthy_class=healthy[0] if len(healthy) == 1 else None)
+    healthy = find_healthy_class(card.classes)
+    review = ReviewThresholds(healthy_class=None if healthy is None else card.classes[healthy])
     fields = {
         "temperature": temperature,
         "conformal": conformal,
