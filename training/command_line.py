@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _create_parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("training").setLevel(logging.INFO)
+    helps = os.environ.get("RANK", "0") != "0"  # one of several processes, whose first one talks
+    logging.getLogger("training").setLevel(logging.WARNING if helps else logging.INFO)
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it would report each of its retries; we say it in one line
     try:
         options.run(options)
@@ -189,8 +190,6 @@ def _run_localize(options: argparse.Namespace) -> None:
 def _run_fit(options: argparse.Namespace) -> None:
     recipe = _read_recipe(options)
     report = fit(recipe, replace(_read_fit_options(options, recipe.name), split=options.split))
-    if report is None:
-        return
     training = report.summary["training"]
     logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])
     for split, metrics in report.summary["metrics"].items():

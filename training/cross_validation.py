@@ -9,7 +9,6 @@ import numpy as np
 
 from model.card import SplitMetrics
 from model.engine import load_engine
-from training.errors import RunError
 from training.fit import STATE_FILE, FitOptions, fit
 from training.judged import Judged, judge_splits
 from training.metrics import measure
@@ -75,8 +74,6 @@ def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> Judged:
     resume = options.resume and (out / STATE_FILE).exists()
     fold_options = replace(options, out=out, split="grouped", fold=fold, resume=resume)
     report = fit(recipe, fold_options)
-    if report is None:
-        raise RunError("cross-validation is one process; give each fold several with torchrun and `fit` instead")
     tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold).tests
     return judge_splits(load_engine(report.exported), tests)[0]
 

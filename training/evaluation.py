@@ -29,7 +29,7 @@ from training.metrics import (
 )
 from training.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
 from training.prevalence import predictive_values
-from training.reviews import Review, review_means
+from training.reviews import review_means, review_scans
 from training.splits import TestSplit, find_test_splits
 
 GROUPED_TEST = "grouped_test"
@@ -46,7 +46,6 @@ class EvaluationOptions:
         groups: Table of groups; see `training.groups`.
         official_checkpoint: Weights of the same recipe, trained on the Training folder, that judge `Testing`.
         prevalence: Part of all scans that show a tumour where predictive values are wanted.
-        review: What the card's thresholds make of judged scans.
         num_threads: Cores that compute.
     """
 
@@ -55,7 +54,6 @@ class EvaluationOptions:
     groups: Path | None = None
     official_checkpoint: Path | None = None
     prevalence: float | None = None
-    review: Review | None = None
     num_threads: int = os.cpu_count() or 1
 
 
@@ -76,7 +74,7 @@ class SplitEvaluation:
         per_class: In the order of the card's classes.
         confident_mistakes: Those of at least `HIGH_CONFIDENCE`, the most confident first.
         predictive_values: At the prevalence asked for; empty where none was.
-        reviews: None where nobody said what the card's thresholds make of the scans.
+        reviews: None where the card has no thresholds.
     """
 
     judged: Judged
@@ -172,7 +170,7 @@ def _evaluate_split(classifier: Classifier, judged: Judged, options: EvaluationO
         confident_mistakes=tuple(mistake for mistake in mistakes if mistake.confidence >= HIGH_CONFIDENCE),
         confused_pairs=find_confused_pairs(judged, mistakes),
         predictive_values=_measure_predictive_values(card, judged, options.prevalence),
-        reviews=_measure_reviews(card, judged, options.review),
+        reviews=_measure_reviews(card, judged),
     )
 
 
@@ -196,10 +194,9 @@ def _measure_predictive_values(card: ModelCard, judged: Judged, prevalence: floa
     )
 
 
-def _measure_reviews(card: ModelCard, judged: Judged, review: Review | None) -> Numbers | None:
-    if review is None:
-        return None
-    return measure_means(review_means(card, judged, review(card, judged)), judged.groups)
+def _measure_reviews(card: ModelCard, judged: Judged) -> Numbers | None:
+    reviews = review_scans(card, judged)
+    return measure_means(review_means(card, judged, reviews), judged.groups) if reviews else None
 
 
 def _was_seen(card: ModelCard, split: str) -> bool:

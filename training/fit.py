@@ -1,6 +1,5 @@
 """A run: from a data folder and a recipe to a checkpoint, its ONNX file and a summary."""
 
-import json
 import logging
 import os
 import time
@@ -23,7 +22,7 @@ from training.logs import RunLog
 from training.memory import keep_freed_memory
 from training.processes import Processes, join_processes, leave_processes
 from training.recipe import Recipe, Stage
-from training.release import Release, RunReport, release
+from training.release import Release, RunReport, read_report, release
 from training.run_state import EpochResult, RunState, clone_weights, load_state, save_state
 from training.scans import Manifest, ScanFolder, check_scans
 from training.splits import DataSplits, Fold, SplitName, split_data
@@ -37,7 +36,6 @@ from training.starting_weights import (
 from training.trainer import Score, Trainer
 
 STATE_FILE = "last.pt"
-SUMMARY_FILE = "summary.json"
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +86,12 @@ class _Data:
         return self.splits.classes
 
 
-def fit(recipe: Recipe, options: FitOptions) -> RunReport | None:
+def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
 
     The epoch with the lowest validation loss is kept; validation always sees the size that will be served. After
     every epoch the state is saved: a run that is killed and resumed ends with the same weights as one that was
     not (on the CPU; on a GPU as far as its kernels are deterministic).
-
-    Returns:
-        What came out; None in processes that only helped, see `training.processes`.
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
@@ -112,15 +107,15 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport | None:
     if device.type == "cpu":
         keep_freed_memory()
     processes = join_processes(device)
+    if not processes.is_main:
+        logger.setLevel(logging.WARNING)
     try:
         return _run(recipe, options, data, device, processes)
     finally:
         leave_processes()
 
 
-def _run(
-    recipe: Recipe, options: FitOptions, data: _Data, device: torch.device, processes: Processes
-) -> RunReport | None:
+def _run(recipe: Recipe, options: FitOptions, data: _Data, device: torch.device, processes: Processes) -> RunReport:
     if recipe.batch_size % processes.size:
         raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
     torch.backends.cudnn.deterministic = True
@@ -134,7 +129,10 @@ def _run(
     processes.wait()
     with RunLog(options.out, state.history if state else ()) if processes.is_main else nullcontext() as log:
         state = _train(trainer, recipe, options, data, state, log, processes)
-    return _release(recipe, options, data, state) if processes.is_main else None
+    if processes.is_main:
+        _release(recipe, options, data, state)
+    processes.wait()
+    return read_report(options.out, recipe.name)
 
 
 def _choose_device(name: str | None) -> torch.device:
@@ -269,7 +267,7 @@ def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_secon
     )
 
 
-def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> RunReport:
+def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> None:
     network = create_network(recipe.architecture, len(data.classes))
     load_weights(network, state.best_weights)
     contents = Release(
@@ -280,10 +278,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
         manifest=data.manifest,
         data=data.splits,
     )
-    report = release(network, contents, options.out)
-    text = json.dumps(report.summary, indent=2)
-    (options.out / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
-    return report
+    release(network, contents, options.out)
 
 
 def _describe_sources(recipe: Recipe, options: FitOptions) -> dict[str, str]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from training.errors import DataError
 
+_EXPECTED = "expected a CSV table with the columns path, group and, perhaps, split"
 PARTS = ("train", "validation", "calibration", "test")
 
 
 @dataclass(frozen=True)
 class GroupRow:
-    """What a table knows about one image; `split` is one of `PARTS`, or None where it names none of them."""
+    """What a table knows about one image; `split` is one of `PARTS`, or None where the table fixes no split."""
 
     group: str
     split: str | None
@@ -19,6 +20,9 @@ class GroupRow:
 
 def load_groups(path: Path) -> dict[str, GroupRow]:
     """Read a table with the columns path, group and, perhaps, split; further columns are passed over.
+
+    A column that names train, validation and test is a fixed split; any other, such as the folders' names that
+    `audit` writes, is not.
 
     Returns:
         A row by the image's path relative to the data folder.
@@ -28,20 +32,21 @@ def load_groups(path: Path) -> dict[str, GroupRow]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = {row["path"]: _read_row(row) for row in csv.DictReader(file)}
+            found = list(csv.DictReader(file))
     except OSError as error:
         raise DataError(f"cannot read the groups in {path}: {error.strerror}") from error
-    except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected a CSV table with the columns path, group and, perhaps, split") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {_EXPECTED}") from error
+    if not all(row.get("path") and row.get("group") for row in found):
+        raise DataError(f"{path}: {_EXPECTED}")
+    fixed = {"train", "validation", "test"} <= {row.get("split") for row in found}
+    rows = {row["path"]: GroupRow(row["group"], _part_of(row) if fixed else None) for row in found}
     _check_parts(path, rows)
     return rows
 
 
-def _read_row(row: dict[str, str]) -> GroupRow:
-    if not row["path"] or not row["group"]:
-        raise KeyError("group")
-    split = row.get("split")
-    return GroupRow(row["group"], split if split in PARTS else None)
+def _part_of(row: dict[str, str]) -> str | None:
+    return row["split"] if row["split"] in PARTS else None
 
 
 def _check_parts(path: Path, rows: dict[str, GroupRow]) -> None:

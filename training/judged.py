@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from model.appearance import describe_appearance
 from model.card import Preprocessing
 from model.classifier import softmax
 from model.engine import Engine
@@ -35,6 +36,7 @@ class Judged:
         labels: (N,), indices of classes.
         logits: (N, K).
         features: (N, D), what enters the classifier.
+        appearances: (N, 85), see `model.appearance`.
         probabilities: (N, K), calibrated with the card's temperature.
         groups: Who each scan belongs with; a scan of which nothing is known is its own.
     """
@@ -44,6 +46,7 @@ class Judged:
     labels: Labels
     logits: FloatArray
     features: FloatArray
+    appearances: FloatArray
     probabilities: Probabilities
     groups: list[str]
 
@@ -57,16 +60,14 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     scans = list({scan.path: scan for split in splits for scan in split.scans}.values())
     position = {scan.path: index for index, scan in enumerate(scans)}
     outputs = list(run_batches(lambda inputs: _run(engine, inputs), scans, engine.card.preprocessing))
-    logits, features = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    logits, features, appearances = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     probabilities = softmax(logits, engine.card.temperature)
     judged = []
     for split in splits:
         rows = [position[scan.path] for scan in split.scans]
         groups = [scan.group or scan.path.as_posix() for scan in split.scans]
-        labels = labels_of(split.scans)
-        judged.append(
-            Judged(split.name, split.scans, labels, logits[rows], features[rows], probabilities[rows], groups)
-        )
+        arrays = (values[rows] for values in (logits, features, appearances, probabilities))
+        judged.append(Judged(split.name, split.scans, labels_of(split.scans), *arrays, groups))
     return judged
 
 
@@ -94,10 +95,10 @@ def labels_of(scans: Sequence[Scan]) -> Labels:
     return np.array([scan.label for scan in scans], np.int64)
 
 
-def _run(engine: Engine, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Compute logits (N, K) and features (N, D)."""
-    logits = engine.predict(inputs)
-    return logits, np.zeros((len(logits), 0), np.float32)
+def _run(engine: Engine, inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Compute logits (N, K), features (N, D) and appearances (N, 85)."""
+    outputs = engine.predict(inputs)
+    return outputs.logits, outputs.features, describe_appearance(inputs, engine.card.preprocessing)
 
 
 def _read_batches(scans: Sequence[Scan], preprocessing: Preprocessing) -> Iterator[FloatArray]:

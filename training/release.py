@@ -1,6 +1,7 @@
 """What a finished run hands over: the checkpoint, its ONNX file, and what is known about them."""
 
 import importlib.metadata
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,13 +17,14 @@ from model.engine import Engine, load_engine
 from model.export import export_onnx
 from model.preprocessing import self_test_inputs
 from training.calibration import calibrate, collect_part
-from training.judged import Judged, judge_splits
+from training.judged import judge_splits
 from training.metrics import measure
 from training.recipe import Recipe
 from training.run_state import RunState
-from training.scans import Manifest, Scan
+from training.scans import Manifest
 from training.splits import DataSplits, TestSplit
 
+_SUMMARY_FILE = "summary.json"
 MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
 
 
@@ -47,7 +49,7 @@ class Release:
     data: DataSplits
 
 
-def release(network: nn.Module, contents: Release, out: Path) -> RunReport:
+def release(network: nn.Module, contents: Release, out: Path) -> None:
     """Write `NAME.pth` and `NAME.onnx`, calibrated and measured, load both as the service would, and sum up.
 
     Raises:
@@ -72,7 +74,13 @@ def release(network: nn.Module, contents: Release, out: Path) -> RunReport:
         "training": card.training,
         "history": [asdict(result) for result in contents.state.history],
     }
-    return RunReport(checkpoint, exported, summary)
+    (out / _SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def read_report(out: Path, name: str) -> RunReport:
+    """Read what `release` wrote for a recipe called `name`."""
+    summary = json.loads((out / _SUMMARY_FILE).read_text(encoding="utf-8"))
+    return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary)
 
 
 def _write_card(network: nn.Module, contents: Release) -> ModelCard:
@@ -116,8 +124,7 @@ def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
     """Fit what makes probabilities honest, on scans that nothing else was fitted to."""
     if len(data.calibration) < MIN_CALIBRATION_SCANS:
         return card
-    train, held_out = (_judge(engine, scans) for scans in (data.train, data.calibration))
-    return calibrate(card, (train.labels, train.features), (held_out.labels, held_out.logits, held_out.features))
+    return calibrate(card, collect_part(engine, data.train), collect_part(engine, data.calibration))
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:
@@ -126,8 +133,3 @@ def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> Mod
         probabilities = softmax(judged.logits, card.temperature)
         metrics[judged.name] = measure(judged.labels, probabilities, card.classes, judged.groups)
     return card.model_copy(update={"metrics": metrics})
-
-
-def _judge(engine: Engine, scans: Sequence[Scan]) -> Judged:
-    (judged,) = judge_splits(engine, [TestSplit("part", tuple(scans))])
-    return judged

@@ -1,11 +1,11 @@
 """Whom the model sends to a person: what is said about each scan besides its probabilities, and what it is worth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from model.card import ModelCard
+from model.reliability import ReliabilityCheck, keep_classes
 from training.judged import Judged
 from training.metrics import Mean, find_healthy_class
 from training.ranking import Mask
@@ -28,7 +28,15 @@ class Reviews:
     outliers: Mask | None = None
 
 
-Review = Callable[[ModelCard, Judged], Reviews]
+def review_scans(card: ModelCard, judged: Judged) -> Reviews | None:
+    """Ask of every scan what the service would say of it; None where the card has no thresholds."""
+    if card.review is None:
+        return None
+    verdicts = ReliabilityCheck(card).judge(judged.probabilities, judged.features, judged.appearances)
+    levels = tuple(verdict.review.level.value for verdict in verdicts if verdict.review)
+    kept = keep_classes(judged.probabilities, card.conformal) if card.conformal else None
+    outliers = np.array([verdict.ood.outlier for verdict in verdicts if verdict.ood], bool)
+    return Reviews(levels, kept, outliers if card.outlier_detector else None)
 
 
 def review_means(card: ModelCard, judged: Judged, reviews: Reviews) -> dict[str, Mean]:

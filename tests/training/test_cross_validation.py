@@ -41,8 +41,8 @@ def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
 def test_folds_are_fitted_judged_and_pooled(data_folder, tmp_path):
     result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
     assert sum(fold.images for fold in result.folds) == result.pooled.images == 32
-    weighted = [fold.images * fold.accuracy.value for fold in result.folds]
-    assert result.pooled.accuracy.value == pytest.approx(np.sum(weighted) / 32)
+    weighted = [fold.images * fold.__pydantic_extra__["accuracy"].value for fold in result.folds]
+    assert result.pooled.__pydantic_extra__["accuracy"].value == pytest.approx(np.sum(weighted) / 32)
     stored = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
     assert stored["pooled"]["images"] == 32
     assert (tmp_path / "fold-1" / "efficientnet_b0_scratch.onnx").exists()

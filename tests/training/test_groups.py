@@ -10,12 +10,16 @@ def _write(path, text):
 
 
 def test_rows_are_read_by_path_and_other_columns_passed_over(tmp_path):
-    table = _write(tmp_path / "g.csv", "path,patient,group,split\na/1.png,p,g1,train\na/2.png,,g2,Training\n")
-    assert load_groups(table) == {"a/1.png": GroupRow("g1", "train"), "a/2.png": GroupRow("g2", None)}
+    text = "path,patient,group,split\na,p,g1,train\nb,,g2,validation\nc,,g3,test\nd,,g4,unused\n"
+    rows = load_groups(_write(tmp_path / "g.csv", text))
+    assert rows["a"] == GroupRow("g1", "train")
+    assert [row.split for row in rows.values()] == ["train", "validation", "test", None]
 
 
 def test_a_table_without_a_split_names_none(tmp_path):
     assert load_groups(_write(tmp_path / "g.csv", "path,group\nx,1\n")) == {"x": GroupRow("1", None)}
+    folders = _write(tmp_path / "h.csv", "path,group,split\nx,1,train\ny,1,test\n")
+    assert {row.split for row in load_groups(folders).values()} == {None}
 
 
 @pytest.mark.parametrize("text", ["", "file,group\nx,1\n", "path\nx\n", "path,group\nx,\n"])
@@ -29,7 +33,7 @@ def test_a_table_without_paths_or_groups_is_refused(tmp_path, text):
 
 
 def test_a_group_on_two_sides_is_refused(tmp_path):
-    path = _write(tmp_path / "g.csv", "path,group,split\nx,1,train\ny,1,test\n")
+    path = _write(tmp_path / "g.csv", "path,group,split\nx,1,train\ny,1,test\nz,2,validation\n")
     with pytest.raises(DataError, match="group 1 is in two parts"):
         load_groups(path)
 
