@@ -20,7 +20,7 @@ from model.classifier import softmax
 from model.engine import Engine
 from model.preprocessing import FloatArray, decode_image, preprocess_image
 from model.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
-from training.metrics import Labels, Probabilities, find_healthy_class
+from training.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
 from training.scans import Scan
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -94,8 +94,7 @@ def fit_temperature(labels: Labels, logits: FloatArray) -> float:
     """
 
     def loss(log_temperature: float) -> float:
-        true = softmax(logits, math.exp(log_temperature))[np.arange(len(labels)), labels]
-        return float(-np.log(true.clip(1e-12)).mean())
+        return negative_log_likelihood(labels, softmax(logits, math.exp(log_temperature)))
 
     bounds = (math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)

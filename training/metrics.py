@@ -112,7 +112,7 @@ def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[
         means["missed_tumor_rate"] = Mean(predicted == healthy, tumor)
         means["false_alarm_rate"] = Mean(predicted != healthy, ~tumor)
         means["tumor_accuracy"] = Mean(among_tumors == labels, tumor)
-    means["nll"] = Mean(-np.log(np.clip(true_probability, 1e-12, 1)), everywhere)
+    means["nll"] = Mean(_surprise(labels, probabilities), everywhere)
     means["brier"] = Mean((probabilities**2).sum(axis=1) - 2 * true_probability + 1, everywhere)
     return means
 
@@ -171,6 +171,11 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> 
     return float(_weighted_calibration_error(labels, probabilities, np.ones((1, len(labels))))[0])
 
 
+def negative_log_likelihood(labels: Labels, probabilities: Probabilities) -> float:
+    """Compute the mean of -log p(true class), in nats."""
+    return float(_surprise(labels, probabilities).mean())
+
+
 def calibration_bins(labels: Labels, probabilities: Probabilities) -> tuple[CalibrationBin, ...]:
     """Collect the bins of `expected_calibration_error` that hold images, from low to high confidence."""
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
@@ -191,6 +196,11 @@ def find_healthy_class(classes: Sequence[str]) -> int | None:
     """Find the class of scans without a tumour by its name; None where there is none, or more than one."""
     found = [index for index, name in enumerate(classes) if re.sub("[^a-z]", "", name.lower()) in _HEALTHY_NAMES]
     return found[0] if len(found) == 1 else None
+
+
+def _surprise(labels: Labels, probabilities: Probabilities) -> Probabilities:
+    surprise: Probabilities = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1))
+    return surprise
 
 
 def _weighted_calibration_error(labels: Labels, probabilities: Probabilities, weights: Weights) -> Values:

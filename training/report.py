@@ -15,8 +15,11 @@ from training.plots import SIDE, reliability_bars, roc_lines
 MAX_CONFIDENT_MISTAKES = 24  # shown of a split: a report of three splits stays below 2 MB
 
 
-def render_report(evaluation: Evaluation) -> str:
+def render_report(evaluation: Evaluation, shift_svg: str | None = None) -> str:
     """Write the report; it holds no link to anything outside itself.
+
+    Args:
+        shift_svg: Curves over simulated shifts, as an SVG element.
 
     Raises:
         InputError: If a scan can no longer be judged.
@@ -36,6 +39,7 @@ def render_report(evaluation: Evaluation) -> str:
         splits=evaluation.splits,
         pictures=_draw_pictures(evaluation),
         names=columns,
+        shift_svg=shift_svg,
         side=SIDE,
         high_confidence=HIGH_CONFIDENCE,
         max_confident=MAX_CONFIDENT_MISTAKES,

@@ -13,6 +13,20 @@ from training.recipe import load_recipe
 
 SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9}
 BOX_SCORE = {"pointing_game": SCORE, "pointing_game_correct": None, "energy_inside": SCORE}
+SHIFT_SCORE = {
+    "shift": "gamma",
+    "severity": 0.5,
+    "unit": "exponent",
+    "shortcut": False,
+    "accuracy": SCORE,
+    "agreement": SCORE,
+    "ece": 0.0321,
+    "review": {"none": 0.75, "consider": 0.05, "required": 0.2},
+    "outliers": None,
+    "missed_tumor_rate": SCORE,
+    "missed_tumors": 3,
+    "missed_and_flagged": SCORE,
+}
 FACTS = {
     "localization": {
         "part": "test",
@@ -24,7 +38,12 @@ FACTS = {
             {"method": "image_center", "layer": None, "mean": BOX_SCORE, "classes": {"glioma": BOX_SCORE}},
         ],
     },
-    "shift": {"rows": [{"shift": "gamma 0.5", "accuracy": SCORE, "sent_to_review": 0.4321}]},
+    "shift": {
+        "images": 100,
+        "groups": 40,
+        "reference": {**SHIFT_SCORE, "shift": "none", "severity": 0.0, "unit": "", "missed_and_flagged": None},
+        "scores": [SHIFT_SCORE, {**SHIFT_SCORE, "shift": "border_masked", "shortcut": True}],
+    },
     "audit": {"images": 7023, "testing_images": 1311, "testing_with_copy_in_training": 999, "sources": {"br35h": 1}},
 }
 
@@ -92,7 +111,9 @@ def test_it_says_what_the_files_say(page, files):
     for word in (
         "999\n(76 %) have a copy in Training",
         "0.81 (0.70 to 0.90)",
-        "gamma 0.5 | 0.812 (0.700 to 0.900) | 0.4321",
+        "| gamma 0.5 exponent | 0.812 (0.700 to 0.900) |",
+        "| 0.812 (0.700 to 0.900) of 3 | 0.25 | - |",
+        "border masked 0.5 exponent *",
         "30 scans to train, 6 scans to validation",
         "| learning_rate | 0.001 |",
         "30 glioma, 20 pituitary",

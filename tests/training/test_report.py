@@ -80,3 +80,8 @@ def test_numbers_are_written_with_their_interval():
     assert format_interval(None) == "-"
     assert format_wilson(WilsonInterval(1, 4, 0.05, 0.7)) == "1 of 4; Wilson 0.050 to 0.700"
     assert format_wilson(None) == ""
+
+
+def test_curves_over_shifts_stand_in_the_page_as_they_are(evaluation):
+    assert "<svg><path/></svg>" in render_report(evaluation, "<svg><path/></svg>")
+    assert "simulated shift" not in render_report(evaluation)
