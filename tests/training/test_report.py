@@ -10,7 +10,6 @@ from training.evaluation import evaluate
 from training.intervals import WilsonInterval
 from training.mistakes import Mistake
 from training.report import format_interval, format_wilson, render_report
-from training.reviews import Reviews
 
 VOID = {"meta", "img", "br", "line", "rect", "polyline"}
 
@@ -70,8 +69,8 @@ def test_it_holds_what_the_evaluation_found(page, evaluation):
     assert page.count("<svg") == 6
 
 
-def test_reviews_have_a_table_of_their_own(evaluation):
-    options = replace(evaluation.options, review=lambda card, judged: Reviews(("none",) * len(judged.scans)))
+def test_reviews_have_a_table_of_their_own(evaluation, calibrated_pair):
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1])
     assert "What goes to a person" in render_report(evaluate(options))
 
 

@@ -15,10 +15,11 @@ JUDGED = Judged(
     "grouped_test",
     tuple(Scan(Path(str(index)), label) for index, label in enumerate(LABELS.tolist())),
     LABELS,
-    PROBABILITIES.astype(np.float32),
-    np.zeros((4, 2), np.float32),
-    PROBABILITIES,
-    list("abcd"),
+    logits=PROBABILITIES.astype(np.float32),
+    features=np.zeros((4, 2), np.float32),
+    appearances=np.zeros((4, 85), np.float32),
+    probabilities=PROBABILITIES,
+    groups=list("abcd"),
 )
 
 
