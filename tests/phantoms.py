@@ -35,7 +35,7 @@ def draw_scan(size: int = 64, spot: tuple[float, float] | None = None, seed: int
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size
     head = (rows - 0.5) ** 2 / 0.2 + (columns - 0.5) ** 2 / 0.14 < 1
-    tissue = Image.fromarray(generator.normal(70, 30, (6, 6)).clip(20, 120).astype(np.uint8)).resize((size, size))
+    tissue = Image.fromarray(generator.normal(90, 25, (6, 6)).clip(60, 120).astype(np.uint8)).resize((size, size))
     grey = np.where(head, np.asarray(tissue, np.float64), 0.0) + generator.normal(0, 6, (size, size))
     if spot is not None:
         grey += 140 * ((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2 < 0.01)

@@ -15,7 +15,8 @@ def tables(tmp_path):
         (tmp_path / name).touch()
     boxes, groups = tmp_path / "boxes.csv", tmp_path / "groups.csv"
     boxes.write_text("path,x0,y0,x1,y1\n" + "".join(f"{name},0.1,0.2,0.3,0.4\n" for name in names), encoding="utf-8")
-    rows = [f"{name},g{index // 2},{('train', 'test', 'validation')[index // 2 % 3]}\n" for index, name in enumerate(names)]
+    parts = ("train", "test", "validation")
+    rows = [f"{name},g{index // 2},{parts[index // 2 % 3]}\n" for index, name in enumerate(names)]
     groups.write_text("path,group,split\n" + "".join(rows), encoding="utf-8")
     return tmp_path, boxes, groups
 
