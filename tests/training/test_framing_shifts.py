@@ -49,13 +49,15 @@ def test_where_there_is_no_brain_nothing_is_stripped():
 
 
 def test_zooming_out_keeps_the_middle_where_it_is_and_pads_with_black():
-    changed = shifts.zoom_out(SCAN, 0.3, generator())
+    image = np.zeros((128, 128), np.uint8)
+    image[30:50, 80:100] = 255
+    changed = shifts.zoom_out(image, 0.3, generator())
     assert not changed[:15].any()
     assert not changed[:, -15:].any()
-    rows, columns = np.nonzero(SCAN > 200)
-    small_rows, small_columns = np.nonzero(changed > 190)
-    assert small_rows.mean() - 64 == pytest.approx(0.7 * (rows.mean() - 64), abs=1.5)
-    assert small_columns.mean() - 64 == pytest.approx(0.7 * (columns.mean() - 64), abs=1.5)
+    rows, columns = np.nonzero(changed > 127)
+    assert rows.mean() + 0.5 == pytest.approx(64 + 0.7 * (40 - 64), abs=0.7)
+    assert columns.mean() + 0.5 == pytest.approx(64 + 0.7 * (90 - 64), abs=0.7)
+    assert len(rows) == pytest.approx((0.7 * 20) ** 2, rel=0.1)
 
 
 def test_cropping_enlarges():
