@@ -5,6 +5,7 @@ from training.boxes import Box
 from training.errors import DataError
 
 CLASSES = ("glioma", "notumor", "pituitary")
+PARTS = ("train", "validation", "test")
 
 
 @pytest.fixture

@@ -49,7 +49,9 @@ def test_where_there_is_no_brain_nothing_is_stripped():
 
 
 def test_zooming_out_keeps_the_middle_where_it_is_and_pads_with_black():
-    changed = shifts.zoom_out(SCAN, 0.3, generator())
+    image = np.zeros((128, 128), np.uint8)
+    image[30:50, 80:100] = 255
+    changed = shifts.zoom_out(image, 0.3, generator())
     assert not changed[:15].any()
     assert not changed[:, -15:].any()
     rows, columns = np.nonzero(SCAN > 160)

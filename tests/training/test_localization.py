@@ -27,10 +27,10 @@ def options(tmp_path_factory):
     for label, name in enumerate(("glioma", "pituitary")):
         (root / "Training" / name).mkdir(parents=True)
         for index in range(9):
-            x, y = generator.uniform(0.3, 0.42, 2)
+            x, y = generator.uniform(0.28, 0.38, 2)
             path = f"Training/{name}/{index}.png"
             (root / path).write_bytes(encode(draw_scan(80, (x, y), seed=index + 9 * label)))
-            boxes.append(f"{path},{x - 0.07:.3f},{y - 0.07:.3f},{x + 0.07:.3f},{y + 0.07:.3f}")
+            boxes.append(f"{path},{x - 0.1:.3f},{y - 0.1:.3f},{x + 0.1:.3f},{y + 0.1:.3f}")
             groups.append(f"{path},{name}{index},{PARTS[index % 3]}")
     (root / "boxes.csv").write_text("\n".join(boxes), encoding="utf-8")
     (root / "groups.csv").write_text("\n".join(groups), encoding="utf-8")
