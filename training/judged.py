@@ -65,9 +65,18 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     judged = []
     for split in splits:
         rows = [position[scan.path] for scan in split.scans]
-        groups = [scan.group or scan.path.as_posix() for scan in split.scans]
-        arrays = (values[rows] for values in (logits, features, appearances, probabilities))
-        judged.append(Judged(split.name, split.scans, labels_of(split.scans), *arrays, groups))
+        judged.append(
+            Judged(
+                name=split.name,
+                scans=split.scans,
+                labels=labels_of(split.scans),
+                logits=logits[rows],
+                features=features[rows],
+                appearances=appearances[rows],
+                probabilities=probabilities[rows],
+                groups=[scan.group or scan.path.as_posix() for scan in split.scans],
+            )
+        )
     return judged
 
 

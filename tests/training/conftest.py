@@ -27,7 +27,7 @@ def grouped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 spot = None if name == "notumor" else tuple(generator.uniform(0.3, 0.7, 2))
                 file.write_bytes(encode(draw_scan(48 + index, spot, seed=int(generator.integers(2**31)))))
                 group = f"{name} {index // 2 + (2 if split == 'Testing' else 0)}"  # 0, 1, 2, 3 and 2, 3, 4
-                part = "test" if group[-1] in "34" else "train"
+                part = {"0": "validation", "1": "train", "2": "train"}.get(group[-1], "test")
                 rows.append([file.relative_to(root).as_posix(), group, part])
     with (root / "groups.csv").open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([["path", "group", "split"], *rows])

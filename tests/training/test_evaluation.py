@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.card import ReviewThresholds
 from model.errors import CheckpointError
 from tests.phantoms import CLASSES, create_card, create_tiny_network, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError
 from training.evaluation import EvaluationOptions, evaluate
 from training.metrics import confusion_matrix
-from training.reviews import LEVELS, Reviews
 
 
 def _by_name(evaluation):
@@ -74,14 +74,13 @@ def test_a_column_whose_scans_may_have_been_trained_on_is_marked(evaluation, tmp
     assert [split.name for split in judged.splits if split.seen] == seen
 
 
-def test_reviews_are_measured_where_they_are_given(evaluation, tiny_pair):
-    def review(card, judged):
-        return Reviews(tuple(LEVELS[index % 3] for index in range(len(judged.scans))))
-
+def test_reviews_are_measured_where_the_card_has_thresholds(evaluation, tmp_path):
     assert evaluation.splits[0].reviews is None
-    reviews = evaluate(replace(evaluation.options, review=review)).splits[0].reviews
+    weights = save_tiny_checkpoint(tmp_path / "tiny.pth", review=ReviewThresholds(required_confidence=1.0))
+    reviews = evaluate(replace(evaluation.options, checkpoint=weights)).splits[0].reviews
     assert reviews is not None
-    assert reviews.intervals["share_none"].value == pytest.approx(1 / 3)
+    assert reviews.intervals["share_required"].value == 1
+    assert "error_rate_none" not in reviews.intervals  # of nothing
 
 
 def test_the_cards_temperature_counts(grouped_folder, tmp_path):

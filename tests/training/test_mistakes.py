@@ -10,7 +10,8 @@ from training.scans import Scan
 def _judge(labels, probabilities):
     scans = tuple(Scan(Path(str(index)), label) for index, label in enumerate(labels))
     logits = np.log(probabilities).astype(np.float32)
-    return Judged("official_test", scans, np.array(labels), logits, logits, np.array(probabilities), ["g"] * len(scans))
+    groups = ["g"] * len(scans)
+    return Judged("official_test", scans, np.array(labels), logits, logits, logits, np.array(probabilities), groups)
 
 
 JUDGED = _judge(

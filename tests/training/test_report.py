@@ -4,13 +4,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from model.card import Interval
+from model.card import Interval, ReviewThresholds
+from tests.phantoms import save_tiny_checkpoint
 from tests.training.conftest import AWKWARD_NAME
 from training.evaluation import evaluate
 from training.intervals import WilsonInterval
 from training.mistakes import Mistake
 from training.report import format_interval, format_wilson, render_report
-from training.reviews import Reviews
 
 VOID = {"meta", "img", "br", "line", "rect", "polyline"}
 
@@ -70,9 +70,9 @@ def test_it_holds_what_the_evaluation_found(page, evaluation):
     assert page.count("<svg") == 6
 
 
-def test_reviews_have_a_table_of_their_own(evaluation):
-    options = replace(evaluation.options, review=lambda card, judged: Reviews(("none",) * len(judged.scans)))
-    assert "What goes to a person" in render_report(evaluate(options))
+def test_reviews_have_a_table_of_their_own(evaluation, tmp_path):
+    weights = save_tiny_checkpoint(tmp_path / "tiny.pth", review=ReviewThresholds())
+    assert "What goes to a person" in render_report(evaluate(replace(evaluation.options, checkpoint=weights)))
 
 
 def test_numbers_are_written_with_their_interval():

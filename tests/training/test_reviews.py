@@ -3,10 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.phantoms import create_card, create_tiny_network
-from training.judged import Judged
-from training.reviews import Reviews, review_means
-from training.scans import Scan
+from model.card import ConformalSets, ReviewThresholds
+from model.classifier import Classifier
+from model.engine import load_engine
+from tests.phantoms import create_card, create_tiny_network, save_tiny_checkpoint
+from training.judged import Judged, judge_splits
+from training.reviews import Reviews, review_means, review_scans
+from training.scans import Scan, find_scans
+from training.splits import TestSplit
 
 CARD = create_card(create_tiny_network())  # glioma, notumor, pituitary
 LABELS = np.array([0, 0, 1, 2])
@@ -17,6 +21,7 @@ JUDGED = Judged(
     LABELS,
     PROBABILITIES.astype(np.float32),
     np.zeros((4, 2), np.float32),
+    np.zeros((4, 85), np.float32),
     PROBABILITIES,
     list("abcd"),
 )
@@ -48,3 +53,23 @@ def test_sets_are_judged_by_coverage_and_size():
 
 def test_what_the_card_does_not_hold_is_left_out():
     assert not {"coverage", "set_size", "outlier_rate"} & set(_values(Reviews(("none",) * 4)))
+
+
+def test_reviews_are_those_the_service_gives(grouped_folder, tmp_path):
+    review, conformal = ReviewThresholds(healthy_class="notumor"), ConformalSets(level=0.95, threshold=0.7)
+    path = save_tiny_checkpoint(tmp_path / "tiny.pth", review=review, conformal=conformal)
+    classifier = Classifier.load(path)
+    scans = find_scans(grouped_folder, "Testing", CARD.classes).scans
+    (judged,) = judge_splits(load_engine(path), [TestSplit("official_test", scans)])
+    reviews = review_scans(classifier.card, judged)
+    assert reviews is not None
+    assert reviews.sets is not None
+    for scan, level, kept in zip(scans, reviews.levels, reviews.sets, strict=True):
+        prediction = classifier.predict(scan.path.read_bytes())
+        assert prediction.review is not None
+        assert prediction.review.level == level
+        assert prediction.prediction_set == tuple(np.array(CARD.classes)[kept])
+
+
+def test_a_card_without_thresholds_reviews_nothing():
+    assert review_scans(CARD, JUDGED) is None
