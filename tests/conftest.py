@@ -5,7 +5,7 @@ import pytest
 
 from model.export import export_onnx
 from model.torchvision_operators import import_torchvision
-from tests.phantoms import LAYERS, save_tiny_checkpoint, write_data_folder
+from tests.phantoms import LAYERS, save_calibrated_checkpoint, save_tiny_checkpoint, write_data_folder
 
 import_torchvision()  # before anything that tests import imports it
 
@@ -13,13 +13,20 @@ import_torchvision()  # before anything that tests import imports it
 @pytest.fixture(scope="session", params=LAYERS, ids=("conv_pw", "bn2"))
 def exported_pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny checkpoint and its ONNX file, for each layer that Grad-CAM supports."""
-    return _export(tmp_path_factory.mktemp("pair"), request.param)
+    folder = tmp_path_factory.mktemp("pair")
+    return _export(save_tiny_checkpoint(folder / "tiny.pth", request.param))
 
 
 @pytest.fixture(scope="session")
 def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny checkpoint and its ONNX file."""
-    return _export(tmp_path_factory.mktemp("tiny"), LAYERS[0])
+    return _export(save_tiny_checkpoint(tmp_path_factory.mktemp("tiny") / "tiny.pth"))
+
+
+@pytest.fixture(scope="session")
+def calibrated_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny checkpoint whose card says how far to trust it, and its ONNX file."""
+    return _export(save_calibrated_checkpoint(tmp_path_factory.mktemp("calibrated") / "calibrated.pth"))
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +44,7 @@ def real_data() -> Path:
     return Path(folder)
 
 
-def _export(folder: Path, layer: str) -> tuple[Path, Path]:
-    checkpoint = save_tiny_checkpoint(folder / "tiny.pth", layer)
-    export_onnx(checkpoint, folder / "tiny.onnx")
-    return checkpoint, folder / "tiny.onnx"
+def _export(checkpoint: Path) -> tuple[Path, Path]:
+    exported = checkpoint.with_suffix(".onnx")
+    export_onnx(checkpoint, exported)
+    return checkpoint, exported

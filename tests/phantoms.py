@@ -9,10 +9,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
+from model.appearance import describe_appearance
 from model.card import ModelCard, Preprocessing
-from model.checkpoint import save_checkpoint
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.engine import Engine
 from model.network import create_network
-from model.preprocessing import ImageArray, self_test_inputs
+from model.preprocessing import ImageArray, preprocess_image, self_test_inputs
+from model.torch_engine import TorchEngine
+from training.calibration import CalibrationPart, calibrate
 
 CLASSES = ("glioma", "notumor", "pituitary")
 TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights
@@ -74,6 +78,24 @@ def save_tiny_checkpoint(path: Path, layer: str = LAYERS[0], **changes: object) 
     network = create_tiny_network()
     save_checkpoint(path, network.state_dict(), create_card(network, layer, **changes))
     return path
+
+
+def save_calibrated_checkpoint(path: Path) -> Path:
+    """A tiny checkpoint whose card carries temperature, sets, detector and thresholds, fitted to drawn scans."""
+    engine = TorchEngine(save_tiny_checkpoint(path))
+    train, calibration = judge_drawings(engine, range(60)), judge_drawings(engine, range(60, 100))
+    save_checkpoint(path, load_checkpoint(path).network.state_dict(), calibrate(engine.card, train, calibration))
+    return path
+
+
+def judge_drawings(engine: Engine, seeds: range) -> CalibrationPart:
+    """What the network makes of drawn scans; a third each have no spot, one left and one right."""
+    spots = (None, (0.35, 0.5), (0.65, 0.5))
+    preprocessing = engine.card.preprocessing
+    inputs = np.concatenate([preprocess_image(draw_scan(96, spots[seed % 3], seed), preprocessing) for seed in seeds])
+    outputs = engine.predict(inputs)
+    labels = np.array([(1, 0, 2)[seed % 3] for seed in seeds])
+    return CalibrationPart(labels, outputs.logits, outputs.features, describe_appearance(inputs, preprocessing))
 
 
 def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:

@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from model.card import Interval
 from training.shift import ShiftMeasurement, ShiftScore
@@ -69,11 +71,13 @@ def draw_shift(measurement: ShiftMeasurement) -> str:
 
 def _draw_panel(axis: Axes, scores: list[ShiftScore], named: ShiftScore) -> None:
     for label, (color, value) in _CURVES.items():
-        known = [(score.severity, part) for score in scores if (part := value(score)) is not None]
-        axis.plot([x for x, _ in known], [y for _, y in known], "o-", color=color, label=label, markersize=3)
+        heights = [value(score) for score in scores]
+        values = [nan if height is None else height for height in heights]  # a gap, not a line across what is unknown
+        axis.plot([score.severity for score in scores], values, "o-", color=color, label=label, markersize=3)
     axis.set_title(named.shift.replace("_", " ") + (" (must not matter)" if named.shortcut else ""), fontsize=9)
     axis.set_xlabel(named.unit, fontsize=8)
     axis.set_ylim(-0.03, 1.03)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.3)
 

@@ -44,4 +44,15 @@ def test_eight_threads_get_what_one_gets(tiny_pair, index):
         found = list(pool.map(lambda job: engine.explain(*job), jobs))
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-5)
+        np.testing.assert_allclose(ours.features, theirs.features, atol=1e-5)
         np.testing.assert_allclose(ours.heatmaps, theirs.heatmaps, atol=1e-4)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_eight_threads_read_their_own_features(tiny_pair, index):
+    engine = load_engine(tiny_pair[index])
+    batches = [INPUTS[i : i + 1] for i in range(6)] * 4
+    expected = [engine.predict(batch).features for batch in batches]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda batch: engine.predict(batch).features, batches))
+    np.testing.assert_allclose(found, expected, atol=1e-5)

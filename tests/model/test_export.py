@@ -23,7 +23,10 @@ def test_both_engines_give_the_same_probabilities_and_maps(exported_pair, target
     assert np.abs(softmax(expected.logits) - softmax(found.logits)).max() < 1e-4
     assert expected.heatmaps.shape == found.heatmaps.shape
     assert np.abs(expected.heatmaps - found.heatmaps).max() < 1e-3
-    assert np.abs(softmax(exported.predict(inputs)) - softmax(expected.logits)).max() < 1e-4
+    outputs = exported.predict(inputs)
+    assert np.abs(softmax(outputs.logits) - softmax(expected.logits)).max() < 1e-4
+    for features in (found.features, outputs.features):
+        np.testing.assert_allclose(features, expected.features, rtol=1e-3, atol=1e-4)
 
 
 def test_the_file_carries_the_card_and_the_hash_of_its_checkpoint(exported_pair):

@@ -57,3 +57,13 @@ def test_a_card_that_does_not_fit_the_graph_is_refused(path):
     onnx.save(model, path)
     with pytest.raises(CheckpointError, match="inputs its card describes"):
         OnnxEngine(path)
+
+
+def test_a_file_from_before_there_were_features_is_refused_with_the_command_that_renews_it(path):
+    model = onnx.load(path)
+    kept = [output for output in model.graph.output if output.name != "features"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    onnx.save(model, path)
+    with pytest.raises(CheckpointError, match=r"copy\.onnx: its graph lacks the output 'features'.*model export"):
+        OnnxEngine(path)

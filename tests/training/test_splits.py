@@ -60,7 +60,7 @@ def test_a_table_with_a_fixed_split_decides(folder):
 
 
 def test_everything_that_can_be_reported_on_is_found(folder):
-    table = _write_table(folder, lambda index: "test" if index % 3 == 0 else "train")
+    table = _write_table(folder, lambda index: ("test", "train", "validation")[index % 3])
     names = [split.name for split in find_test_splits(folder, CLASSES, table)]
     assert names == ["official_test", "copy_free_test", "grouped_test"]
     assert [split.name for split in find_test_splits(folder, CLASSES, None)] == ["official_test", "copy_free_test"]
