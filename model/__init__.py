@@ -1,1 +1,1 @@
-"""What a prediction is: decode, preprocess, network, checkpoint, engines, Grad-CAM, overlay."""
+"""What a prediction is: decode, preprocess, network, checkpoint, engines, Grad-CAM, reliability, overlay."""

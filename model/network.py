@@ -1,5 +1,7 @@
 """The networks, made by name."""
 
+from typing import Any
+
 from torch import nn
 
 from model.errors import CheckpointError
@@ -35,7 +37,7 @@ def create_network(
 
     if not timm.is_model(architecture):
         raise CheckpointError(f"expected an architecture that timm knows, found {architecture!r}")
-    options = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
     network = timm.create_model(
         architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout, **options
     )

@@ -12,11 +12,14 @@ from torch import nn
 from model.appearance import describe_appearance
 from model.card import ModelCard, Preprocessing
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.classifier import softmax
 from model.engine import Engine
 from model.network import create_network
-from model.preprocessing import ImageArray, preprocess_image, self_test_inputs
+from model.preprocessing import FloatArray, ImageArray, preprocess_image, self_test_inputs
 from model.torch_engine import TorchEngine
-from training.calibration import CalibrationPart, calibrate
+from training.calibration import calibrate
+from training.judged import Judged
+from training.metrics import Labels
 
 CLASSES = ("glioma", "notumor", "pituitary")
 TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights
@@ -88,14 +91,20 @@ def save_calibrated_checkpoint(path: Path) -> Path:
     return path
 
 
-def judge_drawings(engine: Engine, seeds: range) -> CalibrationPart:
+def judge_drawings(engine: Engine, seeds: range) -> Judged:
     """What the network makes of drawn scans; a third each have no spot, one left and one right."""
     spots = (None, (0.35, 0.5), (0.65, 0.5))
     preprocessing = engine.card.preprocessing
     inputs = np.concatenate([preprocess_image(draw_scan(96, spots[seed % 3], seed), preprocessing) for seed in seeds])
     outputs = engine.predict(inputs)
     labels = np.array([(1, 0, 2)[seed % 3] for seed in seeds])
-    return CalibrationPart(labels, outputs.logits, outputs.features, describe_appearance(inputs, preprocessing))
+    return create_judged(labels, outputs.logits, outputs.features, describe_appearance(inputs, preprocessing))
+
+
+def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> Judged:
+    """Judged scans of which only what a network says matters."""
+    groups = [str(index) for index in range(len(labels))]
+    return Judged("drawings", (), labels, logits, features, appearances, softmax(logits), groups)
 
 
 def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:

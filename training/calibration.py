@@ -5,23 +5,19 @@ prediction sets and the thresholds of the outlier detector; what the detector ca
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from sklearn.cluster import KMeans
-from tqdm import tqdm
 
-from model.appearance import NUM_THUMBNAIL_VALUES, describe_appearance
+from model.appearance import NUM_THUMBNAIL_VALUES
 from model.card import ConformalSets, ModelCard, OutlierDetector, PackedArray, Region, ReviewThresholds
 from model.classifier import softmax
-from model.engine import Engine
-from model.preprocessing import FloatArray, decode_image, preprocess_image
+from model.preprocessing import FloatArray
 from model.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
+from training.judged import Judged
 from training.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
-from training.scans import Scan
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 NUM_COMPONENTS = 24  # 16 to 48 measured alike; the card's size grows with it
@@ -33,40 +29,7 @@ _SMALLEST_LIMIT = 1e-12  # where all scans are the same
 _BATCH_SIZE = 32
 
 
-@dataclass(frozen=True)
-class CalibrationPart:
-    """What the network and `model.appearance` make of the scans of one part.
-
-    Attributes:
-        labels: (N,).
-        logits: (N, K).
-        features: (N, D), what enters the classifier.
-        appearances: (N, 85).
-    """
-
-    labels: Labels
-    logits: FloatArray
-    features: FloatArray
-    appearances: FloatArray
-
-
-def collect_part(engine: Engine, scans: Sequence[Scan]) -> CalibrationPart:
-    """Run the network over scans, in their order."""
-    batches = [scans[start : start + _BATCH_SIZE] for start in range(0, len(scans), _BATCH_SIZE)]
-    rows = [_run(engine, batch) for batch in tqdm(batches, "collecting", unit="batch", disable=None)]
-    labels = np.array([scan.label for scan in scans], np.int64)
-    return CalibrationPart(labels, *(np.concatenate(arrays) for arrays in zip(*rows, strict=True)))
-
-
-def _run(engine: Engine, scans: Sequence[Scan]) -> tuple[FloatArray, FloatArray, FloatArray]:
-    preprocessing = engine.card.preprocessing
-    images = [decode_image(scan.path.read_bytes()).image for scan in scans]
-    inputs = np.concatenate([preprocess_image(image, preprocessing) for image in images])
-    outputs = engine.predict(inputs)
-    return outputs.logits, outputs.features, describe_appearance(inputs, preprocessing)
-
-
-def calibrate(card: ModelCard, train: CalibrationPart, calibration: CalibrationPart) -> ModelCard:
+def calibrate(card: ModelCard, train: Judged, calibration: Judged) -> ModelCard:
     """Fit everything and write it into a copy of the card.
 
     Args:
@@ -113,9 +76,7 @@ def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0
     return ConformalSets(level=level, threshold=float(scores[rank - 1]) if rank <= len(scores) else 1.0)
 
 
-def fit_outlier_detector(
-    train: CalibrationPart, calibration: CalibrationPart, percentile: float = 99
-) -> OutlierDetector:
+def fit_outlier_detector(train: Judged, calibration: Judged, percentile: float = 99) -> OutlierDetector:
     """Learn where the training scans lie; the thresholds are the calibration scans' percentile.
 
     The distances of features and of appearance are brought to one scale by their own percentile; that of the

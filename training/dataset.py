@@ -118,7 +118,7 @@ def create_loader(
 ) -> DataLoader[Batch]:
     """Make the batches of one epoch; `batch_size` is that of all processes together."""
     return DataLoader(
-        dataset,
+        dataset,  # type: ignore[arg-type]  # of samples, which _collate turns into batches
         max(1, batch_size // processes.size),
         sampler=EpochSampler(len(dataset), batch_size, epoch, shuffle_seed, processes),
         num_workers=num_workers,

@@ -46,7 +46,7 @@ def draw_curve(settings: Augmentation, generator: np.random.Generator) -> GreyAr
     offset = generator.uniform(-1, 1) * settings.brightness * values.mean()
     lit = values > 0  # the background has no signal to be brightened
     values = np.where(lit, (values - values.mean()) * gain + values.mean() + offset, 0)
-    return np.rint(values.clip(0, 1) * 255).astype(np.uint8)
+    return _to_bytes(np.rint(values.clip(0, 1) * 255))
 
 
 def add_rician_noise(image: GreyArray, sigma: float, generator: np.random.Generator) -> GreyArray:
@@ -60,7 +60,7 @@ def add_rician_noise(image: GreyArray, sigma: float, generator: np.random.Genera
     real, imaginary = generator.standard_normal((2, *image.shape[:2]), np.float32) * np.float32(255 * sigma)
     if image.ndim == 3:
         real, imaginary = real[:, :, None], imaginary[:, :, None]
-    return np.hypot(image + real, imaginary).clip(0, 255).astype(np.uint8)
+    return _to_bytes(np.hypot(image + real, imaginary))
 
 
 def _apply_bias_field(image: GreyArray, generator: np.random.Generator) -> GreyArray:
@@ -70,7 +70,12 @@ def _apply_bias_field(image: GreyArray, generator: np.random.Generator) -> GreyA
     a, b, c, d, e = generator.uniform(-1, 1, 5).astype(np.float32)
     surface = a * x + b * y + c * x * y + d * (x * x - 0.5) + e * (y * y - 0.5)
     field = 1 + surface / np.abs(surface).max() * np.float32(generator.uniform(0.1, _MAX_BIAS))
-    return (image * (field if image.ndim == 2 else field[:, :, None])).clip(0, 255).astype(np.uint8)
+    return _to_bytes(image * (field if image.ndim == 2 else field[:, :, None]))
+
+
+def _to_bytes(values: npt.NDArray[np.floating]) -> GreyArray:
+    image: GreyArray = values.clip(0, 255).astype(np.uint8)
+    return image
 
 
 def _lower_resolution(image: GreyArray, factor: float) -> GreyArray:

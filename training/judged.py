@@ -65,6 +65,7 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     judged = []
     for split in splits:
         rows = [position[scan.path] for scan in split.scans]
+        groups = [scan.group or scan.path.as_posix() for scan in split.scans]
         judged.append(
             Judged(
                 name=split.name,
@@ -74,7 +75,7 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
                 features=features[rows],
                 appearances=appearances[rows],
                 probabilities=probabilities[rows],
-                groups=[scan.group or scan.path.as_posix() for scan in split.scans],
+                groups=groups,
             )
         )
     return judged

@@ -44,11 +44,8 @@ class Learner(nn.Module):
         super().__init__()
         self.network = network
         self._locates = recipe.location_weight > 0
-        widths = [int(teacher.num_features) for teacher in teachers] if recipe.feature_weight else []  # type: ignore[arg-type]
-        self.projections = nn.ModuleList(
-            nn.Conv2d(int(network.num_features), width, 1)
-            for width in widths  # type: ignore[arg-type]
-        )
+        widths = [_num_features(teacher) for teacher in teachers] if recipe.feature_weight else []
+        self.projections = nn.ModuleList(nn.Conv2d(_num_features(network), width, 1) for width in widths)
 
     def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Compute logits (N, K), the labels' maps (N, h, w), and the features as each teacher would put them."""
@@ -122,7 +119,7 @@ def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
     ICLR 2015.
     """
     if ours.shape[2:] != theirs.shape[2:]:
-        theirs = functional.adaptive_avg_pool2d(theirs, ours.shape[2:])
+        theirs = functional.adaptive_avg_pool2d(theirs, (ours.shape[2], ours.shape[3]))
     return (1 - functional.cosine_similarity(ours.float(), theirs.float(), dim=1)).mean()
 
 
@@ -157,3 +154,7 @@ def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
     log_shares = functional.log_softmax(_SHARPNESS * values, dim=1)
     inside = torch.logsumexp(log_shares + torch.log(locations.flatten(1) + 1e-9), dim=1)
     return -torch.where(known, inside, torch.zeros_like(inside)).mean()
+
+
+def _num_features(network: nn.Module) -> int:
+    return int(network.num_features)  # type: ignore[arg-type]  # timm's

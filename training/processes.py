@@ -74,13 +74,14 @@ def leave_processes() -> None:
 def share_statistics(network: nn.Module) -> None:
     """Let batch normalisation use mean and variance of the whole batch: torch's own does so only on a GPU."""
     import_torchvision()
-    from timm.layers import BatchNormAct2d
+    from timm.layers.norm_act import BatchNormAct2d
 
-    class SharedBatchNormAct2d(BatchNormAct2d):  # type: ignore[misc]  # timm has no types
+    class SharedBatchNormAct2d(BatchNormAct2d):
         def forward(self, inputs: Tensor) -> Tensor:
             if not self.training:
-                return super().forward(inputs)  # type: ignore[no-any-return]
-            return self.act(self.drop(_normalize(self, inputs)))  # type: ignore[no-any-return]
+                return super().forward(inputs)  # type: ignore[no-untyped-call, no-any-return]
+            outputs: Tensor = self.act(self.drop(_normalize(self, inputs)))
+            return outputs
 
     shared: dict[type, Any] = {nn.BatchNorm2d: _SharedBatchNorm2d, BatchNormAct2d: SharedBatchNormAct2d}
     for module in network.modules():
@@ -101,9 +102,9 @@ def _normalize(layer: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
     """
     values = inputs.float()
     count = distributed.get_world_size() * values.numel() / values.shape[1]
-    mean = all_reduce(values.sum(dim=(0, 2, 3))) / count
+    mean = _sum_over_processes(values.sum(dim=(0, 2, 3))) / count
     centered = values - mean[:, None, None]
-    variance = all_reduce((centered**2).sum(dim=(0, 2, 3))) / count
+    variance = _sum_over_processes((centered**2).sum(dim=(0, 2, 3))) / count
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
         share = layer.momentum or 0.1
         layer.running_mean.lerp_(mean.detach(), share)
@@ -112,3 +113,8 @@ def _normalize(layer: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
             layer.num_batches_tracked += 1
     scale = layer.weight * torch.rsqrt(variance + layer.eps)
     return (centered * scale[:, None, None] + layer.bias[:, None, None]).to(inputs.dtype)
+
+
+def _sum_over_processes(tensor: Tensor) -> Tensor:
+    total: Tensor = all_reduce(tensor)  # type: ignore[no-untyped-call]  # the one that gradients flow through
+    return total

@@ -16,7 +16,7 @@ from model.classifier import Classifier, softmax
 from model.engine import Engine, load_engine
 from model.export import export_onnx
 from model.preprocessing import self_test_inputs
-from training.calibration import calibrate, collect_part
+from training.calibration import calibrate
 from training.judged import judge_splits
 from training.metrics import measure
 from training.recipe import Recipe
@@ -124,7 +124,9 @@ def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
     """Fit what makes probabilities honest, on scans that nothing else was fitted to."""
     if len(data.calibration) < MIN_CALIBRATION_SCANS:
         return card
-    return calibrate(card, collect_part(engine, data.train), collect_part(engine, data.calibration))
+    parts = (TestSplit("train", data.train), TestSplit("calibration", data.calibration))
+    train, calibration = judge_splits(engine, parts)
+    return calibrate(card, train, calibration)
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:

@@ -25,6 +25,14 @@ def app(settings) -> FastAPI:
 
 
 @pytest.fixture
+def calibrated_client(settings, calibrated_pair) -> Iterator[TestClient]:
+    """A client of a service whose weights say how far to trust them."""
+    calibrated = settings.model_copy(update={"model_path": calibrated_pair[1]})
+    with TestClient(create_app(calibrated), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
 def client(app) -> Iterator[TestClient]:
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client

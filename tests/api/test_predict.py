@@ -8,7 +8,11 @@ from PIL import Image
 from tests.api.problems import check_problem
 from tests.phantoms import CLASSES, draw_scan, encode
 
-FIELDS = {"prediction", "confidence", "probabilities", "input", "model", "timing_ms", "request_id", "disclaimer"}
+RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
+FIELDS = {
+    *("prediction", "confidence", "probabilities", "input", "model", "timing_ms", "request_id", "disclaimer"),
+    *RELIABILITY_FIELDS,
+}
 PATHS = ["/predict", "/predict/visualize"]
 
 
@@ -29,6 +33,36 @@ def test_the_answer_is_consistent_with_itself(client, scan):
     assert set(answer["model"]) == {"name", "version", "sha256"}
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
     assert "Research use only" in answer["disclaimer"]
+
+
+def test_without_calibration_the_reliability_is_null(client, scan):
+    answer = client.post("/predict", content=scan).json()
+    assert [answer[name] for name in RELIABILITY_FIELDS] == [None, None, None]
+
+
+def test_the_answer_says_how_far_to_trust_it(calibrated_client):
+    answer = calibrated_client.post("/predict", content=encode(draw_scan(96, (0.35, 0.5), seed=500))).json()
+    assert answer["prediction"] in answer["prediction_set"]
+    assert answer["ood"] == {"score": answer["ood"]["score"], "threshold": answer["ood"]["threshold"], "outlier": False}
+    assert 0 <= answer["ood"]["score"] <= answer["ood"]["threshold"]
+    assert set(answer["review"]) == {"level", "reasons"}
+
+
+def test_a_picture_of_something_else_requires_review(calibrated_client):
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    answer = calibrated_client.post("/predict", content=encode(noise)).json()
+    assert answer["ood"]["outlier"]
+    assert answer["ood"]["score"] > answer["ood"]["threshold"]
+    assert answer["review"]["level"] == "required"
+    assert "out_of_distribution" in answer["review"]["reasons"]
+
+
+def test_the_document_names_the_levels_and_reasons(client):
+    schemas = client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Level"]["enum"] == ["none", "consider", "required"]
+    assert {"low_confidence", "ambiguous", "out_of_distribution"} <= set(schemas["Reason"]["enum"])
+    for name in RELIABILITY_FIELDS:
+        assert {"type": "null"} in schemas["PredictionAnswer"]["properties"][name]["anyOf"]
 
 
 @pytest.mark.parametrize("header", ["image/jpeg", "text/plain", "application/x-www-form-urlencoded", None])

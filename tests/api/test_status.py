@@ -34,3 +34,14 @@ def test_the_card_is_served(client, tiny_pair):
     assert card["preprocessing"]["input_size"] == 64
     assert card["metrics"] == {}
     assert "Research" in card["intended_use"]
+
+
+def test_the_card_tells_of_the_calibration_without_its_arrays(calibrated_client, client):
+    response = calibrated_client.get("/model")
+    card = response.json()
+    assert card["conformal"]["level"] == 0.95
+    assert set(card["outlier_detector"]) == {"method", "threshold", "percentile"}
+    assert card["review"]["required_confidence"] == 0.80
+    assert len(response.content) < 10_000
+    uncalibrated = client.get("/model").json()
+    assert [uncalibrated[name] for name in ("conformal", "outlier_detector", "review")] == [None, None, None]

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
-from model.card import Interval, Preprocessing, SplitMetrics, parse_card
+from model.card import Interval, PackedArray, Preprocessing, Region, SplitMetrics, parse_card
 from model.errors import CheckpointError
+from model.onnx_engine import OnnxEngine
 from tests.phantoms import create_card, create_tiny_network
 
 
@@ -26,6 +28,10 @@ def test_a_card_survives_the_way_through_json(fields):
         ({"name": "a/b"}, "name"),
         ({"preprocessing": {"input_size": 8}}, "preprocessing.input_size"),
         ({"preprocessing": {"std": [1, 0, 1]}}, "std"),
+        ({"conformal": {"level": 1, "threshold": 0.5}}, "conformal.level"),
+        ({"conformal": {"level": 0.95}}, "conformal.threshold"),
+        ({"review": {"required_confidence": 2}}, "review.required_confidence"),
+        ({"outlier_detector": {"method": "magic"}}, "outlier_detector.method"),
     ],
 )
 def test_parse_card_names_the_field_that_is_wrong(fields, change, named):
@@ -50,3 +56,50 @@ def test_metrics_hold_any_number_of_intervals():
 def test_preprocessing_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Preprocessing().input_size = 1  # type: ignore[misc]
+
+
+def test_a_card_from_before_there_was_a_calibration_is_valid(fields):
+    new = {"conformal", "outlier_detector", "review"}
+    card = parse_card({key: value for key, value in fields.items() if key not in new})
+    assert (card.conformal, card.outlier_detector, card.review) == (None, None, None)
+
+
+def test_an_array_comes_back_to_a_part_in_a_thousand():
+    values = np.random.default_rng(0).normal(size=(5, 3))
+    packed = PackedArray.encode(values)
+    assert packed.shape == (5, 3)
+    np.testing.assert_allclose(packed.decode(), values, rtol=1e-3)
+    assert PackedArray.encode(packed.decode()) == packed
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"shape": [4]}, "as many numbers as shape"),
+        ({"shape": [0]}, "greater than 0"),
+        ({"float16": "?"}, "base64"),
+        ({"float16": "AHwAfAB8"}, "finite"),  # three times infinity
+    ],
+)
+def test_a_damaged_array_is_refused(changes, named):
+    fields = {**PackedArray.encode(np.arange(3.0)).model_dump(), **changes}
+    with pytest.raises(ValueError, match=named):
+        PackedArray.model_validate(fields)
+
+
+@pytest.mark.parametrize("wrong", ["mean", "scale", "components", "centres"])
+def test_arrays_that_do_not_fit_together_are_refused(wrong):
+    shapes = {"mean": (6,), "scale": (6,), "components": (6, 2), "centres": (4, 2)}
+    good = {name: PackedArray.encode(np.ones(shape)) for name, shape in shapes.items()}
+    Region(**good, limit=1.0)
+    with pytest.raises(ValueError, match="must have the shapes"):
+        Region(**{**good, wrong: PackedArray.encode(np.ones((5, 5, 5)))}, limit=1.0)
+
+
+def test_the_description_leaves_out_the_arrays_only(calibrated_pair, fields):
+    card = OnnxEngine(calibrated_pair[1]).card
+    shown, whole = card.describe(), card.model_dump(mode="json")
+    assert set(shown) == set(whole)
+    assert set(shown["outlier_detector"]) == {"method", "threshold", "percentile"}
+    assert {**shown, "outlier_detector": None} == {**whole, "outlier_detector": None}
+    assert parse_card(fields).describe() == fields

@@ -7,12 +7,15 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier, softmax
 from model.errors import CheckpointError, ImageTooLargeError, UnknownClassError
 from model.overlay import View
+from model.reliability import Level, Reason
 from tests.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
 
 SCAN = encode(draw_scan(100, (0.4, 0.5)))
+NOISE = encode(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))
 
 
 @pytest.fixture(params=[0, 1], ids=["torch", "onnxruntime"])
@@ -49,6 +52,54 @@ def test_another_class_can_be_explained(classifier):
     pictures = {name: classifier.visualize(SCAN, name, 1.0, View.HEATMAP) for name in CLASSES}
     assert [picture.explained for picture in pictures.values()] == list(CLASSES)
     assert len({picture.png for picture in pictures.values()}) == len(CLASSES)
+
+
+def test_without_calibration_nothing_is_said_about_reliability(classifier):
+    prediction = classifier.predict(SCAN)
+    assert (prediction.prediction_set, prediction.review, prediction.ood) == (None, None, None)
+
+
+@pytest.mark.parametrize("data", [SCAN, NOISE], ids=["scan", "noise"])
+def test_both_engines_say_the_same_about_reliability(calibrated_pair, data):
+    ours, theirs = (Classifier.load(path).predict(data) for path in calibrated_pair)
+    assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-4)
+    assert (ours.prediction_set, ours.review) == (theirs.prediction_set, theirs.review)
+    assert ours.ood is not None
+    assert theirs.ood is not None
+    assert ours.ood.score == pytest.approx(theirs.ood.score, rel=1e-3, abs=1e-3)
+    assert ours.ood.threshold == theirs.ood.threshold
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_noise_is_an_outlier_and_a_drawing_like_the_others_is_not(calibrated_pair, index):
+    classifier = Classifier.load(calibrated_pair[index])
+    known = classifier.predict(encode(draw_scan(96, (0.35, 0.5), seed=500)))
+    strange = classifier.predict(NOISE)
+    assert known.ood is not None
+    assert not known.ood.outlier
+    assert known.prediction in (known.prediction_set or ())
+    assert strange.ood is not None
+    assert strange.ood.outlier
+    assert strange.review is not None
+    assert strange.review.level is Level.REQUIRED
+    assert Reason.OUT_OF_DISTRIBUTION in strange.review.reasons
+
+
+def test_a_visualization_carries_the_same_reliability(calibrated_pair):
+    classifier = Classifier.load(calibrated_pair[1])
+    ours, theirs = classifier.predict(SCAN), classifier.visualize(SCAN).prediction
+    assert (ours.prediction_set, ours.review) == (theirs.prediction_set, theirs.review)
+
+
+def test_a_detector_of_another_network_is_refused(calibrated_pair, tmp_path):
+    checkpoint = load_checkpoint(calibrated_pair[0])
+    detector = checkpoint.card.outlier_detector
+    assert detector is not None
+    swapped = detector.model_copy(update={"features": detector.appearance})
+    card = checkpoint.card.model_copy(update={"outlier_detector": swapped})
+    save_checkpoint(tmp_path / "swapped.pth", checkpoint.network.state_dict(), card)
+    with pytest.raises(CheckpointError, match=r"swapped\.pth: the outlier detector .* another network"):
+        Classifier.load(tmp_path / "swapped.pth")
 
 
 def test_an_unknown_class_is_refused(classifier):

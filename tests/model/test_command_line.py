@@ -38,6 +38,22 @@ def test_a_broken_file_is_a_row_and_a_status(tiny_pair, folder, tmp_path, caplog
     assert "2 of 4 images" in caplog.text
 
 
+def test_the_table_shows_the_set_and_the_review(calibrated_pair, folder, tmp_path):
+    output = tmp_path / "out.csv"
+    arguments = ["predict", str(folder), "--format", "csv", "--output", str(output)]
+    assert main([*arguments, "--weights", str(calibrated_pair[1])]) == 0
+    rows = list(csv.DictReader(io.StringIO(output.read_text(encoding="utf-8"))))
+    for row in rows:
+        assert row["prediction"] in row["prediction_set"].split()
+        assert row["review"] in {"none", "consider", "required"}
+
+
+def test_without_calibration_those_columns_are_empty(tiny_pair, folder, capsys):
+    assert main(["predict", str(folder), "--format", "csv", "--weights", str(tiny_pair[1])]) == 0
+    for row in csv.DictReader(io.StringIO(capsys.readouterr().out)):
+        assert row["prediction_set"] == row["review"] == ""
+
+
 def test_folders_without_files_are_an_error(tiny_pair, tmp_path, caplog):
     assert main(["predict", str(tmp_path), "--weights", str(tiny_pair[1])]) == 1
     assert "no file" in caplog.text
@@ -66,6 +82,13 @@ def test_without_torch_an_export_says_what_is_missing(tiny_pair, tmp_path, monke
 def test_info_shows_the_card(tiny_pair, index, capsys):
     assert main(["info", str(tiny_pair[index])]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == list(CLASSES)
+
+
+def test_info_spares_the_reader_the_detector_s_arrays(calibrated_pair, capsys):
+    assert main(["info", str(calibrated_pair[1])]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text)["outlier_detector"]["percentile"] == 99
+    assert "float16" not in text
 
 
 def test_export_and_verify(tiny_pair, tmp_path, capsys):

@@ -15,7 +15,9 @@ def tables(tmp_path):
         (tmp_path / name).touch()
     boxes, groups = tmp_path / "boxes.csv", tmp_path / "groups.csv"
     boxes.write_text("path,x0,y0,x1,y1\n" + "".join(f"{name},0.1,0.2,0.3,0.4\n" for name in names), encoding="utf-8")
-    rows = [f"{name},g{index // 2},{('train', 'test', '')[index // 2 % 3]}\n" for index, name in enumerate(names)]
+    rows = [
+        f"{name},g{index // 2},{('train', 'test', 'validation')[index // 2 % 3]}\n" for index, name in enumerate(names)
+    ]
     groups.write_text("path,group,split\n" + "".join(rows), encoding="utf-8")
     return tmp_path, boxes, groups
 
@@ -25,7 +27,7 @@ def test_tables_are_joined_by_path(tables):
     found = find_boxed_scans(root, boxes, groups, CLASSES)
     assert [boxed.scan.label for boxed in found] == [0] * 6 + [2] * 6
     assert [boxed.scan.group for boxed in found[:4]] == ["g0", "g0", "g1", "g1"]
-    assert [boxed.part for boxed in found[:6:2]] == ["train", "test", None]
+    assert [boxed.part for boxed in found[:6:2]] == ["train", "test", "validation"]
     assert found[0].box == Box(0.1, 0.2, 0.3, 0.4)
     assert found[0].scan.path == tables[0] / "Training/glioma/0.png"
 

@@ -8,17 +8,14 @@ from model.card import ReviewThresholds, parse_card
 from model.classifier import softmax
 from model.engine import load_engine
 from model.reliability import OutlierScorer, RegionDistance, keep_classes
-from tests.phantoms import CLASSES, draw_scan, encode, judge_drawings, save_tiny_checkpoint
+from tests.phantoms import CLASSES, create_judged, judge_drawings, save_tiny_checkpoint
 from training.calibration import (
-    CalibrationPart,
     calibrate,
-    collect_part,
     fit_conformal,
     fit_outlier_detector,
     fit_region,
     fit_temperature,
 )
-from training.scans import Scan
 
 
 class _Table(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -113,7 +110,7 @@ def _part(num_scans, seed=0, shift=0.0):
     features = generator.normal(1, 0.2, (num_scans, 50)).astype(np.float32)
     appearances = generator.normal(0, 1, (num_scans, 85)).astype(np.float32) + np.float32(shift)
     labels, logits = _draw(num_scans, seed=seed)
-    return CalibrationPart(labels, logits, features, appearances)
+    return create_judged(labels, logits, features, appearances)
 
 
 def test_one_in_a_hundred_scans_like_the_calibration_ones_is_an_outlier():
@@ -135,7 +132,7 @@ def test_other_features_and_another_appearance_are_each_enough(what):
 def test_the_detector_is_small_and_the_same_again():
     generator = np.random.default_rng(0)
     parts = [
-        CalibrationPart(
+        create_judged(
             np.zeros(600, np.int64),
             np.zeros((600, 4), np.float32),
             generator.normal(size=(600, 1280)).astype(np.float32),
@@ -157,17 +154,3 @@ def test_a_calibrated_card_survives_the_way_through_json(tmp_path):
     assert card.review == ReviewThresholds(healthy_class="notumor")
     assert card.conformal is not None
     assert card.conformal.level == 0.95
-
-
-def test_a_part_is_what_the_engine_and_the_picture_say(tiny_pair, tmp_path):
-    engine = load_engine(tiny_pair[1])
-    scans = []
-    for seed in range(35):  # more than a batch
-        path = tmp_path / f"{seed}.png"
-        path.write_bytes(encode(draw_scan(96, (None, (0.35, 0.5), (0.65, 0.5))[seed % 3], seed)))
-        scans.append(Scan(path, (1, 0, 2)[seed % 3]))
-    found, expected = collect_part(engine, scans), judge_drawings(load_engine(tiny_pair[0]), range(35))
-    assert np.array_equal(found.labels, expected.labels)
-    assert np.array_equal(found.appearances, expected.appearances)
-    np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-    np.testing.assert_allclose(found.features, expected.features, rtol=1e-3, atol=1e-4)

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.card import ReviewThresholds
 from model.errors import CheckpointError
 from tests.phantoms import CLASSES, create_card, create_tiny_network, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError
 from training.evaluation import EvaluationOptions, evaluate
 from training.metrics import confusion_matrix
+from training.reviews import LEVELS
 
 
 def _by_name(evaluation):
@@ -74,13 +74,15 @@ def test_a_column_whose_scans_may_have_been_trained_on_is_marked(evaluation, tmp
     assert [split.name for split in judged.splits if split.seen] == seen
 
 
-def test_reviews_are_measured_where_the_card_has_thresholds(evaluation, tmp_path):
+def test_reviews_are_measured_where_they_are_given(evaluation, calibrated_pair, tiny_pair):
     assert evaluation.splits[0].reviews is None
-    weights = save_tiny_checkpoint(tmp_path / "tiny.pth", review=ReviewThresholds(required_confidence=1.0))
-    reviews = evaluate(replace(evaluation.options, checkpoint=weights)).splits[0].reviews
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1])
+    reviews = evaluate(options).splits[0].reviews
     assert reviews is not None
-    assert reviews.intervals["share_required"].value == 1
-    assert "error_rate_none" not in reviews.intervals  # of nothing
+    shares = [reviews.intervals[f"share_{level}"].value for level in LEVELS]
+    assert sum(shares) == pytest.approx(1)
+    assert reviews.intervals["set_size"].value >= 1
+    assert "outlier_rate" in reviews.intervals
 
 
 def test_the_cards_temperature_counts(grouped_folder, tmp_path):

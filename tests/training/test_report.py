@@ -4,8 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from model.card import Interval, ReviewThresholds
-from tests.phantoms import save_tiny_checkpoint
+from model.card import Interval
 from tests.training.conftest import AWKWARD_NAME
 from training.evaluation import evaluate
 from training.intervals import WilsonInterval
@@ -70,9 +69,9 @@ def test_it_holds_what_the_evaluation_found(page, evaluation):
     assert page.count("<svg") == 6
 
 
-def test_reviews_have_a_table_of_their_own(evaluation, tmp_path):
-    weights = save_tiny_checkpoint(tmp_path / "tiny.pth", review=ReviewThresholds())
-    assert "What goes to a person" in render_report(evaluate(replace(evaluation.options, checkpoint=weights)))
+def test_reviews_have_a_table_of_their_own(evaluation, calibrated_pair):
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1])
+    assert "What goes to a person" in render_report(evaluate(options))
 
 
 def test_numbers_are_written_with_their_interval():

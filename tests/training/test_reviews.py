@@ -3,10 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.card import ConformalSets, ReviewThresholds
 from model.classifier import Classifier
 from model.engine import load_engine
-from tests.phantoms import create_card, create_tiny_network, save_tiny_checkpoint
+from tests.phantoms import create_card, create_tiny_network
 from training.judged import Judged, judge_splits
 from training.reviews import Reviews, review_means, review_scans
 from training.scans import Scan, find_scans
@@ -19,11 +18,11 @@ JUDGED = Judged(
     "grouped_test",
     tuple(Scan(Path(str(index)), label) for index, label in enumerate(LABELS.tolist())),
     LABELS,
-    PROBABILITIES.astype(np.float32),
-    np.zeros((4, 2), np.float32),
-    np.zeros((4, 85), np.float32),
-    PROBABILITIES,
-    list("abcd"),
+    logits=PROBABILITIES.astype(np.float32),
+    features=np.zeros((4, 2), np.float32),
+    appearances=np.zeros((4, 85), np.float32),
+    probabilities=PROBABILITIES,
+    groups=list("abcd"),
 )
 
 
@@ -55,20 +54,21 @@ def test_what_the_card_does_not_hold_is_left_out():
     assert not {"coverage", "set_size", "outlier_rate"} & set(_values(Reviews(("none",) * 4)))
 
 
-def test_reviews_are_those_the_service_gives(grouped_folder, tmp_path):
-    review, conformal = ReviewThresholds(healthy_class="notumor"), ConformalSets(level=0.95, threshold=0.7)
-    path = save_tiny_checkpoint(tmp_path / "tiny.pth", review=review, conformal=conformal)
-    classifier = Classifier.load(path)
+def test_reviews_are_those_the_service_gives(grouped_folder, calibrated_pair):
+    classifier = Classifier.load(calibrated_pair[1])
     scans = find_scans(grouped_folder, "Testing", CARD.classes).scans
-    (judged,) = judge_splits(load_engine(path), [TestSplit("official_test", scans)])
+    (judged,) = judge_splits(load_engine(calibrated_pair[1]), [TestSplit("official_test", scans)])
     reviews = review_scans(classifier.card, judged)
     assert reviews is not None
     assert reviews.sets is not None
-    for scan, level, kept in zip(scans, reviews.levels, reviews.sets, strict=True):
+    assert reviews.outliers is not None
+    for index, scan in enumerate(scans):
         prediction = classifier.predict(scan.path.read_bytes())
         assert prediction.review is not None
-        assert prediction.review.level == level
-        assert prediction.prediction_set == tuple(np.array(CARD.classes)[kept])
+        assert prediction.ood is not None
+        assert prediction.review.level == reviews.levels[index]
+        assert prediction.ood.outlier == reviews.outliers[index]
+        assert prediction.prediction_set == tuple(np.array(CARD.classes)[reviews.sets[index]])
 
 
 def test_a_card_without_thresholds_reviews_nothing():

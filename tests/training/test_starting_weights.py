@@ -18,10 +18,10 @@ def file(tmp_path):
 
 def test_a_file_of_timm_weights_fills_all_but_the_classifier(file):
     network, source = create_tiny_network(0), create_tiny_network(5)
-    classifier = network.get_classifier().weight.clone()
+    classifier = network.get_parameter("classifier.weight").clone()
     start_from_file(network, file)
-    assert torch.equal(network.conv_head.weight, source.conv_head.weight)
-    assert torch.equal(network.get_classifier().weight, classifier)
+    assert torch.equal(network.get_parameter("conv_head.weight"), source.get_parameter("conv_head.weight"))
+    assert torch.equal(network.get_parameter("classifier.weight"), classifier)
 
 
 def test_a_file_of_another_architecture_is_refused(file):
@@ -39,15 +39,15 @@ def test_a_damaged_file_is_refused(tmp_path, content):
 def test_what_fits_is_copied_and_small_kernels_go_into_the_middle():
     student, teacher = create_tiny_network(0), create_tiny_network(5)
     name = "blocks.0.0.conv.weight"
-    small = teacher.get_submodule("blocks.0.0.conv")
-    large = student.get_submodule("blocks.0.0.conv")
-    large.weight = torch.nn.Parameter(torch.randn(*large.weight.shape[:2], 5, 5))
-    classifier = student.get_classifier().weight.clone()
+    small = teacher.get_parameter(name)
+    layer = student.get_submodule("blocks.0.0.conv")
+    layer.weight = torch.nn.Parameter(torch.randn(*small.shape[:2], 5, 5))
+    classifier = student.get_parameter("classifier.weight").clone()
     assert copy_matching_weights(student, teacher) > 10
-    assert torch.equal(student.conv_head.weight, teacher.conv_head.weight)
-    assert torch.equal(student.get_parameter(name)[:, :, 1:-1, 1:-1], small.weight)
-    assert student.get_parameter(name).abs().sum().item() == pytest.approx(small.weight.abs().sum().item(), rel=1e-5)
-    assert torch.equal(student.get_classifier().weight, classifier)
+    assert torch.equal(student.get_parameter("conv_head.weight"), teacher.get_parameter("conv_head.weight"))
+    assert torch.equal(student.get_parameter(name)[:, :, 1:-1, 1:-1], small)
+    assert student.get_parameter(name).abs().sum().item() == pytest.approx(small.abs().sum().item(), rel=1e-5)
+    assert torch.equal(student.get_parameter("classifier.weight"), classifier)
 
 
 def test_a_teacher_of_which_nothing_fits_is_an_error():

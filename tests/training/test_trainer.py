@@ -82,12 +82,12 @@ def test_the_average_follows_the_weights_exponentially():
         Trainer(create_tiny_network(), load_recipe("efficientnet_b0", {"stages": STAGES, **changes}), CPU)
         for changes in ({"average_decay": recipe.average_decay}, {})
     )
-    expected = None
+    expected = torch.zeros(0)
     for _ in range(3):
         for trainer in (averaged, plain):
             list(trainer.train([_batch()], 0, 1))
         weight = plain.network.get_parameter("conv_head.weight").detach().clone()
-        expected = weight if expected is None else 0.75 * expected + 0.25 * weight
+        expected = weight if not len(expected) else 0.75 * expected + 0.25 * weight
     assert torch.allclose(averaged.network.get_parameter("conv_head.weight"), expected, atol=1e-6)
 
 
