@@ -1,6 +1,7 @@
 # Fresh machine to a running service: make serve. To a green test suite: make test.
 PYTHON ?= python3
 DATA ?=
+GROUPS ?=
 RECIPE ?= efficientnet_b0
 CHECKPOINT ?= weights/efficientnet_b0.pth
 IMAGE ?= brain-tumor-mri
@@ -32,8 +33,8 @@ format: .venv/.installed  ## format the code
 train: need-data .venv/.installed  ## train: make train DATA=DIR [RECIPE=NAME]
 	.venv/bin/python -m training fit $(DATA) --recipe $(RECIPE)
 
-evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE]
-	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT)
+evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE] [GROUPS=CSV]
+	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT) $(if $(GROUPS),--groups $(GROUPS)) --out evaluation
 
 audit: need-data .venv/.installed  ## look for copies and shortcuts: make audit DATA=DIR
 	.venv/bin/python -m training audit $(DATA)

@@ -3,10 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.classifier import Classifier
+from model.engine import load_engine
 from tests.phantoms import create_card, create_tiny_network
-from training.judged import Judged
-from training.reviews import Reviews, review_means
-from training.scans import Scan
+from training.judged import Judged, judge_splits
+from training.reviews import Reviews, review_means, review_scans
+from training.scans import Scan, find_scans
+from training.splits import TestSplit
 
 CARD = create_card(create_tiny_network())  # glioma, notumor, pituitary
 LABELS = np.array([0, 0, 1, 2])
@@ -49,3 +52,24 @@ def test_sets_are_judged_by_coverage_and_size():
 
 def test_what_the_card_does_not_hold_is_left_out():
     assert not {"coverage", "set_size", "outlier_rate"} & set(_values(Reviews(("none",) * 4)))
+
+
+def test_reviews_are_those_the_service_gives(grouped_folder, calibrated_pair):
+    classifier = Classifier.load(calibrated_pair[1])
+    scans = find_scans(grouped_folder, "Testing", CARD.classes).scans
+    (judged,) = judge_splits(load_engine(calibrated_pair[1]), [TestSplit("official_test", scans)])
+    reviews = review_scans(classifier.card, judged)
+    assert reviews is not None
+    assert reviews.sets is not None
+    assert reviews.outliers is not None
+    for index, scan in enumerate(scans):
+        prediction = classifier.predict(scan.path.read_bytes())
+        assert prediction.review is not None
+        assert prediction.ood is not None
+        assert prediction.review.level == reviews.levels[index]
+        assert prediction.ood.outlier == reviews.outliers[index]
+        assert prediction.prediction_set == tuple(np.array(CARD.classes)[reviews.sets[index]])
+
+
+def test_a_card_without_thresholds_reviews_nothing():
+    assert review_scans(CARD, JUDGED) is None
