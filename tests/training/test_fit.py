@@ -81,7 +81,7 @@ def test_a_finished_run_is_not_overwritten_by_mistake(run, data_folder):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(run, data_folder, tmp_path):
-    again = fit(_recipe(), FitOptions(data_folder, tmp_path / "again", num_workers=2))
+    again = fit(_recipe(), FitOptions(data_folder, tmp_path / "again", num_workers=1))
     other = fit(_recipe(seed=1), FitOptions(data_folder, tmp_path / "other", num_workers=0))
     assert _same_weights(run[1].checkpoint, again.checkpoint)
     assert not _same_weights(run[1].checkpoint, other.checkpoint)
