@@ -11,8 +11,8 @@ WORTH = {
         "patients, a good number says that the model remembers them; compare it with published numbers only."
     ),
     "copy_free_test": (
-        "The same folder less every scan that shares a group with a scan in Training, a copy of one at least. "
-        "What is left is small, and of other classes in another proportion: the interval is the number."
+        "The same folder less every scan with a copy in Training, mirrored copies counted. What is left is small, of "
+        "other classes in another proportion, and may still show patients who are in Training too."
     ),
     "grouped_test": (
         "Whole groups that training, model selection and calibration never touched. This is the column that says "

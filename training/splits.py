@@ -73,7 +73,7 @@ def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold
     classes, training, testing = _find_grouped_scans(root, None, groups)
     if name == "official":
         parts = carve(training, OFFICIAL_FRACTIONS, seed)
-        tests = _official_tests(training, testing)
+        tests = _official_tests(training, testing, groups)
     else:
         scans, rows = (*training, *testing), load_groups(groups) if groups else {}
         fixed = _fixed_parts(root, scans, rows)
@@ -97,7 +97,7 @@ def find_test_splits(root: Path, classes: Sequence[str], groups: Path | None) ->
         DataError: If there is nothing, or the folder or the table is not as expected.
     """
     _, training, testing = _find_grouped_scans(root, classes, groups)
-    tests = list(_official_tests(training, testing))
+    tests = list(_official_tests(training, testing, groups))
     fixed = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
     if fixed:
         tests.append(TestSplit("grouped_test", fixed["test"]))
@@ -176,11 +176,16 @@ def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
     return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
 
 
-def _official_tests(training: Sequence[Scan], testing: Sequence[Scan]) -> tuple[TestSplit, ...]:
+def _official_tests(
+    training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None
+) -> tuple[TestSplit, ...]:
+    """Free of copies is not free of patients: a table's groups may join what is no copy, so they do not decide."""
     if not testing:
         return ()
-    seen = {scan.group for scan in training}
-    free = tuple(scan for scan in testing if scan.group not in seen)
+    scans = (*training, *testing)
+    copies = find_copies([scan.path for scan in scans]).groups if groups else [scan.group for scan in scans]
+    seen = set(copies[: len(training)])
+    free = tuple(scan for scan, name in zip(testing, copies[len(training) :], strict=True) if name not in seen)
     official = TestSplit("official_test", tuple(testing))
     return (official, TestSplit("copy_free_test", free)) if free else (official,)
 

@@ -14,19 +14,19 @@ AWKWARD_NAME = "<b>a&b.png"
 
 @pytest.fixture(scope="session")
 def grouped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes in Training and Testing; two scans a group, of which some are in both folders; groups.csv."""
+    """Three classes in Training and Testing, where four pictures of a class lie in both; groups.csv pairs them up."""
     root = tmp_path_factory.mktemp("grouped")
-    generator = np.random.default_rng(1)
     rows = []
-    for split, count in (("Training", 8), ("Testing", 6)):
-        for name in CLASSES:
+    for split, pictures in (("Training", range(8)), ("Testing", range(4, 10))):
+        for label, name in enumerate(CLASSES):
             folder = root / split / name
             folder.mkdir(parents=True)
-            for index in range(count):
+            for index, picture in enumerate(pictures):
                 file = folder / (AWKWARD_NAME if index == 5 else f"{index}.png")
+                generator = np.random.default_rng([label, picture])
                 spot = None if name == "notumor" else tuple(generator.uniform(0.3, 0.7, 2))
-                file.write_bytes(encode(draw_scan(48 + index, spot, seed=int(generator.integers(2**31)))))
-                group = f"{name} {index // 2 + (2 if split == 'Testing' else 0)}"  # 0, 1, 2, 3 and 2, 3, 4
+                file.write_bytes(encode(draw_scan(48 + picture, spot, seed=int(generator.integers(2**31)))))
+                group = f"{name} {picture // 2}"
                 part = {"0": "validation", "3": "test", "4": "test"}.get(group[-1], "train")
                 rows.append([file.relative_to(root).as_posix(), group, part])
     with (root / "groups.csv").open("w", newline="", encoding="utf-8") as table:

@@ -51,6 +51,16 @@ def test_the_copy_free_test_lacks_what_has_a_copy_in_training(folder):
     assert {"Testing-0.png"} >= missing
 
 
+def test_a_patient_seen_in_training_is_no_copy(folder):
+    table = folder.parent / "patients.csv"
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.png"))
+    rows = [f"{name},{name.split('/')[1]} {index % 4}" for index, name in enumerate(names)]
+    table.write_text("path,group\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    with_table, without = (find_test_splits(folder, CLASSES, groups)[1].scans for groups in (table, None))
+    assert [scan.path for scan in with_table] == [scan.path for scan in without]
+    assert _groups(with_table) == {f"{name} {index}" for name in CLASSES for index in range(4)}
+
+
 def test_a_table_with_a_fixed_split_decides(folder):
     parts = ("train", "validation", "calibration", "test")
     table = _write_table(folder, lambda index: parts[index % 4])
