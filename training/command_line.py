@@ -26,6 +26,7 @@ from training.localization_report import format_localization, write_localization
 from training.model_card import SECTIONS, write_model_card
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
 from training.report import render_report
+from training.shift_report import format_shift
 from training.summary import format_evaluation
 
 logger = logging.getLogger(__name__)
@@ -136,6 +137,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="weights of the same recipe trained on the official Training folder; they judge Testing",
     )
     parser.add_argument("--prevalence", type=_share, metavar="P", help="of tumours, for PPV and NPV; in (0, 1)")
+    parser.add_argument("--shift", action="store_true", help="judge the scans under simulated shifts too: takes long")
+    parser.add_argument("--shift-scans", type=_count, metavar="N", help="shift at most so many, drawn at random")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write evaluation.html and evaluation.json there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON to this file")
 
@@ -201,10 +204,18 @@ def _run_fit(options: argparse.Namespace) -> None:
 def _run_evaluate(options: argparse.Namespace) -> None:
     evaluation = evaluate(
         EvaluationOptions(
-            options.data, options.checkpoint, options.groups, options.official_checkpoint, options.prevalence
+            data=options.data,
+            checkpoint=options.checkpoint,
+            groups=options.groups,
+            official_checkpoint=options.official_checkpoint,
+            prevalence=options.prevalence,
+            shift=options.shift,
+            num_shifted_scans=options.shift_scans,
         )
     )
     sys.stdout.write(format_evaluation(evaluation) + "\n")
+    if evaluation.shift:
+        sys.stdout.write("\n" + format_shift(evaluation.shift) + "\n")
     text = json.dumps(describe_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n"
     contents = {options.json: text} if options.json else {}
     if options.out:

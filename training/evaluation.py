@@ -23,6 +23,7 @@ from training.metrics import (
     class_metrics,
     compute_means,
     confusion_matrix,
+    find_healthy_class,
     measure,
     split_means,
     wilson_intervals,
@@ -30,6 +31,8 @@ from training.metrics import (
 from training.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
 from training.prevalence import predictive_values
 from training.reviews import review_means, review_scans
+from training.shift import ShiftMeasurement, measure_shift
+from training.shifted_verdicts import create_judge
 from training.splits import TestSplit, find_test_splits
 
 GROUPED_TEST = "grouped_test"
@@ -46,6 +49,8 @@ class EvaluationOptions:
         groups: Table of groups; see `training.groups`.
         official_checkpoint: Weights of the same recipe, trained on the Training folder, that judge `Testing`.
         prevalence: Part of all scans that show a tumour where predictive values are wanted.
+        shift: Whether to judge the grouped test, or else the official one, under simulated shifts too.
+        num_shifted_scans: At most so many scans are shifted, drawn with the mixture of classes kept; None takes all.
         num_threads: Cores that compute.
     """
 
@@ -54,6 +59,8 @@ class EvaluationOptions:
     groups: Path | None = None
     official_checkpoint: Path | None = None
     prevalence: float | None = None
+    shift: bool = False
+    num_shifted_scans: int | None = None
     num_threads: int = os.cpu_count() or 1
 
 
@@ -98,11 +105,12 @@ class SplitEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What weights make of the splits of a data folder."""
+    """What weights make of the splits of a data folder; `shift` is None where it was not asked for."""
 
     options: EvaluationOptions
     classifier: Classifier
     splits: tuple[SplitEvaluation, ...]
+    shift: ShiftMeasurement | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -128,7 +136,10 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     grouped = [split for split in splits if split.name == GROUPED_TEST]
     rest = [split for split in splits if split.name != GROUPED_TEST]
     evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, grouped, options))
-    return Evaluation(options, Classifier(engine), evaluations)
+    shift = None
+    if options.shift:
+        shift = _measure_shift(*((engine, grouped[0]) if grouped else (official, rest[0])), options)
+    return Evaluation(options, Classifier(engine), evaluations, shift)
 
 
 def measure_means(means: dict[str, Mean], groups: Sequence[str]) -> Numbers:
@@ -172,6 +183,11 @@ def _evaluate_split(classifier: Classifier, judged: Judged, options: EvaluationO
         predictive_values=_measure_predictive_values(card, judged, options.prevalence),
         reviews=_measure_reviews(card, judged),
     )
+
+
+def _measure_shift(engine: Engine, split: TestSplit, options: EvaluationOptions) -> ShiftMeasurement:
+    healthy = find_healthy_class(engine.card.classes)
+    return measure_shift(create_judge(engine, engine.card), split, healthy, num_scans=options.num_shifted_scans)
 
 
 def _measure(card: ModelCard, judged: Judged) -> SplitMetrics:

@@ -4,12 +4,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from model.card import Interval
 from model.classifier import Classifier
 from training.evaluation import Evaluation, Numbers, SplitEvaluation
 from training.mistakes import ConfusedPair, Mistake
+from training.shift import ShiftMeasurement
 
 MAX_EXAMPLES = 4  # of a confused pair
+_SHIFT = TypeAdapter(ShiftMeasurement | None)
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
@@ -20,6 +24,7 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "classes": list(evaluation.classes),
         "groups": options.groups is not None,
         "prevalence": options.prevalence,
+        "shift": _SHIFT.dump_python(evaluation.shift, mode="json"),
         "splits": {split.name: _describe_split(split, evaluation) for split in evaluation.splits},
     }
 

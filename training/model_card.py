@@ -18,7 +18,6 @@ from training.errors import DataError
 SECTIONS = {
     "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
     "localization": "of `localize`: heat maps against boxes",
-    "shift": "of `evaluate --shift`: other scanners and sequences, simulated",
     "audit": "of `audit`, its summary.json: copies in the data",
 }
 _GROUPED_TEST = "grouped_test"
@@ -57,6 +56,7 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         checkpoint=checkpoint.name,
         recipe=_flatten(classifier.card.training.get("recipe", {})),
         evaluation=measured,
+        shift=measured.get("shift"),
         splits={name: splits[name] for name in columns.TITLES if name in splits},
         main=_GROUPED_TEST if _GROUPED_TEST in splits else next(iter(splits)),
         names=columns,

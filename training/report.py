@@ -11,15 +11,13 @@ from training.intervals import WilsonInterval
 from training.mistakes import Mistake
 from training.pictures import draw_explained
 from training.plots import SIDE, reliability_bars, roc_lines
+from training.shift_report import draw_shift
 
 MAX_CONFIDENT_MISTAKES = 24  # shown of a split: a report of three splits stays below 2 MB
 
 
-def render_report(evaluation: Evaluation, shift_svg: str | None = None) -> str:
+def render_report(evaluation: Evaluation) -> str:
     """Write the report; it holds no link to anything outside itself.
-
-    Args:
-        shift_svg: Curves over simulated shifts, as an SVG element.
 
     Raises:
         InputError: If a scan can no longer be judged.
@@ -39,7 +37,8 @@ def render_report(evaluation: Evaluation, shift_svg: str | None = None) -> str:
         splits=evaluation.splits,
         pictures=_draw_pictures(evaluation),
         names=columns,
-        shift_svg=shift_svg,
+        shift=evaluation.shift,
+        shift_svg=evaluation.shift and draw_shift(evaluation.shift),
         side=SIDE,
         high_confidence=HIGH_CONFIDENCE,
         max_confident=MAX_CONFIDENT_MISTAKES,

@@ -1,9 +1,8 @@
-"""What shifts do to a model: as files, as a table for a terminal, and as curves for a page."""
+"""What shifts do to a model: as a table for a terminal, and as curves for a page."""
 
 import io
 from collections.abc import Callable
 from math import nan
-from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model.card import Interval
+from training.columns import TITLES
 from training.shift import ShiftMeasurement, ShiftScore
 
 _COLUMNS = 4
@@ -19,28 +19,15 @@ _CURVES: dict[str, tuple[str, Callable[[ShiftScore], float | None]]] = {  # labe
     "accuracy": ("#1b6ca8", lambda score: score.accuracy.value),
     "tumours missed": ("#c0392b", lambda score: _value(score.missed_tumor_rate)),
     "of these sent to review": ("#e08e0b", lambda score: _value(score.missed_and_flagged)),
-    "scans sent to review": ("#6c7a89", lambda score: 1 - score.review["none"]),
+    "scans sent to review": ("#6c7a89", lambda score: None if score.review is None else 1 - score.review["none"]),
 }
-
-
-def write_shift(measurement: ShiftMeasurement, out: Path) -> Path:
-    """Write `shift.json`, and the same as `shift.txt` and `shift.svg`, into a folder.
-
-    Returns:
-        The path of the JSON file.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "shift.txt").write_text(format_shift(measurement) + "\n", encoding="utf-8")
-    (out / "shift.svg").write_text(draw_shift(measurement), encoding="utf-8")
-    path = out / "shift.json"
-    path.write_text(measurement.to_json(), encoding="utf-8")
-    return path
 
 
 def format_shift(measurement: ShiftMeasurement) -> str:
     """Write a row a shift and severity; those that must not matter come last."""
     rows = [
-        f"{measurement.images} images of {measurement.groups} groups; parts in %, 95 % interval over groups",
+        f"{TITLES[measurement.split]} under simulated shift, parts in %, 95 % interval over groups: "
+        f"{measurement.images} images of {measurement.groups} groups",
         f"{'shift':<16} {'severity':<38} {'accuracy':>20} {'agree':>6} {'ece':>6} {'missed tumours':>20} "
         f"{'flagged':>13} {'review':>7} {'required':>8} {'outliers':>8}",
     ]
@@ -95,11 +82,13 @@ def _format_score(score: ShiftScore) -> str:
     severity = f"{score.severity:g} {score.unit}" if score.unit else "-"
     flagged = "-" if score.missed_and_flagged is None else f"{100 * score.missed_and_flagged.value:.1f}"
     flagged = f"{flagged} of {score.missed_tumors}"
+    reviewed = "-" if score.review is None else f"{100 * (1 - score.review['none']):.1f}"
+    required = "-" if score.review is None else f"{100 * score.review['required']:.1f}"
     outliers = "-" if score.outliers is None else f"{100 * score.outliers:.1f}"
     return (
         f"{score.shift:<16} {severity:<38} {_format_interval(score.accuracy):>20} "
         f"{100 * score.agreement.value:>6.1f} {100 * score.ece:>6.1f} {_format_interval(score.missed_tumor_rate):>20} "
-        f"{flagged:>13} {100 * (1 - score.review['none']):>7.1f} {100 * score.review['required']:>8.1f} {outliers:>8}"
+        f"{flagged:>13} {reviewed:>7} {required:>8} {outliers:>8}"
     )
 
 

@@ -176,9 +176,7 @@ def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
     return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
 
 
-def _official_tests(
-    training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None
-) -> tuple[TestSplit, ...]:
+def _official_tests(training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None) -> tuple[TestSplit, ...]:
     """Free of copies is not free of patients: a table's groups may join what is no copy, so they do not decide."""
     if not testing:
         return ()

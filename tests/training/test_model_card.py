@@ -27,6 +27,13 @@ SHIFT_SCORE = {
     "missed_tumors": 3,
     "missed_and_flagged": SCORE,
 }
+SHIFT = {
+    "split": "grouped_test",
+    "images": 100,
+    "groups": 40,
+    "reference": {**SHIFT_SCORE, "shift": "none", "severity": 0.0, "unit": "", "missed_and_flagged": None},
+    "scores": [SHIFT_SCORE, {**SHIFT_SCORE, "shift": "border_masked", "shortcut": True}],
+}
 FACTS = {
     "localization": {
         "part": "test",
@@ -37,12 +44,6 @@ FACTS = {
             {"method": "grad_cam", "layer": "bn2", "mean": BOX_SCORE, "classes": {"glioma": BOX_SCORE}},
             {"method": "image_center", "layer": None, "mean": BOX_SCORE, "classes": {"glioma": BOX_SCORE}},
         ],
-    },
-    "shift": {
-        "images": 100,
-        "groups": 40,
-        "reference": {**SHIFT_SCORE, "shift": "none", "severity": 0.0, "unit": "", "missed_and_flagged": None},
-        "scores": [SHIFT_SCORE, {**SHIFT_SCORE, "shift": "border_masked", "shortcut": True}],
     },
     "audit": {"images": 7023, "testing_images": 1311, "testing_with_copy_in_training": 999, "sources": {"br35h": 1}},
 }
@@ -63,7 +64,7 @@ def files(tmp_path_factory, grouped_folder):
     }
     checkpoint = save_tiny_checkpoint(folder / "tiny.pth", training=training)
     measured = evaluate(EvaluationOptions(grouped_folder, checkpoint, grouped_folder / "groups.csv", prevalence=0.05))
-    for name, content in {**FACTS, "evaluation": describe_evaluation(measured)}.items():
+    for name, content in {**FACTS, "evaluation": {**describe_evaluation(measured), "shift": SHIFT}}.items():
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
@@ -138,8 +139,11 @@ def test_tables_have_as_many_cells_in_every_row(page):
     assert page.count("|---") > 20
 
 
-def test_what_was_not_measured_is_left_out(files):
-    page = write_model_card(files / "tiny.pth", files / "evaluation.json", {})
+def test_what_was_not_measured_is_left_out(files, tmp_path):
+    measured = json.loads((files / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation = tmp_path / "evaluation.json"
+    evaluation.write_text(json.dumps({**measured, "shift": None}), encoding="utf-8")
+    page = write_model_card(files / "tiny.pth", evaluation, {})
     for heading in ("## Heat maps", "## Simulated shift", "audit"):
         assert heading not in page
 

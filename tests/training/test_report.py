@@ -81,6 +81,14 @@ def test_numbers_are_written_with_their_interval():
     assert format_wilson(None) == ""
 
 
-def test_curves_over_shifts_stand_in_the_page_as_they_are(evaluation):
-    assert "<svg><path/></svg>" in render_report(evaluation, "<svg><path/></svg>")
+def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, num_shifted_scans=3)
+    shifted = evaluate(options)
+    assert shifted.shift is not None
+    assert (shifted.shift.split, shifted.shift.images) == ("grouped_test", 3)
+    page = render_report(shifted)
+    section = page[page.index("Under simulated shift") :]
+    assert "3 scans of the grouped test" in section
+    assert section.count("<svg") >= 1
+    assert section.count(" *<small>") == sum(score.shortcut for score in shifted.shift.scores) > 0
     assert "simulated shift" not in render_report(evaluation)

@@ -1,11 +1,11 @@
-import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
 from model.card import Interval
 from training.shift import ShiftMeasurement, ShiftScore
-from training.shift_report import draw_shift, format_shift, write_shift
+from training.shift_report import draw_shift, format_shift
 
 
 def score(shift, severity, *, shortcut=False, missed=3):
@@ -18,12 +18,13 @@ def score(shift, severity, *, shortcut=False, missed=3):
 @pytest.fixture
 def measurement():
     scores = (score("mirrored", 1, shortcut=True), score("blur", 1), score("blur", 2, missed=0), score("gamma", -1))
-    return ShiftMeasurement(100, 40, score("none", 0.0), scores)
+    return ShiftMeasurement("grouped_test", 100, 40, score("none", 0.0), scores)
 
 
 def test_the_table_has_a_row_a_condition_and_shortcuts_come_last(measurement):
     rows = format_shift(measurement).splitlines()
-    assert "100 images of 40 groups" in rows[0]
+    assert rows[0].startswith("grouped test under simulated shift")
+    assert rows[0].endswith("100 images of 40 groups")
     assert [row.split()[0] for row in rows[2:]] == ["none", "blur", "blur", "gamma", "mirrored"]
     assert "81.2 [70.0, 90.0]" in rows[3]
     assert "81.2 of 3" in rows[3]
@@ -46,8 +47,8 @@ def test_the_same_measurement_is_drawn_the_same(measurement):
     assert draw_shift(measurement) == draw_shift(measurement)
 
 
-def test_all_files_are_written(measurement, tmp_path):
-    path = write_shift(measurement, tmp_path / "out")
-    assert path.name == "shift.json"
-    assert len(json.loads(path.read_text(encoding="utf-8"))["scores"]) == 4
-    assert {file.name for file in path.parent.iterdir()} == {"shift.json", "shift.txt", "shift.svg"}
+def test_where_nobody_reviews_the_table_says_so(measurement):
+    unreviewed = replace(measurement.reference, review=None, missed_and_flagged=None)
+    row = format_shift(replace(measurement, reference=unreviewed)).splitlines()[2]
+    assert row.split()[-4:] == ["3", "-", "-", "-"]
+    assert draw_shift(replace(measurement, reference=unreviewed))
