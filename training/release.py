@@ -20,6 +20,7 @@ from training.calibration import calibrate
 from training.judged import judge_splits
 from training.metrics import measure
 from training.recipe import Recipe
+from training.review_thresholds import fit_review
 from training.run_state import RunState
 from training.scans import Manifest
 from training.splits import DataSplits, TestSplit
@@ -126,7 +127,8 @@ def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
         return card
     parts = (TestSplit("train", data.train), TestSplit("calibration", data.calibration))
     train, calibration = judge_splits(engine, parts)
-    return calibrate(card, train, calibration)
+    card = calibrate(card, train, calibration)
+    return card.model_copy(update={"review": fit_review(engine, card, data.calibration)})
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:

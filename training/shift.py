@@ -11,12 +11,10 @@ from training.intervals import Values, bootstrap
 from training.metrics import Labels, expected_calibration_error
 from training.reviews import LEVELS
 from training.scans import Scan
-from training.shift_catalogue import SHIFTS, Shift
+from training.shift_catalogue import SHIFTS, UNCHANGED, Shift
 from training.shifted_verdicts import Condition, Judge, Verdicts, judge_conditions, list_conditions
 from training.splits import TestSplit
 from training.weighted_means import weighted_means
-
-UNSHIFTED = Shift("none", (0.0,), "", lambda image, _severity, _generator: image)
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def measure_shift(
     chosen = choose_scans(split.scans, num_scans, seed)
     if not chosen:
         raise DataError(f"{split.name}: no scans to judge under simulated shifts")
-    conditions = list_conditions((UNSHIFTED, *shifts))
+    conditions = list_conditions((UNCHANGED, *shifts))
     verdicts = judge_conditions(judge, chosen, conditions, seed)
     reference = verdicts[0].probabilities.argmax(axis=1)
     scores = [

@@ -44,6 +44,7 @@ def _on_grey(transform: Callable[[GreyArray, float, np.random.Generator], GreyAr
     return apply
 
 
+UNCHANGED = Shift("none", (0.0,), "", lambda image, _severity, _generator: image)
 SHIFTS = (
     Shift("t2_contrast", (0.5, 1.0), "part of the way to T2", _on_grey(intensity_shifts.remap_to_t2)),
     Shift("flair_contrast", (0.5, 1.0), "part of the way to FLAIR", _on_grey(intensity_shifts.remap_to_flair)),
