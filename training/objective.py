@@ -3,18 +3,21 @@
 (1 - d) cross-entropy + d distillation + f feature distance + l location loss
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from model.heatmap import spline_weights
+from model.network import find_layer
 from training.recipe import Recipe
 
 LOCATION_GRID = 28  # cells a side on which maps and boxes are compared
+_PROBE_SIZE = 64  # pixels; enough for every network that halves five times
 _SHARPNESS = 2.0  # of the distribution over cells that a standardised map is turned into
 
 
@@ -40,21 +43,34 @@ class Learner(nn.Module):
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, teachers: Sequence[nn.Module]) -> None:
-        """Wrap `network`; the projections are there only if the recipe weighs features."""
+        """Wrap `network`; the projections are there only if the recipe weighs features.
+
+        Raises:
+            CheckpointError: If a network lacks one of the recipe's `feature_layers`.
+        """
         super().__init__()
         self.network = network
         self._locates = recipe.location_weight > 0
-        widths = [_num_features(teacher) for teacher in teachers] if recipe.feature_weight else []
-        self.projections = nn.ModuleList(nn.Conv2d(_num_features(network), width, 1) for width in widths)
+        self._layers = recipe.feature_layers
+        compared = teachers if recipe.feature_weight else ()
+        self.projections = nn.ModuleList(
+            create_projection(ours, theirs)
+            for teacher in compared
+            for ours, theirs in zip(_widths(network, self._layers), _widths(teacher, self._layers), strict=True)
+        )
 
     def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Compute logits (N, K), the labels' maps (N, h, w), and the features as each teacher would put them."""
+        """Compute logits (N, K), the labels' maps (N, h, w), and the features as each teacher would put them.
+
+        The latter are, teacher by teacher, the outputs of the recipe's `feature_layers` and the last activation.
+        """
         if not self._locates and not self.projections:
             return self.network(inputs), inputs.new_zeros(0), []
-        features = self.network.forward_features(inputs)  # type: ignore[operator]  # timm's
-        logits = self.network.forward_head(features)  # type: ignore[operator]
-        maps = class_activation_maps(self.network, features, labels) if self._locates else inputs.new_zeros(0)
-        return logits, maps, [project(features) for project in self.projections]
+        features = compute_features(self.network, inputs, self._layers if self.projections else ())
+        logits = self.network.forward_head(features[-1])  # type: ignore[operator]  # timm's
+        maps = class_activation_maps(self.network, features[-1], labels) if self._locates else inputs.new_zeros(0)
+        projected = [project(features[index % len(features)]) for index, project in enumerate(self.projections)]
+        return logits, maps, projected
 
 
 class Objective:
@@ -84,11 +100,32 @@ class Objective:
 
     @torch.no_grad()
     def _ask(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        layers = self._recipe.feature_layers if self._recipe.feature_weight else ()
         with autocast(inputs.device, self._half):
-            features = [teacher.forward_features(inputs) for teacher in self._teachers]  # type: ignore[operator]
+            features = [compute_features(teacher, inputs, layers) for teacher in self._teachers]
             pairs = zip(self._teachers, features, strict=True)
-            logits = [teacher.forward_head(values).float() for teacher, values in pairs]  # type: ignore[operator]
-        return logits, features
+            logits = [teacher.forward_head(values[-1]).float() for teacher, values in pairs]  # type: ignore[operator]
+        return logits, [values for each in features for values in each]
+
+
+def compute_features(network: nn.Module, inputs: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
+    """Compute the outputs of layers, named by their paths, and last what enters the pooling before the classifier."""
+    outputs: dict[str, Tensor] = {}
+    with _listening(network, layers, outputs):
+        last = network.forward_features(inputs)  # type: ignore[operator]  # timm's
+    return [*(outputs[layer] for layer in layers), last]
+
+
+def create_projection(width: int, target_width: int) -> nn.Conv2d:
+    """Make a 1 x 1 convolution between feature spaces; where they are equally wide it starts as the identity.
+
+    Layers that were copied from the teacher expect its features channel by channel.
+    """
+    projection = nn.Conv2d(width, target_width, 1)
+    if width == target_width:
+        nn.init.dirac_(projection.weight)
+        nn.init.zeros_(projection.bias)  # type: ignore[arg-type]  # it has one
+    return projection
 
 
 def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager[None]:
@@ -156,5 +193,28 @@ def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
     return -torch.where(known, inside, torch.zeros_like(inside)).mean()
 
 
-def _num_features(network: nn.Module) -> int:
-    return int(network.num_features)  # type: ignore[arg-type]  # timm's
+@contextmanager
+def _listening(network: nn.Module, layers: Sequence[str], outputs: dict[str, Tensor]) -> Iterator[None]:
+    """Keep what layers put out meanwhile. No hook stays: copies of the network must not inherit it."""
+
+    def listen(layer: str) -> RemovableHandle:
+        return find_layer(network, layer).register_forward_hook(
+            lambda _module, _inputs, output: outputs.__setitem__(layer, output)
+        )
+
+    handles = [listen(layer) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _widths(network: nn.Module, layers: Sequence[str]) -> list[int]:
+    """Find the channels of what `compute_features` gives."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    with torch.no_grad():
+        features = compute_features(network.eval(), torch.zeros(1, 3, _PROBE_SIZE, _PROBE_SIZE, device=device), layers)
+    network.train(was_training)
+    return [values.shape[1] for values in features]

@@ -57,6 +57,7 @@ class Recipe(_Settings):
     distillation_weight: float = Field(0.9, ge=0, le=1, description="Of the teacher's probabilities, against labels.")
     distillation_temperature: float = Field(2.0, gt=0, le=100)
     feature_weight: float = Field(0.0, ge=0, le=100, description="Of the teacher's features, beside the logits.")
+    feature_layers: tuple[str, ...] = Field((), description="Whose outputs are compared too, in both networks.")
     location_weight: float = Field(0.0, ge=0, le=100, description="Of the tumours' boxes, where a table is given.")
     gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
     color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")

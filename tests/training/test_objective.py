@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from model.errors import CheckpointError
 from model.gradcam import GradCam
 from tests.phantoms import create_tiny_network
 from training.boxes import Box
@@ -13,6 +14,7 @@ from training.objective import (
     Learner,
     Objective,
     class_activation_maps,
+    compute_features,
     distillation_loss,
     feature_distance,
     location_loss,
@@ -103,6 +105,52 @@ def test_the_sum_of_losses_is_the_recipes():
         )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.allclose(logits, learner.network(batch.inputs), atol=1e-5)
+
+
+def test_layers_are_compared_with_every_teachers_and_count_alike():
+    layers = ("blocks.1", "blocks.0")
+    recipe = load_recipe("efficientnet_b0", {"feature_weight": 0.6, "feature_layers": layers})
+    teachers, batch = [create_tiny_network(seed).eval() for seed in (1, 2)], _batch()
+    learner = Learner(create_tiny_network(), recipe, teachers).eval()
+    plain = load_recipe("efficientnet_b0", {})
+    with torch.no_grad():
+        loss, logits = Objective(recipe, teachers)(learner, batch)
+        ours = compute_features(learner.network, batch.inputs, layers)
+        theirs = [values for teacher in teachers for values in compute_features(teacher, batch.inputs, layers)]
+        distances = [
+            feature_distance(project(values), target)
+            for project, values, target in zip(learner.projections, ours * 2, theirs, strict=True)
+        ]
+        expected = Objective(plain, teachers)(Learner(learner.network, plain, teachers).eval(), batch)[0]
+    assert len(distances) == 6
+    assert loss.item() == pytest.approx((expected + 0.6 * torch.stack(distances).mean()).item(), rel=1e-5)
+    assert torch.allclose(logits, learner.network(batch.inputs), atol=1e-5)
+
+
+def test_outputs_of_layers_are_those_that_the_network_computes_and_nothing_keeps_listening():
+    network, inputs = create_tiny_network().eval(), _batch().inputs
+    with torch.no_grad():
+        first, last = compute_features(network, inputs, ["blocks.0"])
+        assert torch.equal(first, network.blocks[0](network.bn1(network.conv_stem(inputs))))  # type: ignore[index,operator]
+        assert torch.equal(last, network.forward_features(inputs))  # type: ignore[operator]
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_teachers_own_copy_agrees_with_it_in_every_layer():
+    recipe = load_recipe("efficientnet_b0", {"feature_weight": 1.0, "feature_layers": ("blocks.0", "blocks.-1")})
+    teacher, batch = create_tiny_network().eval(), _batch()
+    learner = Learner(create_tiny_network(), recipe, [teacher]).eval()
+    with torch.no_grad():
+        projected = learner(batch.inputs, batch.labels)[2]
+        theirs = compute_features(teacher, batch.inputs, recipe.feature_layers)
+    for ours, values in zip(projected, theirs, strict=True):
+        assert feature_distance(ours, values).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_layer_that_a_network_lacks_is_an_error():
+    recipe = load_recipe("efficientnet_b0", {"feature_weight": 1.0, "feature_layers": ("blocks.99",)})
+    with pytest.raises(CheckpointError, match=r"blocks\.99"):
+        Learner(create_tiny_network(), recipe, [create_tiny_network(1)])
 
 
 def test_without_a_teacher_it_is_the_cross_entropy():
