@@ -8,7 +8,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.card import ModelCard
 from model.checkpoint import hash_file
 from model.classifier import Classifier
 from model.engine import load_engine
@@ -60,32 +59,41 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         splits={name: splits[name] for name in columns.TITLES if name in splits},
         main=_GROUPED_TEST if _GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
-        knowledge=describe_knowledge(classifier.card),
+        knowledge=describe_knowledge(classifier.card.architecture, classifier.card.training),
         **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
     )
 
 
-def describe_knowledge(card: ModelCard) -> list[str]:
-    """Say in sentences what the weights knew before the first scan, or learnt from other networks."""
-    training, recipe = card.training, card.training.get("recipe", {})
-    sources = training.get("sources", {})
+def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
+    """Say in sentences what weights knew before the first scan, or learnt from other networks.
+
+    Args:
+        training: What a card says about it.
+        subject: Whom the sentences are about, the first word of each.
+    """
+    recipe, sources = training.get("recipe", {}), training.get("sources", {})
+    teachers = training.get("teachers", ())
+    initial = sources.get("initial_weights_sha256") or training.get("initial_weights_sha256")
     sentences = []
-    if sources.get("initial_weights_sha256") or training.get("initial_weights_sha256"):
-        found = sources.get("initial_weights_sha256") or training["initial_weights_sha256"]
-        sentences.append(f"The weights started as those of a checkpoint of this project, SHA-256 `{found}`.")
+    if initial:
+        sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
     elif recipe.get("pretrained"):
         file = sources.get("pretrained_file_sha256")
-        origin = f"read from a file with the SHA-256 `{file}`" if file else "from timm's model hub"
-        sentences.append(f"The weights started as {card.architecture}'s ImageNet weights, {origin}.")
+        origin = f"a file with the SHA-256 `{file}`" if file else "timm's model hub"
+        sentences.append(f"{subject} started as {architecture}'s ImageNet weights, from {origin}.")
     elif recipe:
-        sentences.append("No ImageNet weights of this architecture were read; it was initialised at random.")
-    teachers = [str(hash_) for name, hash_ in sorted(sources.items()) if name.startswith("teacher_")]
-    for file, found in zip(recipe.get("teacher", ()), teachers, strict=False):
-        sentences.append(f"It was distilled from the teacher `{Path(file).name}`, SHA-256 `{found}`.")
+        sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
     if teachers and recipe.get("start_from_teacher"):
-        sentences.append("Tensors whose names and shapes match started as the first teacher's.")
-    if teachers:
-        sentences.append("Whatever the teachers' weights had learnt from ImageNet entered by this way.")
+        sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
+    for teacher in teachers:
+        name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
+        sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
+        its = teacher["training"]
+        told = describe_knowledge(teacher["architecture"], its, "That teacher")
+        sentences += told or ["That teacher's card does not say how it came about."]
+        if its.get("split") and its["split"] == training.get("split"):
+            same = its.get("manifest_sha256") == training.get("manifest_sha256")
+            sentences.append(f"That teacher was trained on the same {'scans' if same else 'split'}.")
     return sentences
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from model.card import ModelCard
-from model.checkpoint import save_checkpoint
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier, softmax
 from model.engine import Engine, load_engine
 from model.export import export_onnx
@@ -105,6 +105,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "recipe": contents.recipe.model_dump(mode="json"),
         "split": contents.split,
         "sources": state.sources,
+        "teachers": [_describe_teacher(Path(path)) for path in contents.recipe.teacher],
         "best_epoch": best.epoch,
         "validation_loss": best.validation_loss,
         "validation_accuracy": best.validation_accuracy,
@@ -112,6 +113,19 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "num_scans": {part: len(getattr(data, part)) for part in ("train", "validation", "calibration")},
         "manifest_sha256": contents.manifest.sha256,
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
+    }
+
+
+def _describe_teacher(path: Path) -> dict[str, Any]:
+    """Say who it is and how it came about, as its own card tells."""
+    teacher = load_checkpoint(path)
+    known = ("recipe", "split", "sources", "teachers", "num_scans", "validation_accuracy", "manifest_sha256")
+    return {
+        "file": path.name,
+        "sha256": teacher.sha256,
+        "architecture": teacher.card.architecture,
+        "version": teacher.card.version,
+        "training": {key: teacher.card.training[key] for key in known if key in teacher.card.training},
     }
 
 

@@ -189,6 +189,7 @@ def test_a_student_learns_from_a_teacher_and_from_boxes(run, data_folder, tmp_pa
         "teacher": str(run[1].checkpoint),
         "start_from_teacher": True,
         "feature_weight": 0.5,
+        "feature_layers": ["blocks.0", "blocks.1"],
         "location_weight": 0.1,
         "average_decay": 0.5,
         "stages": [{"epochs": 2, "image_size": 64}],
@@ -197,6 +198,9 @@ def test_a_student_learns_from_a_teacher_and_from_boxes(run, data_folder, tmp_pa
     report = fit(_recipe(**changes), options)
     sources = report.summary["training"]["sources"]
     assert sources["teacher_0_sha256"] == hash_file(run[1].checkpoint)
+    (teacher,) = load_checkpoint(report.checkpoint).card.training["teachers"]
+    assert teacher["sha256"] == sources["teacher_0_sha256"]
+    assert teacher["training"]["recipe"] == run[1].summary["training"]["recipe"]
     assert sources["boxes_sha256"] == hash_file(boxes)
     assert not any("projection" in name for name in load_checkpoint(report.checkpoint).network.state_dict())
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from model.checkpoint import hash_file
-from tests.phantoms import create_card, create_tiny_network, save_tiny_checkpoint
+from tests.phantoms import save_tiny_checkpoint
 from training.errors import DataError
 from training.evaluation import EvaluationOptions, evaluate
 from training.evaluation_file import describe_evaluation
@@ -175,26 +175,36 @@ def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
     assert "wrong.json" in str(caught.value)
 
 
+TEACHER = {
+    "file": "big.pth",
+    "sha256": "cd34",
+    "architecture": "tf_efficientnetv2_b0",
+    "version": "1.0.0",
+    "training": {"recipe": {"pretrained": True}, "split": "grouped", "manifest_sha256": "0a"},
+}
+DISTILLED = {"recipe": {"pretrained": False, "start_from_teacher": True}, "teachers": [TEACHER], "split": "grouped"}
+
+
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        ({"recipe": {"pretrained": True}}, "ImageNet weights, from timm's model hub"),
+        ({"recipe": {"pretrained": True}}, "b0's ImageNet weights, from timm's model hub"),
         ({"recipe": {"pretrained": True}, "sources": {"pretrained_file_sha256": "ab12"}}, "SHA-256 `ab12`"),
-        ({"recipe": {"pretrained": False}}, "initialised at random"),
+        ({"recipe": {"pretrained": False}}, "It started at random"),
         ({"recipe": {"pretrained": True}, "sources": {"initial_weights_sha256": "ef56"}}, "checkpoint of this project"),
-        (
-            {
-                "recipe": {"pretrained": False, "teacher": ["a/big.pth"], "start_from_teacher": True},
-                "sources": {"teacher_0_sha256": "cd34"},
-            },
-            "distilled from the teacher `big.pth`, SHA-256 `cd34`. Tensors whose names",
-        ),
+        (DISTILLED, "Of the first teacher's kernels it took those that fit."),
+        (DISTILLED, "the teacher `big.pth` (tf_efficientnetv2_b0 1.0.0), SHA-256 `cd34`."),
+        (DISTILLED, "That teacher started as tf_efficientnetv2_b0's ImageNet weights"),
+        (DISTILLED, "That teacher was trained on the same split."),
+        ({**DISTILLED, "manifest_sha256": "0a"}, "That teacher was trained on the same scans."),
+        ({"teachers": [{**TEACHER, "training": {}}]}, "That teacher's card does not say how it came about."),
         ({}, ""),
     ],
 )
 def test_it_says_how_imagenet_knowledge_entered(training, said):
-    card = create_card(create_tiny_network(), training=training)
-    assert said in " ".join(describe_knowledge(card))
+    sentences = describe_knowledge("efficientnet_b0", training)
+    assert said in " ".join(sentences)
+    assert bool(sentences) == bool(training)
 
 
 def test_cells_cannot_break_a_table():
