@@ -108,7 +108,7 @@ def summarize(found: Audit) -> dict[str, Any]:
         "files": len(found.files),
         "images": int(copies.usable.sum()),
         "unreadable": int((~copies.usable).sum()),
-        "groups": len(set(copies.groups)),
+        "groups": len({name for name, usable in zip(copies.groups, copies.usable, strict=True) if usable}),
         "largest_group": max(Counter(copies.groups).values()),
         "exact_copies": _count_later(copies, copies.same_bytes),
         "near_copies": _count_later(copies, ~copies.same_bytes & ~found.mirrored),
