@@ -17,9 +17,9 @@ from model.engine import Engine
 from model.network import create_network
 from model.preprocessing import FloatArray, ImageArray, preprocess_image, self_test_inputs
 from model.torch_engine import TorchEngine
-from training.calibration import calibrate
-from training.judged import Judged
-from training.metrics import Labels
+from training.fitting.calibration import calibrate
+from training.measuring.judged import Judged
+from training.measuring.metrics import Labels
 
 CLASSES = ("glioma", "notumor", "pituitary")
 TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights

@@ -17,8 +17,8 @@ from model.preprocessing import decode_image, preprocess_image, self_test_image
 from model.torch_engine import TorchEngine
 from tests.model.test_gradcam import reference_maps
 from tests.phantoms import LAYERS, draw_scan
-from training.evaluation import EvaluationOptions, evaluate
-from training.scans import find_scans
+from training.data.scans import find_scans
+from training.measuring.evaluation import EvaluationOptions, evaluate
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CHECKPOINT, EXPORTED = WEIGHTS / "efficientnet_b0.pth", WEIGHTS / "efficientnet_b0.onnx"

@@ -14,20 +14,20 @@ from typing import Any
 from pydantic import BaseModel
 
 from model.errors import ModelError
-from training.audit import audit, format_headlines
-from training.audit_report import REPORT, write_audit
-from training.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
+from training.auditing.audit import audit, format_headlines
+from training.auditing.audit_report import REPORT, write_audit
 from training.errors import DataError, RecipeError, TrainingError
-from training.evaluation import EvaluationOptions, evaluate
-from training.evaluation_file import describe_evaluation
-from training.fit import FitOptions, fit
-from training.localization import LocalizationOptions, localize
-from training.localization_report import format_localization, write_localization
-from training.model_card import SECTIONS, write_model_card
-from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
-from training.report import render_report
-from training.shift_report import format_shift
-from training.summary import format_evaluation
+from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
+from training.fitting.fit import FitOptions, fit
+from training.fitting.recipe import Augmentation, Recipe, load_recipe, recipe_names
+from training.localizing.localization import LocalizationOptions, localize
+from training.localizing.localization_report import format_localization, write_localization
+from training.measuring.evaluation import EvaluationOptions, evaluate
+from training.measuring.evaluation_file import describe_evaluation
+from training.measuring.model_card import SECTIONS, write_model_card
+from training.measuring.report import render_report
+from training.measuring.summary import format_evaluation
+from training.shifting.shift_report import format_shift
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.phantoms import CLASSES, draw_scan, encode
-from training.evaluation import Evaluation, EvaluationOptions, evaluate
+from training.measuring.evaluation import Evaluation, EvaluationOptions, evaluate
 
 AWKWARD_NAME = "<b>a&b.png"
 

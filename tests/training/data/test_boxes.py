@@ -1,0 +1,80 @@
+import pytest
+
+from training.data.boxes import Box, load_boxes
+from training.errors import DataError
+
+HEADER = "path,x0,y0,x1,y1"
+
+
+def write(folder, *rows, header=HEADER):
+    file = folder / "boxes.csv"
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    boxes = {"Training/glioma/a.png": Box(0.1, 0.2, 0.5, 0.9), "Testing/glioma/b, c.png": Box(0, 0, 1, 1)}
+    rows = [f'"{name}",{box.x0},{box.y0},{box.x1},{box.y1}' for name, box in boxes.items()]
+    assert load_boxes(write(tmp_path, *rows)) == boxes
+
+
+def test_further_columns_in_any_order_are_passed_over(tmp_path):
+    file = write(tmp_path, "1,0.5,me,0.1,0.2,a.png,0.9", header="y1,x1,reader,x0,y0,path,area")
+    assert load_boxes(file) == {"a.png": Box(0.1, 0.2, 0.5, 1)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "a.png,0.5,0.2,0.5,0.9",  # no width
+        "a.png,0.1,0.9,0.5,0.2",  # upside down
+        "a.png,-0.1,0.2,0.5,0.9",
+        "a.png,10,20,50,90",  # pixels
+        "a.png,nan,0.2,0.5,0.9",
+        "a.png,left,0.2,0.5,0.9",
+        "a.png,0.1,0.2,0.5",
+        ",0.1,0.2,0.5,0.9",
+    ],
+)
+def test_a_row_that_is_no_box_is_refused(tmp_path, row):
+    with pytest.raises(DataError, match="0 <= x0 < x1 <= 1"):
+        load_boxes(write(tmp_path, row))
+
+
+def test_a_missing_column_is_refused(tmp_path):
+    with pytest.raises(DataError, match="expected columns"):
+        load_boxes(write(tmp_path, "a.png,0,0,1", header="path,x0,y0,x1"))
+
+
+def test_an_image_with_two_boxes_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"several|a\.png"):
+        load_boxes(write(tmp_path, "a.png,0,0,1,1", "a.png,0,0,0.5,1"))
+
+
+def test_a_missing_file_and_a_binary_file_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.csv"):
+        load_boxes(tmp_path / "absent.csv")
+    (tmp_path / "binary.csv").write_bytes(b"path\xff\x00\xfe")
+    with pytest.raises(DataError, match=r"binary\.csv"):
+        load_boxes(tmp_path / "binary.csv")
+
+
+@pytest.mark.parametrize("shape", [(7, 7), (50, 31), (1, 1)])
+def test_coverage_adds_up_to_the_area(shape):
+    box = Box(0.13, 0.2, 0.57, 0.91)
+    covered = box.coverage(*shape)
+    assert covered.shape == shape
+    assert covered.max() <= 1 + 1e-6
+    assert covered.mean() == pytest.approx(0.44 * 0.71, abs=1e-5)
+
+
+def test_coverage_is_1_inside_and_0_outside():
+    covered = Box(0.25, 0.5, 0.5, 1.0).coverage(4, 4)
+    assert covered.tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]]
+
+
+def test_the_center_is_inside():
+    box = Box(0.2, 0.3, 0.6, 0.5)
+    assert box.center == pytest.approx((0.4, 0.4))
+    assert box.contains(*box.center)
+    assert not box.contains(0.4, 0.51)

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+
+from tests.phantoms import TINY
+from training.data.splits import Fold, split_data
+from training.errors import DataError
+from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
+from training.fitting.fit import FitOptions
+from training.fitting.recipe import load_recipe
+
+RECIPE = load_recipe(
+    "efficientnet_b0_scratch",
+    {"architecture": TINY, "stages": [{"epochs": 1, "image_size": 32}], "batch_size": 4, "gradcam_layer": "bn2"},
+)
+
+
+def test_every_group_is_tested_once_and_never_by_weights_that_saw_it(data_folder):
+    tested = []
+    for index in range(4):
+        data = split_data(data_folder, "grouped", None, 0, Fold(index, 4))
+        (test,) = data.tests
+        tested += [scan.path for scan in test.scans]
+        others = {scan.group for part in (data.train, data.validation, data.calibration) for scan in part}
+        assert not others & {scan.group for scan in test.scans}
+    assert sorted(tested) == sorted(data_folder.glob("*/*/*.png"))
+
+
+def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
+    names = [path.relative_to(data_folder).as_posix() for path in sorted(data_folder.glob("*/*/*.png"))]
+    parts = ("test", "train", "train", "validation", "train")
+    rows = [f"{name},g{index},{parts[index % 5]}\n" for index, name in enumerate(names)]
+    table = tmp_path / "groups.csv"
+    table.write_text("path,group,split\n" + "".join(rows), encoding="utf-8")
+    for index in range(3):
+        data = split_data(data_folder, "grouped", table, 0, Fold(index, 3))
+        used = {scan.group for part in (data.train, data.validation, data.tests[0].scans) for scan in part}
+        assert not {int(group[1:]) % 5 for group in used} & {0}
+
+
+def test_folds_are_fitted_judged_and_pooled(data_folder, tmp_path):
+    result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
+    assert sum(fold.images for fold in result.folds) == result.pooled.images == 32
+    weighted = [fold.images * fold.__pydantic_extra__["accuracy"].value for fold in result.folds]
+    assert result.pooled.__pydantic_extra__["accuracy"].value == pytest.approx(np.sum(weighted) / 32)
+    stored = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
+    assert stored["pooled"]["images"] == 32
+    assert (tmp_path / "fold-1" / "efficientnet_b0_scratch.onnx").exists()
+    assert "2 folds, 32 images of 32 groups" in format_cross_validation(result)
+
+
+def test_more_folds_than_groups_are_an_error(data_folder):
+    with pytest.raises(DataError, match="too few groups"):
+        split_data(data_folder, "grouped", None, 0, Fold(0, 100))

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from model.card import Preprocessing
+from model.preprocessing import decode_image, preprocess_image
+from training.data.boxes import Box
+from training.data.scans import find_scans
+from training.fitting.dataset import EpochSampler, ScanDataset, create_loader, derive_seed
+from training.fitting.processes import Processes
+from training.fitting.recipe import Augmentation
+
+
+@pytest.fixture(scope="module")
+def scans(data_folder):
+    return find_scans(data_folder, "Training").scans
+
+
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+def test_without_augmentation_inputs_equal_those_of_serving_to_the_bit(scans, color):
+    preprocessing = Preprocessing(input_size=40, color=color)
+    dataset = ScanDataset(scans, preprocessing)
+    for index in (0, len(scans) - 1):
+        inputs, label, location = dataset[0, index]
+        served = preprocess_image(decode_image(scans[index].path.read_bytes()).image, preprocessing)[0]
+        assert np.array_equal(inputs.numpy(), served)
+        assert label == scans[index].label
+        assert not location.any()
+
+
+@pytest.mark.parametrize("num_workers", [1])
+def test_batches_are_the_same_for_any_number_of_workers(scans, num_workers):
+    dataset = ScanDataset(scans, Preprocessing(input_size=32), Augmentation(rotation=20, noise=1.0), seed=3)
+    loaders = [create_loader(dataset, 5, 2, shuffle_seed=1, num_workers=workers) for workers in (0, num_workers)]
+    for ours, theirs in zip(*loaders, strict=True):
+        assert torch.equal(ours.inputs, theirs.inputs)
+        assert torch.equal(ours.labels, theirs.labels)
+
+
+def test_augmentation_differs_by_epoch_and_leaves_the_global_generator_alone(scans):
+    dataset = ScanDataset(scans, Preprocessing(input_size=32), Augmentation(rotation=20), seed=3)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first, second = dataset[0, 0][0], dataset[1, 0][0]
+    assert not torch.equal(first, second)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_every_scan_comes_once_an_epoch_in_a_new_order():
+    orders = [[index for _, index in EpochSampler(50, 10, epoch, seed=1)] for epoch in (0, 0, 1)]
+    assert sorted(orders[0]) == list(range(50))
+    assert orders[0] == orders[1] != orders[2]
+    assert [index for _, index in EpochSampler(5, 2, 0)] == [0, 1, 2, 3, 4]
+
+
+def test_an_incomplete_batch_is_dropped_only_in_training(scans):
+    dataset = ScanDataset(scans, Preprocessing(input_size=32))
+    for seed, expected in ((0, 21), (None, 24)):
+        loader = create_loader(dataset, 7, 0, shuffle_seed=seed, num_workers=0)
+        assert sum(len(batch.labels) for batch in loader) == expected
+
+
+def test_the_box_moves_with_the_image(scans):
+    boxes = {scans[0].path: Box(0.1, 0.2, 0.4, 0.6)}
+    still = ScanDataset(scans[:2], Preprocessing(input_size=32), None, boxes)
+    mirrored = ScanDataset(scans[:2], Preprocessing(input_size=32), Augmentation(horizontal_flip=1.0), boxes)
+    location = still[0, 0][2]
+    assert location.sum().item() == pytest.approx(0.3 * 0.4 * 28 * 28, rel=1e-4)
+    assert torch.allclose(mirrored[0, 0][2], location.flip(1), atol=1e-5)
+    assert not still[0, 1][2].any()
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_processes_share_every_batch(size):
+    whole = list(EpochSampler(50, 8, 3, seed=1))
+    shares = [list(EpochSampler(50, 8, 3, seed=1, processes=Processes(rank, size))) for rank in range(size)]
+    each = 8 // size
+    for batch in range(6):
+        shared = [key for share in shares for key in share[batch * each : (batch + 1) * each]]
+        assert sorted(shared) == sorted(whole[batch * 8 : (batch + 1) * 8])
+
+
+def test_derived_seeds_differ():
+    assert len({derive_seed(a, b) for a in range(30) for b in range(30)}) == 900

@@ -1,0 +1,227 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import hash_file, load_checkpoint
+from model.classifier import Classifier
+from model.errors import CheckpointError
+from model.network import create_network
+from tests.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
+from training.errors import DataError, PretrainedError, RecipeError, RunError
+from training.fitting import starting_weights
+from training.fitting.fit import FitOptions, fit
+from training.fitting.recipe import load_recipe
+
+ROOT = Path(__file__).parents[3]
+TINY_RUN = {
+    "architecture": TINY,
+    "stages": [{"epochs": 2, "image_size": 32}, {"epochs": 2, "image_size": 64}],
+    "batch_size": 8,
+    "learning_rate": 0.01,
+}
+
+
+def _recipe(**changes):
+    return load_recipe("efficientnet_b0_scratch", {**TINY_RUN, **changes})
+
+
+@pytest.fixture(scope="module")
+def run(data_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    return out, fit(_recipe(), FitOptions(data_folder, out, num_workers=0))
+
+
+def test_a_run_hands_over_weights_that_serve(run, data_folder):
+    _, report = run
+    scan = next((data_folder / "Testing" / "glioma").iterdir()).read_bytes()
+    answers = [Classifier.load(path).predict(scan) for path in (report.checkpoint, report.exported)]
+    assert answers[0].probabilities == pytest.approx(answers[1].probabilities, abs=1e-4)
+    assert answers[0].model == answers[1].model
+    assert answers[0].model.sha256 == hash_file(report.checkpoint)
+
+
+def test_the_card_tells_how_the_weights_came_about(run):
+    card = load_checkpoint(run[1].checkpoint).card
+    assert card.classes == ("glioma", "notumor")
+    assert card.preprocessing.input_size == 64
+    assert card.training["recipe"]["learning_rate"] == 0.01
+    assert len(card.training["manifest_sha256"]) == 64
+    assert card.metrics["official_test"].images == 8
+
+
+def test_the_best_epoch_is_kept(run):
+    summary = json.loads((run[0] / "summary.json").read_text(encoding="utf-8"))
+    losses = {result["epoch"]: result["validation_loss"] for result in summary["history"]}
+    assert summary["training"]["best_epoch"] == min(losses, key=lambda epoch: losses[epoch])
+
+
+def test_the_logs_hold_every_epoch(run):
+    rows = _read_log(run[0])
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["image_size"] for row in rows] == ["32", "32", "64", "64"]
+    assert list((run[0] / "tensorboard").glob("events.*"))
+
+
+def _read_log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_finished_run_is_not_overwritten_by_mistake(run, data_folder):
+    with pytest.raises(RunError, match="--resume"):
+        fit(_recipe(), FitOptions(data_folder, run[0]))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(run, data_folder, tmp_path):
+    again = fit(_recipe(), FitOptions(data_folder, tmp_path / "again", num_workers=1))
+    other = fit(_recipe(seed=1), FitOptions(data_folder, tmp_path / "other", num_workers=0))
+    assert _same_weights(run[1].checkpoint, again.checkpoint)
+    assert not _same_weights(run[1].checkpoint, other.checkpoint)
+
+
+def _same_weights(one: Path, other: Path) -> bool:
+    states = [load_checkpoint(path).network.state_dict() for path in (one, other)]
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_run_killed_in_an_epoch_resumes_to_the_same_weights(run, data_folder, tmp_path):
+    command = [
+        *(sys.executable, "-m", "training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch"),
+        *("--out", str(tmp_path), "--num-workers", "0", "--architecture", TINY, "--batch-size", "8"),
+        *("--stages", "[{epochs=2, image_size=32}, {epochs=2, image_size=64}]"),
+        *("--learning-rate", "0.01"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    killed = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "efficientnet_b0_scratch.pth").exists()
+    subprocess.run([*command, "--resume"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert _same_weights(run[1].checkpoint, tmp_path / "efficientnet_b0_scratch.pth")
+    rows = _read_log(tmp_path)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_it_learns_what_can_be_learnt(tmp_path):
+    data = write_data_folder(tmp_path / "data", num_scans=40)
+    changes = {"stages": [{"epochs": 12, "image_size": 48}], "augmentation.erasing": 0, "augmentation.zoom": 0}
+    report = fit(_recipe(**changes), FitOptions(data, tmp_path / "run", num_workers=0))
+    assert report.summary["metrics"]["official_test"]["accuracy"]["value"] >= 0.9
+
+
+def test_without_a_testing_folder_there_are_no_test_metrics(tmp_path):
+    data = write_data_folder(tmp_path / "data")
+    (data / "Testing").rename(tmp_path / "elsewhere")
+    report = fit(_recipe(stages=[{"epochs": 1, "image_size": 32}]), FitOptions(data, tmp_path / "run", num_workers=0))
+    assert report.summary["metrics"] == {}
+
+
+@pytest.mark.parametrize("split", ["Training", "Testing"])
+def test_a_corrupt_image_is_named_before_the_first_epoch(tmp_path, split):
+    data = write_data_folder(tmp_path / "data")
+    (data / split / "glioma" / "bad.jpg").write_bytes(encode(draw_scan(48), "JPEG")[:600])
+    with pytest.raises(DataError, match=r"bad\.jpg"):
+        fit(_recipe(), FitOptions(data, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_offline_the_two_ways_out_are_named(data_folder, tmp_path, monkeypatch):
+    real = create_network
+
+    def offline(*arguments, pretrained=False, **options):
+        if pretrained:
+            raise OSError("no route to host")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(starting_weights, "create_network", offline)
+    with pytest.raises(PretrainedError, match=r"model hub.*--recipe efficientnet_b0_scratch"):
+        fit(_recipe(pretrained=True), FitOptions(data_folder, tmp_path / "run"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_an_error(data_folder, tmp_path):
+    with pytest.raises(RunError, match="no GPU"):
+        fit(_recipe(), FitOptions(data_folder, tmp_path / "run", device="cuda"))
+
+
+def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path):
+    changes = {"stages": [{"epochs": 1, "image_size": 64}], "learning_rate": 1e-9, "pretrained": True}
+    options = FitOptions(data_folder, tmp_path, num_workers=0, initial_weights=run[1].checkpoint)
+    report = fit(_recipe(**changes), options)
+    before, after = (load_checkpoint(path).network for path in (run[1].checkpoint, report.checkpoint))
+    for ours, theirs in zip(before.parameters(), after.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+    assert report.summary["training"]["sources"]["initial_weights_sha256"] == hash_file(run[1].checkpoint)
+
+
+def test_for_other_classes_only_the_classifier_is_new(data_folder, tmp_path):
+    source = save_tiny_checkpoint(tmp_path / "three_classes.pth")
+    changes = {"stages": [{"epochs": 1, "image_size": 64}], "learning_rate": 1e-9}
+    report = fit(_recipe(**changes), FitOptions(data_folder, tmp_path / "run", num_workers=0, initial_weights=source))
+    before, after = (dict(load_checkpoint(path).network.named_parameters()) for path in (source, report.checkpoint))
+    assert torch.allclose(before["conv_head.weight"], after["conv_head.weight"], atol=1e-6)
+    assert after["classifier.weight"].shape[0] == 2
+
+
+def test_initial_weights_of_another_architecture_are_refused(data_folder, tmp_path):
+    source = save_tiny_checkpoint(tmp_path / "tiny.pth")
+    recipe = _recipe(architecture="test_resnet", gradcam_layer="layer4")
+    with pytest.raises(CheckpointError, match="test_resnet"):
+        fit(recipe, FitOptions(data_folder, tmp_path / "run", initial_weights=source))
+
+
+def test_a_student_learns_from_a_teacher_and_from_boxes(run, data_folder, tmp_path):
+    boxes = tmp_path / "boxes.csv"
+    names = [path.relative_to(data_folder) for path in (data_folder / "Training" / "glioma").iterdir()]
+    boxes.write_text("path,x0,y0,x1,y1\n" + "".join(f"{name},0.3,0.3,0.7,0.7\n" for name in names), encoding="utf-8")
+    changes = {
+        "teacher": str(run[1].checkpoint),
+        "start_from_teacher": True,
+        "feature_weight": 0.5,
+        "feature_layers": ["blocks.0", "blocks.1"],
+        "location_weight": 0.1,
+        "average_decay": 0.5,
+        "stages": [{"epochs": 2, "image_size": 64}],
+    }
+    options = FitOptions(data_folder, tmp_path / "run", num_workers=0, boxes=boxes)
+    report = fit(_recipe(**changes), options)
+    sources = report.summary["training"]["sources"]
+    assert sources["teacher_0_sha256"] == hash_file(run[1].checkpoint)
+    (teacher,) = load_checkpoint(report.checkpoint).card.training["teachers"]
+    assert teacher["sha256"] == sources["teacher_0_sha256"]
+    assert teacher["training"]["recipe"] == run[1].summary["training"]["recipe"]
+    assert sources["boxes_sha256"] == hash_file(boxes)
+    assert not any("projection" in name for name in load_checkpoint(report.checkpoint).network.state_dict())
+
+
+def test_locations_are_not_learnt_without_a_table_of_boxes(data_folder, tmp_path):
+    with pytest.raises(RecipeError, match="--boxes"):
+        fit(_recipe(location_weight=0.1), FitOptions(data_folder, tmp_path / "run"))
+
+
+def test_a_resumed_run_remembers_what_it_learnt_from(run, data_folder, tmp_path):
+    recipe = _recipe(stages=[{"epochs": 1, "image_size": 64}])
+    options = FitOptions(data_folder, tmp_path, num_workers=0, initial_weights=run[1].checkpoint)
+    fit(recipe, options)
+    again = fit(recipe, FitOptions(data_folder, tmp_path, num_workers=0, resume=True))
+    assert again.summary["training"]["sources"]["initial_weights_sha256"] == hash_file(run[1].checkpoint)
+
+
+def test_no_group_is_on_two_sides_of_a_grouped_run(data_folder, tmp_path):
+    report = fit(
+        _recipe(stages=[{"epochs": 1, "image_size": 32}]),
+        FitOptions(data_folder, tmp_path, num_workers=0, split="grouped"),
+    )
+    assert list(report.summary["metrics"]) == ["grouped_test"]
+    assert report.summary["training"]["split"] == "grouped"

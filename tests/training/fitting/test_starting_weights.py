@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from model.errors import CheckpointError
+from model.network import create_network
+from tests.phantoms import CLASSES, create_tiny_network, save_tiny_checkpoint
+from training.errors import RecipeError
+from training.fitting.recipe import load_recipe
+from training.fitting.starting_weights import copy_matching_weights, load_teachers, start_from_file
+
+
+@pytest.fixture
+def file(tmp_path):
+    weights = {k: v for k, v in create_tiny_network(5).state_dict().items() if not k.startswith("classifier")}
+    torch.save(weights, tmp_path / "timm.pth")
+    return tmp_path / "timm.pth"
+
+
+def test_a_file_of_timm_weights_fills_all_but_the_classifier(file):
+    network, source = create_tiny_network(0), create_tiny_network(5)
+    classifier = network.get_parameter("classifier.weight").clone()
+    start_from_file(network, file)
+    assert torch.equal(network.get_parameter("conv_head.weight"), source.get_parameter("conv_head.weight"))
+    assert torch.equal(network.get_parameter("classifier.weight"), classifier)
+
+
+def test_a_file_of_another_architecture_is_refused(file):
+    with pytest.raises(CheckpointError, match="does not fit"):
+        start_from_file(create_network("test_resnet", 3), file)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello"])
+def test_a_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(CheckpointError):
+        start_from_file(create_tiny_network(), tmp_path / "bad.pth")
+
+
+def test_what_fits_is_copied_and_small_kernels_go_into_the_middle():
+    student, teacher = create_tiny_network(0), create_tiny_network(5)
+    name = "blocks.0.0.conv.weight"
+    small = teacher.get_parameter(name)
+    layer = student.get_submodule("blocks.0.0.conv")
+    layer.weight = torch.nn.Parameter(torch.randn(*small.shape[:2], 5, 5))
+    classifier = student.get_parameter("classifier.weight").clone()
+    assert copy_matching_weights(student, teacher) > 10
+    assert torch.equal(student.get_parameter("conv_head.weight"), teacher.get_parameter("conv_head.weight"))
+    assert torch.equal(student.get_parameter(name)[:, :, 1:-1, 1:-1], small)
+    assert student.get_parameter(name).abs().sum().item() == pytest.approx(small.abs().sum().item(), rel=1e-5)
+    assert torch.equal(student.get_parameter("classifier.weight"), classifier)
+
+
+def test_a_teacher_of_which_nothing_fits_is_an_error():
+    with pytest.raises(CheckpointError, match="nothing"):
+        copy_matching_weights(create_network("test_resnet", 3), create_tiny_network())
+
+
+def test_teachers_come_frozen_and_in_order(tmp_path):
+    paths = [str(save_tiny_checkpoint(tmp_path / f"{name}.pth")) for name in "ab"]
+    teachers = load_teachers(load_recipe("efficientnet_b0", {"teacher": paths}), CLASSES)
+    assert len(teachers) == 2
+    assert not any(
+        parameter.requires_grad or teacher.training for teacher in teachers for parameter in teacher.parameters()
+    )
+
+
+def test_a_teacher_of_other_classes_or_other_inputs_is_refused(tmp_path):
+    path = str(save_tiny_checkpoint(tmp_path / "t.pth"))
+    with pytest.raises(RecipeError, match="classes"):
+        load_teachers(load_recipe("efficientnet_b0", {"teacher": path}), ("a", "b"))
+    with pytest.raises(RecipeError, match="mean and std"):
+        load_teachers(load_recipe("efficientnet_b0", {"teacher": path, "mean": [0.5, 0.5, 0.5]}), CLASSES)

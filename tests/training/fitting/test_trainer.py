@@ -1,0 +1,116 @@
+import copy
+import math
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from tests.phantoms import create_tiny_network
+from training.fitting.objective import Batch
+from training.fitting.recipe import load_recipe
+from training.fitting.trainer import Trainer, cosine_rate
+
+CPU = torch.device("cpu")
+STAGES = [{"epochs": 10, "image_size": 64}]
+
+
+def _batch():
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(12, 3, 64, 64, generator=generator)
+    labels = torch.arange(12) % 3
+    return Batch(inputs + labels[:, None, None, None], labels, torch.zeros(12, 28, 28))
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b0_scratch"])
+def test_the_loss_falls(name):
+    trainer = Trainer(create_tiny_network(), load_recipe(name, {"stages": STAGES}), CPU)
+    scores = [list(trainer.train([_batch()], epoch, 1))[-1] for epoch in range(10)]
+    assert scores[-1].loss < 0.7 * scores[0].loss
+    assert scores[-1].accuracy > scores[0].accuracy
+
+
+def test_validation_changes_nothing_and_is_the_mean_cross_entropy():
+    trainer = Trainer(create_tiny_network(), load_recipe("efficientnet_b0", {}), CPU)
+    before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
+    batch = _batch()
+    parts = [Batch(batch.inputs[part], batch.labels[part], batch.locations[part]) for part in (slice(5), slice(5, 12))]
+    score = trainer.validate(parts)
+    expected = torch.nn.functional.cross_entropy(trainer.network(batch.inputs), batch.labels)
+    assert score.loss == pytest.approx(expected.item(), abs=1e-5)
+    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.network.state_dict().items())
+
+
+def test_a_plateau_lowers_the_rate():
+    recipe = load_recipe("efficientnet_b0", {"plateau_patience": 1, "plateau_factor": 0.5})
+    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    rates = []
+    for loss in (1.0, 0.9, 0.95, 0.95, 0.8):
+        trainer.end_epoch(loss)
+        rates.append(trainer.learning_rate)
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4, 5e-4])
+
+
+def test_the_cosine_is_torchs_and_follows_a_linear_warm_up():
+    recipe = load_recipe("efficientnet_b0", {"schedule": "cosine", "warmup_epochs": 2, "stages": STAGES})
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
+    theirs = CosineAnnealingLR(optimizer, T_max=8)
+    assert cosine_rate(recipe, 1.0) == pytest.approx(recipe.learning_rate / 2)
+    for epoch in range(2, 10):
+        assert cosine_rate(recipe, epoch) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert math.isclose(cosine_rate(recipe, 10.0), 0, abs_tol=1e-12)
+
+
+@pytest.mark.parametrize("changes", [{}, {"average_decay": 0.9, "feature_weight": 1.0, "distillation_weight": 0.5}])
+def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(changes):
+    recipe = load_recipe("efficientnet_b0", {"stages": STAGES, **changes})
+    teachers = [create_tiny_network(7)] if changes else []
+    one, other = (Trainer(create_tiny_network(seed), recipe, CPU, teachers) for seed in (0, 1))
+    list(one.train([_batch()], 0, 1))
+    one.end_epoch(1.0)
+    other.restore(copy.deepcopy(one.state()))
+    for trainer in (one, other):
+        list(trainer.train([_batch()], 1, 1))
+    for ours, theirs in zip(one.network.state_dict().values(), other.network.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_average_follows_the_weights_exponentially():
+    recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "average_decay": 0.75})
+    averaged, plain = (
+        Trainer(create_tiny_network(), load_recipe("efficientnet_b0", {"stages": STAGES, **changes}), CPU)
+        for changes in ({"average_decay": recipe.average_decay}, {})
+    )
+    expected = torch.zeros(0)
+    for _ in range(3):
+        for trainer in (averaged, plain):
+            list(trainer.train([_batch()], 0, 1))
+        weight = plain.network.get_parameter("conv_head.weight").detach().clone()
+        expected = weight if not len(expected) else 0.75 * expected + 0.25 * weight
+    assert torch.allclose(averaged.network.get_parameter("conv_head.weight"), expected, atol=1e-6)
+
+
+def test_biases_and_norms_do_not_decay():
+    trainer = Trainer(create_tiny_network(), load_recipe("efficientnet_b0", {"weight_decay": 0.3}), CPU)
+    kernels, others = trainer.state()["optimizer"]["param_groups"]
+    assert (kernels["weight_decay"], others["weight_decay"]) == (0.3, 0.0)
+    assert len(kernels["params"]) + len(others["params"]) == len(list(trainer.network.parameters()))
+
+
+def test_long_gradients_are_shortened():
+    weights = []
+    for limit in (1e-9, None):
+        recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "max_gradient_norm": limit, "weight_decay": 0.0})
+        network = create_tiny_network()
+        before = network.get_parameter("conv_head.weight").detach().clone()
+        list(Trainer(network, recipe, CPU).train([_batch()], 0, 1))
+        weights.append((network.get_parameter("conv_head.weight") - before).abs().max().item())
+    assert weights[0] < weights[1]
+
+
+def test_bfloat16_on_a_cpu_learns_too():
+    recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "cpu_bfloat16": "always"})
+    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    scores = [list(trainer.train([_batch()], epoch, 1))[-1] for epoch in range(10)]
+    assert scores[-1].loss < 0.7 * scores[0].loss

@@ -1,0 +1,1 @@
+"""Scans, who belongs together, and who is trained on."""

@@ -1,0 +1,205 @@
+"""Who is trained on, who validates, who calibrates and who is tested: parts that share no group.
+
+official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, as everyone
+            does, and once more without what has a copy in Training
+grouped     all images are divided anew, by whole groups, or as a table says
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from training.data.copies import find_copies
+from training.data.groups import PARTS, GroupRow, load_groups
+from training.data.scans import TESTING, TRAINING, Scan, find_scans
+from training.errors import DataError
+
+SplitName = Literal["official", "grouped"]
+
+# Parts of what is carved; a fixed split in a table has its own.
+OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
+FOLD_FRACTIONS = {"train": 0.76, "validation": 0.15, "calibration": 0.09}  # of what a fold leaves
+GROUPED_FRACTIONS = {"train": 0.60, "validation": 0.12, "calibration": 0.08, "test": 0.20}
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """Scans to report on: `official_test`, `copy_free_test` or `grouped_test`."""
+
+    __test__ = False  # no test class, whatever pytest thinks of its name
+
+    name: str
+    scans: tuple[Scan, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of `count` parts that take turns to be tested on; `index` is counted from 0."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True)
+class DataSplits:
+    """Parts that share no group; `calibration` may be empty where there is too little to calibrate on."""
+
+    classes: tuple[str, ...]
+    train: tuple[Scan, ...]
+    validation: tuple[Scan, ...]
+    calibration: tuple[Scan, ...]
+    tests: tuple[TestSplit, ...]
+
+
+def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold: Fold | None = None) -> DataSplits:
+    """Divide the scans of a data folder.
+
+    Args:
+        root: Holds Training/CLASS/ and perhaps Testing/CLASS/.
+        name: See the head of this module.
+        groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
+        seed: Decides who goes where, unless the table does.
+        fold: Of a grouped split, the part to test on. A fixed test part in the table then takes no part at all: it is
+            for the last measurement only.
+
+    Raises:
+        DataError: If the folder or the table is not as expected, or a part lacks a class.
+    """
+    classes, training, testing = _find_grouped_scans(root, None, groups)
+    if name == "official":
+        parts = carve(training, OFFICIAL_FRACTIONS, seed)
+        tests = _official_tests(training, testing, groups)
+    else:
+        scans, rows = (*training, *testing), load_groups(groups) if groups else {}
+        fixed = _fixed_parts(root, scans, rows)
+        if fold is not None:
+            test = set(fixed["test"]) if fixed else set()
+            parts = _fold_parts([scan for scan in scans if scan not in test], fold, seed)
+        else:
+            parts = fixed or carve(scans, GROUPED_FRACTIONS, seed)
+        tests = (TestSplit("grouped_test", parts["test"]),)
+    for part, members in parts.items():
+        _check_classes(part, members, classes)
+    return DataSplits(classes, parts["train"], parts["validation"], parts["calibration"], tests)
+
+
+def find_test_splits(root: Path, classes: Sequence[str], groups: Path | None) -> tuple[TestSplit, ...]:
+    """Find everything in a data folder that can be reported on.
+
+    The grouped test part is there only where a table names a fixed split.
+
+    Raises:
+        DataError: If there is nothing, or the folder or the table is not as expected.
+    """
+    _, training, testing = _find_grouped_scans(root, classes, groups)
+    tests = list(_official_tests(training, testing, groups))
+    fixed = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
+    if fixed:
+        tests.append(TestSplit("grouped_test", fixed["test"]))
+    if not tests:
+        raise DataError(f"nothing to report on in {root}: expected {TESTING}/CLASS/, or a table with a fixed split")
+    return tuple(tests)
+
+
+def carve(scans: Sequence[Scan], fractions: Mapping[str, float], seed: int) -> dict[str, tuple[Scan, ...]]:
+    """Divide scans into parts of whole groups with about the same mixture of classes.
+
+    Groups go, large ones first and in random order among equals, to the part that lacks their classes most.
+
+    Args:
+        fractions: Of every class, by part; they sum to 1.
+
+    Returns:
+        The scans of each part, in the order they came.
+    """
+    members: dict[str, list[Scan]] = {}
+    for scan in scans:
+        members.setdefault(scan.group, []).append(scan)
+    totals = Counter(scan.label for scan in scans)
+    taken: dict[str, Counter[int]] = {part: Counter() for part in fractions}
+    part_of: dict[str, str] = {}
+    for group in _shuffle_by_size(members, seed):
+        counts = Counter(scan.label for scan in members[group])
+        lacking = {
+            part: sum(count * (1 - taken[part][label] / (fraction * totals[label])) for label, count in counts.items())
+            for part, fraction in fractions.items()
+        }
+        part_of[group] = max(lacking, key=lacking.__getitem__)
+        taken[part_of[group]] += counts
+    return {part: tuple(scan for scan in scans if part_of[scan.group] == part) for part in fractions}
+
+
+def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple[Scan, ...]]:
+    labels, groups = [scan.label for scan in scans], [scan.group for scan in scans]
+    if len(set(groups)) < fold.count:
+        raise DataError(f"too few groups: {fold.count} folds of {len(set(groups))} groups")
+    folds = StratifiedGroupKFold(fold.count, shuffle=True, random_state=seed)
+    rest, test = list(folds.split(labels, labels, groups))[fold.index]
+    parts = carve([scans[index] for index in rest], FOLD_FRACTIONS, seed)
+    return {**parts, "test": tuple(scans[index] for index in test)}
+
+
+def _find_grouped_scans(
+    root: Path, classes: Sequence[str] | None, groups: Path | None
+) -> tuple[tuple[str, ...], tuple[Scan, ...], tuple[Scan, ...]]:
+    folder = find_scans(root, TRAINING, classes)
+    testing = find_scans(root, TESTING, folder.classes).scans if (root / TESTING).exists() else ()
+    scans = (*folder.scans, *testing)
+    names = _groups_of(root, scans, load_groups(groups)) if groups else find_copies([s.path for s in scans]).groups
+    grouped = tuple(replace(scan, group=name) for scan, name in zip(scans, names, strict=True))
+    return folder.classes, grouped[: len(folder.scans)], grouped[len(folder.scans) :]
+
+
+def _groups_of(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> list[str]:
+    keys = [relative_name(root, scan.path) for scan in scans]
+    missing = [key for key in keys if key not in rows]
+    if missing:
+        raise DataError(f"the table of groups lacks {len(missing)} of {len(keys)} images, the first is {missing[0]}")
+    return [rows[key].group for key in keys]
+
+
+def relative_name(root: Path, path: Path) -> str:
+    """Write a path as tables do: relative to the data folder, with slashes."""
+    return path.relative_to(root).as_posix()
+
+
+def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> dict[str, tuple[Scan, ...]] | None:
+    """Divide scans as a table says; None where it names no split at all."""
+    if not any(row.split for row in rows.values()):
+        return None
+    split_of = {scan: rows[relative_name(root, scan.path)].split for scan in scans}
+    return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
+
+
+def _official_tests(training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None) -> tuple[TestSplit, ...]:
+    """Free of copies is not free of patients: a table's groups may join what is no copy, so they do not decide."""
+    if not testing:
+        return ()
+    scans = (*training, *testing)
+    copies = find_copies([scan.path for scan in scans]).groups if groups else [scan.group for scan in scans]
+    seen = set(copies[: len(training)])
+    free = tuple(scan for scan, name in zip(testing, copies[len(training) :], strict=True) if name not in seen)
+    official = TestSplit("official_test", tuple(testing))
+    return (official, TestSplit("copy_free_test", free)) if free else (official,)
+
+
+def _shuffle_by_size(members: Mapping[str, Sequence[Scan]], seed: int) -> list[str]:
+    names = sorted(members)
+    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    return sorted(shuffled, key=lambda name: -len(members[name]))
+
+
+def _check_classes(part: str, scans: Sequence[Scan], classes: Sequence[str]) -> None:
+    if part == "calibration" and not scans:
+        return
+    missing = sorted(set(range(len(classes))) - {scan.label for scan in scans})
+    if missing:
+        raise DataError(
+            f"too few groups: the {part} part got no scan of class {classes[missing[0]]}; "
+            "more patients are needed, or a table with a fixed split"
+        )

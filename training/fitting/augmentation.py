@@ -1,0 +1,80 @@
+"""Random changes to a training image, after the recipe."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from training.data.boxes import Box
+from training.data.intensity import GreyArray, change_intensity
+from training.fitting.recipe import Augmentation
+
+_MAX_ERASED = 0.2  # part of the area
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where a point of the augmented image comes from: source = matrix @ (x, y, 1), both in [0, 1]."""
+
+    matrix: tuple[float, float, float, float, float, float]
+
+    def move_box(self, box: Box) -> Box:
+        """Bound the corners of a box of the original in the augmented image, clipped to it."""
+        a, b, c, d, e, f = self.matrix
+        determinant = a * e - b * d
+        corners = [(x - c, y - f) for x in (box.x0, box.x1) for y in (box.y0, box.y1)]
+        xs = [min(max((e * x - b * y) / determinant, 0.0), 1.0) for x, y in corners]
+        ys = [min(max((a * y - d * x) / determinant, 0.0), 1.0) for x, y in corners]
+        return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+def augment(image: GreyArray, settings: Augmentation, generator: np.random.Generator) -> tuple[GreyArray, Pose]:
+    """Turn, shift, scale, mirror and re-light an image.
+
+    Args:
+        image: (S, S) or (S, S, 3) uint8.
+
+    Returns:
+        The changed image of the same shape, and how its positions map to the original's.
+    """
+    pose = draw_pose(settings, generator)
+    image = _transform(image, pose)
+    image = change_intensity(image, settings, generator)
+    if generator.random() < settings.erasing:
+        image = _erase(image, generator)
+    return image, pose
+
+
+def draw_pose(settings: Augmentation, generator: np.random.Generator) -> Pose:
+    """Draw a random affine map about the image's centre."""
+    angle, shear = np.radians(generator.uniform(-1, 1, 2) * (settings.rotation, settings.shear))
+    scale_x, scale_y = 1 / (
+        1 + generator.uniform(-1, 1) * settings.zoom + generator.uniform(-1, 1, 2) * settings.aspect
+    )
+    mirror = -1.0 if generator.random() < settings.horizontal_flip else 1.0
+    shift_x, shift_y = generator.uniform(-1, 1, 2) * settings.translation
+    cosine, sine, slant = math.cos(angle), math.sin(angle), math.tan(shear)
+    a, b = mirror * scale_x * cosine, mirror * scale_x * (slant * cosine - sine)
+    d, e = scale_y * sine, scale_y * (slant * sine + cosine)
+    c, f = 0.5 + shift_x - 0.5 * (a + b), 0.5 + shift_y - 0.5 * (d + e)
+    return Pose((a, b, c, d, e, f))
+
+
+def _transform(image: GreyArray, pose: Pose) -> GreyArray:
+    height, width = image.shape[:2]
+    a, b, c, d, e, f = pose.matrix
+    pixels = (a, b * width / height, c * width, d * height / width, e, f * height)
+    picture = Image.fromarray(image)
+    return np.asarray(picture.transform(picture.size, Image.Transform.AFFINE, pixels, Image.Resampling.BILINEAR))
+
+
+def _erase(image: GreyArray, generator: np.random.Generator) -> GreyArray:
+    """Blank a rectangle: Zhong et al., "Random Erasing Data Augmentation", AAAI 2020."""
+    height, width = image.shape[:2]
+    area, ratio = generator.uniform(0.02, _MAX_ERASED), math.exp(generator.uniform(-1, 1))
+    rows, columns = round(height * math.sqrt(area * ratio)), round(width * math.sqrt(area / ratio))
+    top, left = generator.integers(0, max(1, height - rows)), generator.integers(0, max(1, width - columns))
+    changed = image.copy()
+    changed[top : top + rows, left : left + columns] = generator.integers(0, 256)
+    return changed

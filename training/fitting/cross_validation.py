@@ -1,0 +1,84 @@
+"""The same recipe on every fold: how much a result depends on who happened to be tested."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model.card import SplitMetrics
+from model.engine import load_engine
+from training.data.splits import Fold, split_data
+from training.fitting.fit import STATE_FILE, FitOptions, fit
+from training.fitting.recipe import Recipe
+from training.measuring.judged import Judged, judge_splits
+from training.measuring.metrics import measure
+
+RESULT_FILE = "cross_validation.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What was measured.
+
+    Attributes:
+        folds: The metrics of each fold, by weights that saw none of its groups.
+        pooled: All folds' predictions together, with intervals from a bootstrap over groups. They come from
+            several networks, so that thresholds and calibration are those of a family rather than of one.
+    """
+
+    folds: tuple[SplitMetrics, ...]
+    pooled: SplitMetrics
+
+
+def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> CrossValidation:
+    """Fit and test `num_folds` times; folds are stratified and made of whole groups.
+
+    Each fold is a run of its own in `options.out/fold-N`. With `options.resume` finished epochs are not repeated.
+
+    Raises:
+        CheckpointError, DataError, PretrainedError, RunError: As `training.fitting.fit.fit`.
+    """
+    judged = [_run_fold(recipe, options, Fold(index, num_folds)) for index in range(num_folds)]
+    classes = split_data(options.data, "grouped", options.groups, recipe.seed, Fold(0, num_folds)).classes
+    result = CrossValidation(tuple(_measure([fold], classes) for fold in judged), _measure(judged, classes))
+    content = {
+        "recipe": recipe.model_dump(mode="json"),
+        "folds": [metrics.model_dump(mode="json") for metrics in result.folds],
+        "pooled": result.pooled.model_dump(mode="json"),
+    }
+    (options.out / RESULT_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def format_cross_validation(result: CrossValidation) -> str:
+    """Write the result as text for a terminal: mean and standard deviation over folds, and the pooled value."""
+    rows = [f"{len(result.folds)} folds, {result.pooled.images} images of {result.pooled.groups} groups"]
+    rows.append(f"  {'':<20} {'mean':>7} {'+- sd':>7}   pooled, 95 % interval from a bootstrap over groups")
+    for name, interval in result.pooled.__pydantic_extra__.items():
+        values = [fold.__pydantic_extra__[name].value for fold in result.folds if name in fold.__pydantic_extra__]
+        spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+        rows.append(
+            f"  {name:<20} {np.mean(values):7.4f} {spread:7.4f}   "
+            f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+        )
+    return "\n".join(rows)
+
+
+def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> Judged:
+    logger.info("fold %d of %d", fold.index + 1, fold.count)
+    out = options.out / f"fold-{fold.index}"
+    resume = options.resume and (out / STATE_FILE).exists()
+    fold_options = replace(options, out=out, split="grouped", fold=fold, resume=resume)
+    report = fit(recipe, fold_options)
+    tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold).tests
+    return judge_splits(load_engine(report.exported), tests)[0]
+
+
+def _measure(judged: Sequence[Judged], classes: Sequence[str]) -> SplitMetrics:
+    labels = np.concatenate([fold.labels for fold in judged])
+    probabilities = np.concatenate([fold.probabilities for fold in judged])
+    return measure(labels, probabilities, classes, [group for fold in judged for group in fold.groups])

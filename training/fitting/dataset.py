@@ -1,0 +1,137 @@
+"""Scans as tensors: decoded once a stage, augmented anew every epoch, the same for any number of workers."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from model.card import Preprocessing
+from model.preprocessing import ImageArray, decode_image, normalize_image, resize_image
+from training.data.boxes import Box
+from training.data.scans import Scan
+from training.fitting.augmentation import augment
+from training.fitting.objective import LOCATION_GRID, Batch
+from training.fitting.processes import ALONE, Processes
+from training.fitting.recipe import Augmentation
+
+_NUM_THREADS = 4
+_MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side
+
+Sample = tuple[Tensor, int, Tensor]
+
+
+class ScanDataset(Dataset[Sample]):
+    """Labelled inputs, held in memory as 8-bit images of the stage's size (50 KB a grey scan at 224)."""
+
+    def __init__(
+        self,
+        scans: Sequence[Scan],
+        preprocessing: Preprocessing,
+        augmentation: Augmentation | None = None,
+        boxes: Mapping[Path, Box] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Decode and resize all scans; they are augmented anew whenever one is read."""
+        self._preprocessing = preprocessing
+        self._augmentation = augmentation
+        self._seed = seed
+        self._labels = [scan.label for scan in scans]
+        self._boxes = [(boxes or {}).get(scan.path) for scan in scans]
+        with ThreadPoolExecutor(_NUM_THREADS) as pool:
+            images = pool.map(self._read, scans)
+            self._images = list(tqdm(images, "decoding", len(scans), unit="scan", leave=False, disable=None))
+
+    def __len__(self) -> int:
+        """Count the scans."""
+        return len(self._images)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """Read a scan as inputs (3, S, S) with its label and where its tumour lies, (28, 28).
+
+        Args:
+            key: Epoch and index; together with the seed they decide how the scan is augmented.
+        """
+        epoch, index = key
+        image, box = self._images[index], self._boxes[index]
+        if self._augmentation is not None:
+            image, pose = augment(image, self._augmentation, np.random.default_rng([self._seed, epoch, index]))
+            box = pose.move_box(box) if box else None
+        if image.ndim == 2:
+            image = np.repeat(image[:, :, None], 3, axis=2)
+        inputs = torch.from_numpy(normalize_image(image, self._preprocessing))
+        return inputs, self._labels[index], _locate(box)
+
+    def _read(self, scan: Scan) -> ImageArray:
+        image = resize_image(decode_image(scan.path.read_bytes()).image, self._preprocessing)
+        return image[:, :, 0].copy() if self._preprocessing.color == "grey" else image
+
+
+def _locate(box: Box | None) -> Tensor:
+    if box is None or min(box.x1 - box.x0, box.y1 - box.y0) < _MIN_BOX_SIDE:
+        return torch.zeros(LOCATION_GRID, LOCATION_GRID)
+    return torch.from_numpy(box.coverage(LOCATION_GRID, LOCATION_GRID))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Keys (epoch, index) of one epoch, or one process's share of them."""
+
+    def __init__(
+        self, num_scans: int, batch_size: int, epoch: int, seed: int | None = None, processes: Processes = ALONE
+    ) -> None:
+        """Shuffle where a seed is given; then an incomplete last batch is dropped.
+
+        (Batch normalisation over a last batch of one or two images would make the statistics wild.)
+
+        Args:
+            batch_size: Of all processes together; each gets every n-th image of every batch.
+        """
+        order = np.arange(num_scans)
+        if seed is not None:
+            np.random.default_rng([seed, epoch]).shuffle(order)
+            whole = num_scans // batch_size * batch_size
+            order = order[: whole or num_scans]
+        self._keys = [(epoch, int(index)) for index in order[processes.rank :: processes.size]]
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._keys)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Go through all of them once."""
+        return iter(self._keys)
+
+
+def create_loader(
+    dataset: ScanDataset,
+    batch_size: int,
+    epoch: int,
+    *,
+    shuffle_seed: int | None,
+    num_workers: int,
+    processes: Processes = ALONE,
+) -> DataLoader[Batch]:
+    """Make the batches of one epoch; `batch_size` is that of all processes together."""
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # of samples, which _collate turns into batches
+        max(1, batch_size // processes.size),
+        sampler=EpochSampler(len(dataset), batch_size, epoch, shuffle_seed, processes),
+        num_workers=num_workers,
+        collate_fn=_collate,
+    )
+
+
+def _collate(samples: Sequence[Sample]) -> Batch:
+    inputs, labels, locations = zip(*samples, strict=True)
+    return Batch(torch.stack(inputs), torch.tensor(labels), torch.stack(locations))
+
+
+def derive_seed(*parts: int) -> int:
+    """Mix numbers into a 63-bit seed."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,294 @@
+"""A run: from a data folder and a recipe to a checkpoint, its ONNX file and a summary."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from model.checkpoint import hash_file, load_weights
+from model.network import create_network
+from training.data.boxes import Box, load_boxes
+from training.data.scans import Manifest, ScanFolder, check_scans
+from training.data.splits import DataSplits, Fold, SplitName, split_data
+from training.errors import RecipeError, RunError
+from training.fitting.dataset import ScanDataset, create_loader, derive_seed
+from training.fitting.logs import RunLog
+from training.fitting.memory import keep_freed_memory
+from training.fitting.processes import Processes, join_processes, leave_processes
+from training.fitting.recipe import Recipe, Stage
+from training.fitting.release import Release, RunReport, read_report, release
+from training.fitting.run_state import EpochResult, RunState, clone_weights, load_state, save_state
+from training.fitting.starting_weights import (
+    copy_matching_weights,
+    create_training_network,
+    load_teachers,
+    start_from,
+    start_from_file,
+)
+from training.fitting.trainer import Score, Trainer
+
+STATE_FILE = "last.pt"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What a run needs besides the recipe.
+
+    Attributes:
+        data: Folder with `Training/CLASS/` and, where the result is to be reported on, `Testing/CLASS/`.
+        out: Folder for everything the run writes.
+        resume: Continue the run in `out`.
+        version: Goes into the card.
+        device: "cpu", "cuda", or None for a GPU where there is one.
+        num_workers: Processes that augment images.
+        initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
+        pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
+        split: How the data are divided; see `training.data.splits`.
+        fold: Of a grouped split, the part to test on; by default the one `test` part.
+        groups: Table of the images that belong together; without one, copies are found and kept together.
+        boxes: Table of the tumours' places, for recipes that learn them.
+    """
+
+    data: Path
+    out: Path
+    resume: bool = False
+    version: str = "1.0.0"
+    device: str | None = None
+    num_workers: int = min(4, os.cpu_count() or 1)
+    initial_weights: Path | None = None
+    pretrained_file: Path | None = None
+    split: SplitName = "official"
+    fold: Fold | None = None
+    groups: Path | None = None
+    boxes: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Checked and split scans."""
+
+    splits: DataSplits
+    boxes: dict[Path, Box]
+    manifest: Manifest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.splits.classes
+
+
+def fit(recipe: Recipe, options: FitOptions) -> RunReport:
+    """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
+
+    The epoch with the lowest validation loss is kept; validation always sees the size that will be served. After
+    every epoch the state is saved: a run that is killed and resumed ends with the same weights as one that was
+    not (on the CPU; on a GPU as far as its kernels are deterministic).
+
+    Raises:
+        CheckpointError: If the initial weights cannot be loaded or are of another architecture.
+        DataError: If the data folder is not as expected; before the first epoch.
+        PretrainedError: If ImageNet weights are wanted and cannot be had.
+        RunError: If `options.out` holds a run that is not to be resumed, or none that could be, or if there is
+            no GPU where one is asked for.
+    """
+    if (options.out / STATE_FILE).exists() and not options.resume:
+        raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
+    device = _choose_device(options.device)
+    data = _prepare_data(recipe, options)
+    if device.type == "cpu":
+        keep_freed_memory()
+    processes = join_processes(device)
+    if not processes.is_main:
+        logger.setLevel(logging.WARNING)
+    try:
+        return _run(recipe, options, data, device, processes)
+    finally:
+        leave_processes()
+
+
+def _run(recipe: Recipe, options: FitOptions, data: _Data, device: torch.device, processes: Processes) -> RunReport:
+    if recipe.batch_size % processes.size:
+        raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
+    torch.backends.cudnn.deterministic = True
+    torch.manual_seed(recipe.seed)
+    state = load_state(options.out / STATE_FILE, recipe, data.manifest.sha256) if options.resume else None
+    teachers = load_teachers(recipe, data.classes)
+    trainer = Trainer(_start(recipe, options, data, teachers), recipe, device, teachers, processes)
+    if state is not None:
+        trainer.restore(state.trainer)
+    options.out.mkdir(parents=True, exist_ok=True)
+    processes.wait()
+    with RunLog(options.out, state.history if state else ()) if processes.is_main else nullcontext() as log:
+        state = _train(trainer, recipe, options, data, state, log, processes)
+    if processes.is_main:
+        _release(recipe, options, data, state)
+    processes.wait()
+    return read_report(options.out, recipe.name)
+
+
+def _choose_device(name: str | None) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RunError("no GPU that this build of torch can use was found; leave --device out to train on the CPU")
+    kind = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
+
+
+def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
+    root = options.data
+    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold)
+    used = (*splits.train, *splits.validation, *splits.calibration)
+    manifest = check_scans(ScanFolder(root, splits.classes, used))
+    for test in splits.tests:
+        check_scans(ScanFolder(root, splits.classes, test.scans))
+    boxes = {root / name: box for name, box in load_boxes(options.boxes).items()} if options.boxes else {}
+    if recipe.location_weight and not boxes:
+        raise RecipeError("location_weight needs a table of boxes: name one with --boxes, or set it to 0")
+    logger.info(
+        "%d scans to train on, %d to validate, %d to calibrate, of %s",
+        *map(len, (splits.train, splits.validation, splits.calibration)),
+        splits.classes,
+    )
+    return _Data(splits, boxes, manifest)
+
+
+def _start(recipe: Recipe, options: FitOptions, data: _Data, teachers: Sequence[nn.Module]) -> nn.Module:
+    network = create_training_network(recipe, len(data.classes), pretrained=_wants_pretrained(recipe, options))
+    if options.resume:
+        return network
+    if options.initial_weights is not None:
+        start_from(network, recipe, data.classes, options.initial_weights)
+    elif options.pretrained_file is not None:
+        start_from_file(network, options.pretrained_file)
+    if recipe.start_from_teacher and teachers:
+        logger.info("%d kernels start as the teacher's", copy_matching_weights(network, teachers[0]))
+    return network
+
+
+def _wants_pretrained(recipe: Recipe, options: FitOptions) -> bool:
+    elsewhere = options.resume or options.initial_weights or options.pretrained_file
+    return recipe.pretrained and not elsewhere
+
+
+def _train(
+    trainer: Trainer,
+    recipe: Recipe,
+    options: FitOptions,
+    data: _Data,
+    state: RunState | None,
+    log: RunLog | None,
+    processes: Processes,
+) -> RunState:
+    stage: Stage | None = None
+    sources = state.sources if state else _describe_sources(recipe, options)
+    start, pixels_done = time.monotonic(), 0
+    for epoch in range(len(state.history) if state else 0, recipe.num_epochs):
+        if stage is not recipe.stage_of(epoch):
+            stage = recipe.stage_of(epoch)
+            training, validation = _create_datasets(recipe, stage, data)
+        result = _run_epoch(trainer, recipe, options, training, validation, epoch, processes)
+        if state is None or result.validation_loss < state.history[state.best_epoch - 1].validation_loss:
+            best_weights, best_epoch = clone_weights(trainer.network), result.epoch
+        else:
+            best_weights, best_epoch = state.best_weights, state.best_epoch
+        history = (*(state.history if state else ()), result)
+        state = RunState(trainer.state(), best_weights, best_epoch, history, sources)
+        if log is not None:
+            save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
+            log.write(result)
+        pixels_done += stage.image_size**2
+        remaining = sum(recipe.stage_of(later).image_size ** 2 for later in range(epoch + 1, recipe.num_epochs))
+        if processes.is_main:
+            _report(result, recipe, best_epoch == result.epoch, (time.monotonic() - start) * remaining / pixels_done)
+    if state is None:
+        raise RunError("the recipe has no epochs")
+    return state
+
+
+def _create_datasets(recipe: Recipe, stage: Stage, data: _Data) -> tuple[ScanDataset, ScanDataset]:
+    preprocessing = recipe.preprocessing(stage)
+    boxes = data.boxes if recipe.location_weight else None
+    return (
+        ScanDataset(data.splits.train, preprocessing, recipe.augmentation, boxes, recipe.seed),
+        ScanDataset(data.splits.validation, recipe.preprocessing()),
+    )
+
+
+def _run_epoch(
+    trainer: Trainer,
+    recipe: Recipe,
+    options: FitOptions,
+    training: ScanDataset,
+    validation: ScanDataset,
+    epoch: int,
+    processes: Processes,
+) -> EpochResult:
+    start = time.monotonic()
+    torch.manual_seed(derive_seed(recipe.seed, epoch, processes.rank))  # dropout
+    load = partial(create_loader, epoch=epoch, num_workers=options.num_workers, processes=processes)
+    loader = load(training, recipe.batch_size, shuffle_seed=recipe.seed)
+    score = Score(float("nan"), float("nan"))
+    size = recipe.stage_of(epoch).image_size
+    title = f"epoch {epoch + 1}/{recipe.num_epochs} {size} px"
+    with tqdm(total=len(loader), desc=title, disable=None if processes.is_main else True) as bar:
+        for score in trainer.train(loader, epoch, len(loader)):
+            bar.update()
+            bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
+    rate = trainer.learning_rate
+    validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
+    trainer.end_epoch(validated.loss)
+    seconds = round(time.monotonic() - start, 3)
+    return EpochResult(epoch + 1, size, rate, score.loss, score.accuracy, validated.loss, validated.accuracy, seconds)
+
+
+def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_seconds: float) -> None:
+    logger.info(
+        "epoch %d/%d (%d px, rate %.2e): training loss %.4f accuracy %.4f, validation loss %.4f accuracy %.4f%s; "
+        "%.0f s, about %.0f min to go",
+        result.epoch,
+        recipe.num_epochs,
+        result.image_size,
+        result.learning_rate,
+        result.train_loss,
+        result.train_accuracy,
+        result.validation_loss,
+        result.validation_accuracy,
+        " (best)" if improved else "",
+        result.seconds,
+        remaining_seconds / 60,
+    )
+
+
+def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> None:
+    network = create_network(recipe.architecture, len(data.classes))
+    load_weights(network, state.best_weights)
+    contents = Release(
+        recipe=recipe,
+        version=options.version,
+        split=options.split,
+        state=state,
+        manifest=data.manifest,
+        data=data.splits,
+    )
+    release(network, contents, options.out)
+
+
+def _describe_sources(recipe: Recipe, options: FitOptions) -> dict[str, str]:
+    """Hash every file that the weights learnt from, besides the scans."""
+    files = {
+        "initial_weights_sha256": options.initial_weights,
+        "pretrained_file_sha256": options.pretrained_file,
+        "groups_sha256": options.groups,
+        "boxes_sha256": options.boxes if recipe.location_weight else None,
+    }
+    hashes = {name: hash_file(path) for name, path in files.items() if path is not None}
+    teachers = {f"teacher_{index}_sha256": hash_file(Path(path)) for index, path in enumerate(recipe.teacher)}
+    return {**hashes, **teachers}

@@ -1,0 +1,153 @@
+"""What a finished run hands over: the checkpoint, its ONNX file, and what is known about them."""
+
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from model.card import ModelCard
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.classifier import Classifier, softmax
+from model.engine import Engine, load_engine
+from model.export import export_onnx
+from model.preprocessing import self_test_inputs
+from training.data.scans import Manifest
+from training.data.splits import DataSplits, TestSplit
+from training.fitting.calibration import calibrate
+from training.fitting.recipe import Recipe
+from training.fitting.review_thresholds import fit_review
+from training.fitting.run_state import RunState
+from training.measuring.judged import judge_splits
+from training.measuring.metrics import measure
+
+_SUMMARY_FILE = "summary.json"
+MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The files of a finished run, and its summary as plain types."""
+
+    checkpoint: Path
+    exported: Path
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a finished run knows about the weights it hands over; `split` is how the data were divided."""
+
+    recipe: Recipe
+    version: str
+    split: str
+    state: RunState
+    manifest: Manifest
+    data: DataSplits
+
+
+def release(network: nn.Module, contents: Release, out: Path) -> None:
+    """Write `NAME.pth` and `NAME.onnx`, calibrated and measured, load both as the service would, and sum up.
+
+    Raises:
+        CheckpointError: If the exported file does not agree with the checkpoint.
+    """
+    network = network.cpu().eval()
+    name = contents.recipe.name
+    checkpoint, exported = out / f"{name}.pth", out / f"{name}.onnx"
+    card = _write_card(network, contents)
+    save_checkpoint(checkpoint, network.state_dict(), card)
+    engine = load_engine(checkpoint)
+    card = _measure(engine, _calibrate(engine, card, contents.data), contents.data.tests)
+    sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
+    export_onnx(checkpoint, exported)
+    for path in (checkpoint, exported):
+        Classifier.load(path)
+    summary = {
+        "checkpoint": checkpoint.name,
+        "sha256": sha256,
+        "classes": list(card.classes),
+        "metrics": {name: metrics.model_dump(mode="json") for name, metrics in card.metrics.items()},
+        "training": card.training,
+        "history": [asdict(result) for result in contents.state.history],
+    }
+    (out / _SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def read_report(out: Path, name: str) -> RunReport:
+    """Read what `release` wrote for a recipe called `name`."""
+    summary = json.loads((out / _SUMMARY_FILE).read_text(encoding="utf-8"))
+    return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary)
+
+
+def _write_card(network: nn.Module, contents: Release) -> ModelCard:
+    recipe = contents.recipe
+    return ModelCard(
+        name=recipe.architecture,
+        version=contents.version,
+        architecture=recipe.architecture,
+        classes=contents.data.classes,
+        preprocessing=recipe.preprocessing(),
+        gradcam_layer=recipe.gradcam_layer,
+        self_test_logits=_self_test_logits(network, recipe),
+        training=_describe_training(contents),
+    )
+
+
+def _describe_training(contents: Release) -> dict[str, Any]:
+    state, data = contents.state, contents.data
+    best = state.history[state.best_epoch - 1]
+    return {
+        "recipe": contents.recipe.model_dump(mode="json"),
+        "split": contents.split,
+        "sources": state.sources,
+        "teachers": [_describe_teacher(Path(path)) for path in contents.recipe.teacher],
+        "best_epoch": best.epoch,
+        "validation_loss": best.validation_loss,
+        "validation_accuracy": best.validation_accuracy,
+        "seconds": round(sum(result.seconds for result in state.history)),
+        "num_scans": {part: len(getattr(data, part)) for part in ("train", "validation", "calibration")},
+        "manifest_sha256": contents.manifest.sha256,
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
+    }
+
+
+def _describe_teacher(path: Path) -> dict[str, Any]:
+    """Say who it is and how it came about, as its own card tells."""
+    teacher = load_checkpoint(path)
+    known = ("recipe", "split", "sources", "teachers", "num_scans", "validation_accuracy", "manifest_sha256")
+    return {
+        "file": path.name,
+        "sha256": teacher.sha256,
+        "architecture": teacher.card.architecture,
+        "version": teacher.card.version,
+        "training": {key: teacher.card.training[key] for key in known if key in teacher.card.training},
+    }
+
+
+def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(self_test_inputs(recipe.preprocessing())))
+    return tuple(logits[0].tolist())
+
+
+def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
+    """Fit what makes probabilities honest, on scans that nothing else was fitted to."""
+    if len(data.calibration) < MIN_CALIBRATION_SCANS:
+        return card
+    parts = (TestSplit("train", data.train), TestSplit("calibration", data.calibration))
+    train, calibration = judge_splits(engine, parts)
+    card = calibrate(card, train, calibration)
+    return card.model_copy(update={"review": fit_review(engine, card, data.calibration)})
+
+
+def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:
+    metrics = {}
+    for judged in judge_splits(engine, tests) if tests else []:
+        probabilities = softmax(judged.logits, card.temperature)
+        metrics[judged.name] = measure(judged.labels, probabilities, card.classes, judged.groups)
+    return card.model_copy(update={"metrics": metrics})

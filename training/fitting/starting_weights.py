@@ -1,0 +1,155 @@
+"""Where weights come from before the first step.
+
+model hub, or a file of timm weights -> pretrained backbone
+checkpoint of ours                   -> all of it, or all but the classifier
+teacher                              -> whatever has the same name and fits
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from model.checkpoint import load_checkpoint, load_weights, read_tensors
+from model.errors import CheckpointError, ModelError
+from model.network import create_network, find_layer
+from training.errors import PretrainedError, RecipeError
+from training.fitting.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: bool) -> nn.Module:
+    """Make the recipe's network, with ImageNet weights from the model hub where they are wanted.
+
+    Raises:
+        CheckpointError: If there is no such architecture, or it lacks the recipe's Grad-CAM layer.
+        PretrainedError: If the hub cannot be reached.
+    """
+    if pretrained:
+        logger.info("getting the ImageNet weights of %s", recipe.architecture)
+    try:
+        network = create_network(
+            recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout, drop_path=recipe.drop_path
+        )
+    except ModelError:
+        raise
+    except Exception as error:  # each hub client and each version raises types of its own
+        if not pretrained:
+            raise
+        raise PretrainedError(
+            f"cannot get the ImageNet weights of {recipe.architecture}: let this machine reach the model hub "
+            "(or set HF_HOME to a filled cache), name a file of them with --pretrained-file, or start without "
+            "them: --recipe efficientnet_b0_scratch"
+        ) from error
+    find_layer(network, recipe.gradcam_layer)
+    return network
+
+
+def start_from_file(network: nn.Module, path: Path) -> None:
+    """Copy the backbone from a file of timm weights, a plain state dict; the classifier stays as it is.
+
+    Raises:
+        CheckpointError: If the file cannot be read or does not hold this architecture.
+    """
+    weights = read_tensors(path)
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"expected a state dict of timm weights in {path}")
+    classifier = _classifier_name(network)
+    own = network.state_dict()
+    missing = [
+        name
+        for name, tensor in own.items()
+        if not name.startswith(classifier)
+        and not name.endswith("num_batches_tracked")
+        and not (isinstance(weights.get(name), Tensor) and weights[name].shape == tensor.shape)
+    ]
+    if missing:
+        raise CheckpointError(f"{path} does not fit the architecture: {missing[0]} and {len(missing) - 1} more")
+    kept = {name: weights[name] for name in own if name in weights and not name.startswith(classifier)}
+    load_weights(network, {**own, **kept})
+
+
+def start_from(network: nn.Module, recipe: Recipe, classes: Sequence[str], checkpoint: Path) -> None:
+    """Copy the weights of a checkpoint of ours; the classifier's only where the classes are the same.
+
+    Raises:
+        CheckpointError: If it cannot be loaded or is of another architecture.
+    """
+    source = load_checkpoint(checkpoint)
+    if source.card.architecture != recipe.architecture:
+        raise CheckpointError(
+            f"expected weights of {recipe.architecture}; {checkpoint} holds {source.card.architecture}"
+        )
+    weights = source.network.state_dict()
+    if source.card.classes != tuple(classes):
+        classifier = _classifier_name(network)
+        kept = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(classifier)}
+        weights = {**weights, **kept}
+    load_weights(network, weights)
+
+
+def load_teachers(recipe: Recipe, classes: Sequence[str]) -> list[nn.Module]:
+    """Load the recipe's teachers, frozen.
+
+    Raises:
+        CheckpointError: If one cannot be loaded.
+        RecipeError: If one was trained for other classes or sees other inputs than the student.
+    """
+    teachers = []
+    for path in recipe.teacher:
+        checkpoint = load_checkpoint(Path(path))
+        card, wanted = checkpoint.card, recipe.preprocessing()
+        if card.classes != tuple(classes):
+            raise RecipeError(f"teacher {path}: expected the classes {', '.join(classes)}")
+        if (card.preprocessing.mean, card.preprocessing.std) != (wanted.mean, wanted.std):
+            raise RecipeError(f"teacher {path}: expected the recipe's mean and std")
+        teachers.append(checkpoint.network)
+    return teachers
+
+
+def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
+    """Copy the weights that have the same name and shape, and smaller kernels into the middle of larger ones.
+
+    Returns:
+        How many kernels were copied.
+
+    Raises:
+        CheckpointError: If there was none.
+    """
+    theirs = source.state_dict()
+    classifier = _classifier_name(network)
+    num_copied = 0
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            other = theirs.get(name)
+            if other is None or name.startswith(classifier) or not _fits(tensor, other):
+                continue
+            margins = [(mine - its) // 2 for mine, its in zip(tensor.shape, other.shape, strict=True)]
+            inner = tensor
+            for axis, margin in enumerate(margins):
+                inner = inner.narrow(axis, margin, other.shape[axis])
+            if inner.shape != tensor.shape:
+                tensor.zero_()
+            inner.copy_(other)
+            num_copied += other.ndim == 4
+    if not num_copied:
+        raise CheckpointError("nothing of the teacher's weights fits; leave start_from_teacher out")
+    return num_copied
+
+
+def _classifier_name(network: nn.Module) -> str:
+    """Find the path of the classifier among the modules."""
+    classifier = network.get_classifier()  # type: ignore[operator]  # every network of timm has it
+    return next(str(name) for name, module in network.named_modules() if module is classifier)
+
+
+def _fits(tensor: Tensor, other: Tensor) -> bool:
+    if tensor.shape == other.shape:
+        return True
+    kernels = tensor.ndim == other.ndim == 4 and tensor.shape[:2] == other.shape[:2]
+    return kernels and all(
+        mine - its >= 0 and (mine - its) % 2 == 0 for mine, its in zip(tensor.shape, other.shape, strict=True)
+    )

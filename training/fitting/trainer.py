@@ -1,0 +1,201 @@
+"""One epoch of training, one of validation, and everything that changes in between."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.fitting.objective import Batch, Learner, Objective, autocast
+from training.fitting.processes import ALONE, Processes, share_statistics
+from training.fitting.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean loss (what is minimised in training, cross-entropy in validation; nats) and accuracy over a pass."""
+
+    loss: float
+    accuracy: float
+
+
+class Trainer:
+    """A network with its optimiser, its learning-rate schedule and the running average of its weights."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        teachers: Sequence[nn.Module] = (),
+        processes: Processes = ALONE,
+    ) -> None:
+        """Move `network` and `teachers` to `device` and prepare to train by `recipe`."""
+        if processes.size > 1:
+            share_statistics(network)
+        self._processes = processes
+        self._network = _place(network, device)
+        self._learner = _place(Learner(self._network, recipe, teachers), device)
+        self._shared_learner = processes.wrap(self._learner)
+        self._half = _half_precision(recipe.cpu_bfloat16 == "always", recipe, device)
+        teachers_half = _half_precision(recipe.cpu_bfloat16 != "never", recipe, device)
+        self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers], teachers_half)
+        self._average = _create_average(self._network, recipe)
+        self._recipe = recipe
+        self._device = device
+        self._optimizer = AdamW(_parameter_groups(self._learner, recipe), lr=recipe.learning_rate, fused=True)
+        self._plateau = ReduceLROnPlateau(
+            self._optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
+        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
+
+    @property
+    def network(self) -> nn.Module:
+        """The network to validate and to keep: the average where the recipe wants one."""
+        return self._network if self._average is None else self._average.module
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate in use."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def train(self, batches: Iterable[Batch], epoch: int, num_batches: int) -> Iterator[Score]:
+        """Train on the batches of one epoch, counted from 0.
+
+        Returns:
+            The running score after each batch, and at last that of all processes.
+        """
+        self._learner.train()
+        tally = _Tally(self._device)
+        for step, batch in enumerate(batches):
+            if self._recipe.schedule == "cosine":
+                self._set_learning_rate(cosine_rate(self._recipe, epoch + step / num_batches))
+            batch = self._move(batch)
+            with self._autocast():
+                loss, logits = self._objective(self._shared_learner, batch)
+            self._step(loss)
+            tally.add(loss.detach() * len(batch.labels), logits.detach(), batch.labels)
+            yield tally.score()
+        yield tally.score(self._processes)
+
+    @torch.no_grad()
+    def validate(self, batches: Iterable[Batch]) -> Score:
+        """Score the network on other data: its cross-entropy alone, without label smoothing."""
+        network = self.network.eval()
+        tally = _Tally(self._device)
+        for batch in batches:
+            batch = self._move(batch)
+            with self._autocast():
+                logits = network(batch.inputs).float()
+            tally.add(functional.cross_entropy(logits, batch.labels, reduction="sum"), logits, batch.labels)
+        return tally.score(self._processes)
+
+    def end_epoch(self, validation_loss: float) -> None:
+        """Let the schedule see the validation loss."""
+        if self._recipe.schedule == "reduce_on_plateau":
+            self._plateau.step(validation_loss)
+
+    def state(self) -> dict[str, Any]:
+        """Collect all that the next epoch depends on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state collected by `state`."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "learner": self._learner,
+            "optimizer": self._optimizer,
+            "plateau": self._plateau,
+            "scaler": self._scaler,
+        }
+        return parts if self._average is None else {**parts, "average": self._average}
+
+    def _step(self, loss: Tensor) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._recipe.max_gradient_norm is not None:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._learner.parameters(), self._recipe.max_gradient_norm)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self._average is not None:
+            self._average.update_parameters(self._network)
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return autocast(self._device, self._half)
+
+    def _move(self, batch: Batch) -> Batch:
+        inputs = batch.inputs.to(self._device, non_blocking=True, memory_format=torch.channels_last)
+        others = (tensor.to(self._device, non_blocking=True) for tensor in (batch.labels, batch.locations))
+        return Batch(inputs, *others)
+
+    def _set_learning_rate(self, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+
+def cosine_rate(recipe: Recipe, position: float) -> float:
+    """Compute the learning rate at a position in the run: linear warm-up, then half a cosine to 0.
+
+    Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
+
+    Args:
+        position: Epochs done, fractions included.
+    """
+    if position < recipe.warmup_epochs:
+        return recipe.learning_rate * max(position / recipe.warmup_epochs, 1e-3)
+    progress = (position - recipe.warmup_epochs) / max(recipe.num_epochs - recipe.warmup_epochs, 1e-9)
+    return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _place(module: nn.Module, device: torch.device) -> nn.Module:
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _create_average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    """Keep the exponential average of weights and statistics: Polyak and Juditsky, 1992; Tan and Le, 2019."""
+    if not recipe.average_decay:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average_decay), use_buffers=True)  # type: ignore[no-untyped-call]
+
+
+def _parameter_groups(learner: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Let kernels decay, but neither biases nor the scales of normalisation."""
+    parameters = list(learner.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _half_precision(on_cpu: bool, recipe: Recipe, device: torch.device) -> torch.dtype | None:
+    if device.type == "cpu":
+        return torch.bfloat16 if on_cpu else None
+    if not recipe.mixed_precision:
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+class _Tally:
+    """Sums over the batches seen so far: loss, correct images, images."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+
+    def add(self, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
+        correct = (logits.argmax(dim=1) == labels).sum()
+        self._sums += torch.stack([loss_sum.double(), correct.double(), torch.full_like(correct, len(labels)).double()])
+
+    def score(self, processes: Processes = ALONE) -> Score:
+        loss, num_correct, num_images = processes.sum(self._sums.clone()).tolist()
+        return Score(loss / num_images, num_correct / num_images)

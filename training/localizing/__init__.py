@@ -1,0 +1,1 @@
+"""Whether heat maps point at tumours."""

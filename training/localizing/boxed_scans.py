@@ -1,0 +1,59 @@
+"""The scans that have a box, with who they belong with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.data.boxes import Box, load_boxes
+from training.data.groups import GroupRow, load_groups
+from training.data.scans import Scan
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class BoxedScan:
+    """A scan, where its tumour is, and its part of the split, if there is a split."""
+
+    scan: Scan
+    box: Box
+    part: str | None
+
+
+def find_boxed_scans(root: Path, boxes: Path, groups: Path | None, classes: Sequence[str]) -> list[BoxedScan]:
+    """Join the tables of boxes and groups; the class is the name of the folder that a scan is in.
+
+    Args:
+        root: The data folder, which the tables' paths are relative to.
+        groups: Without it each scan is a group of its own, in no part.
+        classes: In the order of the labels.
+
+    Raises:
+        DataError: If a table is not as expected, or a box belongs to no scan, no group or no known class.
+    """
+    rows = load_groups(groups) if groups else None
+    return [_join(root, name, box, rows, classes) for name, box in load_boxes(boxes).items()]
+
+
+def draw_scans(scans: Sequence[BoxedScan], num_scans: int | None, seed: int) -> list[BoxedScan]:
+    """Draw at most `num_scans` of each class, in the order they came; None keeps all."""
+    if num_scans is None:
+        return list(scans)
+    order = np.random.default_rng(seed).permutation(len(scans))
+    taken: dict[int, list[int]] = {}
+    for index in order:
+        taken.setdefault(scans[index].scan.label, []).append(int(index))
+    return [scans[index] for index in sorted(index for indices in taken.values() for index in indices[:num_scans])]
+
+
+def _join(root: Path, name: str, box: Box, rows: dict[str, GroupRow] | None, classes: Sequence[str]) -> BoxedScan:
+    path = root / name
+    if path.parent.name not in classes:
+        raise DataError(f"unknown class of the box of {name}: expected a folder out of {', '.join(classes)}")
+    if not path.is_file():
+        raise DataError(f"there is a box for {name}, but no such file in {root}")
+    if rows is not None and name not in rows:
+        raise DataError(f"the table of groups lacks {name}, for which there is a box")
+    row = rows[name] if rows is not None else GroupRow(name, None)
+    return BoxedScan(Scan(path, classes.index(path.parent.name), row.group), box, row.split)

@@ -1,0 +1,1 @@
+"""How good weights are, and how that is told."""

@@ -1,0 +1,156 @@
+"""The model card's page, written from what was measured: no number in it is typed by hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from model.checkpoint import hash_file
+from model.classifier import Classifier
+from model.engine import load_engine
+from training.errors import DataError
+from training.measuring import columns
+
+SECTIONS = {
+    "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
+    "localization": "of `localize`: heat maps against boxes",
+    "audit": "of `audit`, its summary.json: copies in the data",
+}
+_GROUPED_TEST = "grouped_test"
+
+
+def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, Path]) -> str:
+    """Write the page as Markdown with Hugging Face's metadata in front.
+
+    Args:
+        checkpoint: The weights that the page is about.
+        evaluation: What `evaluate` wrote about them.
+        sections: Further JSON files, by the names in `SECTIONS`; parts of the page without one are left out.
+
+    Raises:
+        CheckpointError: If the weights cannot be loaded.
+        DataError: If a file cannot be read, or is about other weights.
+    """
+    classifier = Classifier(load_engine(checkpoint))
+    facts = {name: _read_json(sections[name]) if name in sections else None for name in SECTIONS}
+    measured = _read_json(evaluation)
+    _check_identity(measured, evaluation, classifier.identity.sha256)
+    splits = {**measured["splits"], **_official_splits(facts["official_evaluation"])}
+    environment = Environment(
+        loader=PackageLoader("training.measuring"),
+        autoescape=False,  # Markdown, of names that the card has checked
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"interval": format_interval, "value": format_value}
+    return environment.get_template("model_card.md").render(
+        card=classifier.card.model_dump(mode="json"),
+        identity=asdict(classifier.identity),
+        files=_hash_files(checkpoint),
+        checkpoint=checkpoint.name,
+        recipe=_flatten(classifier.card.training.get("recipe", {})),
+        evaluation=measured,
+        shift=measured.get("shift"),
+        splits={name: splits[name] for name in columns.TITLES if name in splits},
+        main=_GROUPED_TEST if _GROUPED_TEST in splits else next(iter(splits)),
+        names=columns,
+        knowledge=describe_knowledge(classifier.card.architecture, classifier.card.training),
+        **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
+    )
+
+
+def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
+    """Say in sentences what weights knew before the first scan, or learnt from other networks.
+
+    Args:
+        training: What a card says about it.
+        subject: Whom the sentences are about, the first word of each.
+    """
+    recipe, sources = training.get("recipe", {}), training.get("sources", {})
+    teachers = training.get("teachers", ())
+    initial = sources.get("initial_weights_sha256") or training.get("initial_weights_sha256")
+    sentences = []
+    if initial:
+        sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
+    elif recipe.get("pretrained"):
+        file = sources.get("pretrained_file_sha256")
+        origin = f"a file with the SHA-256 `{file}`" if file else "timm's model hub"
+        sentences.append(f"{subject} started as {architecture}'s ImageNet weights, from {origin}.")
+    elif recipe:
+        sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
+    if teachers and recipe.get("start_from_teacher"):
+        sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
+    for teacher in teachers:
+        name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
+        sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
+        its = teacher["training"]
+        told = describe_knowledge(teacher["architecture"], its, "That teacher")
+        sentences += told or ["That teacher's card does not say how it came about."]
+        if its.get("split") and its["split"] == training.get("split"):
+            same = its.get("manifest_sha256") == training.get("manifest_sha256")
+            sentences.append(f"That teacher was trained on the same {'scans' if same else 'split'}.")
+    return sentences
+
+
+def format_interval(interval: Mapping[str, float] | None, digits: int = 3) -> str:
+    """Write a value with its interval; a hyphen where it is not defined."""
+    if interval is None:
+        return "-"
+    return f"{interval['value']:.{digits}f} ({interval['low']:.{digits}f} to {interval['high']:.{digits}f})"
+
+
+def format_value(value: object) -> str:
+    """Write a cell of a table whatever it holds: an interval, a number or text."""
+    if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
+        return format_interval(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return content
+
+
+def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> None:
+    if not measured.get("splits"):
+        raise DataError(f"{path}: expected what `evaluate --json` writes; it holds no splits")
+    found = measured["checkpoint"]["sha256"]
+    if found != sha256:
+        raise DataError(f"{path} is about other weights: expected the SHA-256 {sha256}; found {found}")
+
+
+def _official_splits(measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Take the columns about the Testing folder from weights that have not seen it."""
+    found = measured["splits"] if measured else {}
+    return {name: split for name, split in found.items() if name != _GROUPED_TEST}
+
+
+def _hash_files(checkpoint: Path) -> dict[str, str]:
+    files = (checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx"))
+    return {file.name: hash_file(file) for file in files if file.is_file()}
+
+
+def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    rows: dict[str, str] = {}
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            rows |= _flatten(value, f"{prefix}{name}.")
+        elif name == "teacher":
+            rows[name] = ", ".join(Path(file).name for file in value) or "none"
+        else:
+            rows[prefix + name] = json.dumps(value)
+    return rows

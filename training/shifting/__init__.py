@@ -1,0 +1,1 @@
+"""What other scanners and hospitals would make of it."""
