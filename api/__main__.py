@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from api.keys import KeyRing
 from api.main import create_app
 from api.settings import Settings, SettingsError, load_settings
 from model.errors import ModelError
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         logging.getLogger().setLevel(settings.log_level.upper())
+        _warn_if_open(settings)
         asyncio.run(_serve(settings))
     except (SettingsError, ModelError) as error:
         logger.error("cannot start: %s", error)
@@ -56,6 +58,11 @@ async def _serve(settings: Settings) -> None:
         await uvicorn.Server(config).serve()
 
 
+def _warn_if_open(settings: Settings) -> None:
+    if settings.host not in ("127.0.0.1", "::1", "localhost") and not KeyRing(settings).enabled:
+        logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
+
+
 def _stop(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
@@ -63,7 +70,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 def _help() -> str:
     lines = ["Serve predictions over HTTP. Settings are environment variables, or lines of a .env file:", ""]
     for name, field in Settings.model_fields.items():
-        default = "" if field.default_factory else f" [{field.default}]"
+        default = f" [{field.default}]" if str(field.default) and field.default_factory is None else ""
         lines.append(f"  BRAIN_MRI_{name.upper()}{default}\n      {field.description}")
     return "\n".join(lines)
 

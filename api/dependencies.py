@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.body import read_image
-from api.errors import NotReadyError
+from api.errors import NotReadyError, UnauthorizedError
 from api.inference import InferenceQueue
 from model.classifier import Classifier
+
+_WHEN_NEEDED = "Needed only where the service was given keys."
+_BEARER = HTTPBearer(auto_error=False, description=_WHEN_NEEDED)
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN_NEEDED)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,23 @@ def get_request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
+async def check_key(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    header: Annotated[str | None, Security(_HEADER)],
+) -> None:
+    """Let nobody pass who lacks a key, where the service has keys.
+
+    Raises:
+        UnauthorizedError: If none of the keys sent is known.
+    """
+    keys = request.app.state.keys
+    offered = [key for key in (bearer and bearer.credentials, header) if key]
+    if keys.enabled and not any(keys.accepts(key) for key in offered):
+        raise UnauthorizedError(f"Send a valid key as `Authorization: Bearer KEY` or as `{_HEADER.model.name}: KEY`.")
+
+
+KeyCheck = Depends(check_key)
 ServiceDep = Annotated[Service, Depends(get_service)]
 ImageDep = Annotated[bytes, Depends(read_image)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]

@@ -7,6 +7,12 @@ from fastapi.staticfiles import StaticFiles
 
 _ASSETS = "/docs/assets"
 
+# Swagger UI starts by a script in the page itself and shows pictures as `data:` and `blob:`.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; frame-ancestors 'none'"
+)
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -14,7 +20,7 @@ router = APIRouter(include_in_schema=False)
 async def swagger_ui() -> HTMLResponse:
     """Show the page."""
     # Relative addresses: behind a reverse proxy the service may live under a path of its own.
-    return get_swagger_ui_html(
+    page = get_swagger_ui_html(
         openapi_url="openapi.json",
         title="Brain-tumour MRI",
         swagger_js_url=f".{_ASSETS}/swagger-ui-bundle.js",
@@ -22,6 +28,8 @@ async def swagger_ui() -> HTMLResponse:
         swagger_favicon_url=f".{_ASSETS}/favicon.png",
         swagger_ui_parameters={"tryItOutEnabled": True, "defaultModelsExpandDepth": 0},
     )
+    page.headers["Content-Security-Policy"] = _POLICY
+    return page
 
 
 def add_docs(app: FastAPI) -> None:

@@ -33,6 +33,14 @@ class MalformedRequestError(ApiError):
     """The request is not one the service can read."""
 
 
+class UnauthorizedError(ApiError):
+    """A key is needed, and none of ours was sent."""
+
+
+class UploadTimeoutError(ApiError):
+    """The body took too long to arrive."""
+
+
 class BodyTooLargeError(ApiError):
     """The body has more bytes than are accepted."""
 
@@ -60,6 +68,8 @@ class ProblemKind:
 
 KINDS: Mapping[type[Exception], ProblemKind] = {
     MalformedRequestError: ProblemKind(HTTPStatus.BAD_REQUEST, "malformed_request", "The request cannot be read"),
+    UnauthorizedError: ProblemKind(HTTPStatus.UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
+    UploadTimeoutError: ProblemKind(HTTPStatus.REQUEST_TIMEOUT, "upload_timeout", "The body took too long to arrive"),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
@@ -81,6 +91,11 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     QueueFullError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The service is full"),
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
+_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
 
 
@@ -92,9 +107,7 @@ def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
     problem = _create_problem(request_id, path, kind, detail)
-    headers = {"Cache-Control": "no-store"}
-    if kind.status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    headers = {"Cache-Control": "no-store", **_HEADERS.get(kind.status, {})}
     return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
 
 

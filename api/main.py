@@ -11,6 +11,7 @@ from api.dependencies import Service
 from api.docs import add_docs
 from api.errors import PROBLEM_JSON, add_error_handlers
 from api.inference import InferenceQueue
+from api.keys import KeyRing
 from api.middleware import BodyLimit, RequestContext
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
@@ -32,7 +33,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: By default those of the environment.
 
     Raises:
-        SettingsError: If a setting of the environment is out of its bounds.
+        SettingsError: If a setting of the environment is out of its bounds, or the keys cannot be used.
     """
     settings = settings or load_settings()
     app = FastAPI(
@@ -40,14 +41,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=VERSION,
         description=_DESCRIPTION,
         lifespan=_create_lifespan(settings),
+        openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
     )
+    app.state.keys = KeyRing(settings)
     app.include_router(predict.router)
     app.include_router(status.router)
-    add_docs(app)
+    if settings.docs:
+        add_docs(app)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, timeout_seconds=settings.upload_timeout_seconds)
     app.add_middleware(RequestContext)
     _add_problem_schema(app)
     return app

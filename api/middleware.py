@@ -1,5 +1,6 @@
-"""Around every request: its id, a bound on its body, and an end for defects."""
+"""Around every request: its id, bounds on its body, headers for browsers, and an end for defects."""
 
+import asyncio
 import logging
 import re
 import traceback
@@ -8,10 +9,17 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, problem_response
+from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, UploadTimeoutError, problem_response
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +47,10 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[REQUEST_ID_HEADER] = request_id
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
@@ -54,12 +65,13 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Counts the body while it arrives; one byte too many, announced or sent, and reading it fails."""
+    """Counts the body while it arrives; one byte too many, announced or sent, or too late, and reading it fails."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
+        """Wrap `app`; the time runs from the first attempt to read the body."""
         self._app = app
         self._max_bytes = max_bytes
+        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,13 +80,23 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         num_bytes = 0
+        deadline: float | None = None
+        complete = False
 
         async def receive_within_limit() -> Message:
-            nonlocal num_bytes
+            nonlocal num_bytes, deadline, complete
+            if complete:  # what comes now is the end of the connection
+                return await receive()
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
             self._check(int(announced))
-            message = await receive()
+            deadline = deadline or asyncio.get_running_loop().time() + self._timeout_seconds
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise UploadTimeoutError(f"The body did not arrive within {self._timeout_seconds:g} s.") from error
+            complete = not message.get("more_body", False)
             num_bytes += len(message.get("body", b""))
             self._check(num_bytes)
             return message

@@ -8,15 +8,17 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Response
 
 from api.body import OPENAPI_BODY
-from api.dependencies import ImageDep, RequestIdDep, ServiceDep
+from api.dependencies import ImageDep, KeyCheck, RequestIdDep, ServiceDep
 from api.errors import problem_responses
 from api.schemas import PredictionAnswer
 from model.overlay import View
 
-router = APIRouter(tags=["prediction"])
+router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
 
 _PROBLEMS = problem_responses(
     HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model.engine import DEFAULT_WEIGHTS
@@ -62,6 +62,17 @@ class Settings(BaseSettings):
     request_timeout_seconds: float = Field(
         30.0, gt=0, le=3600, description="Longest wait for a free core, seconds; then the answer is 504."
     )
+    upload_timeout_seconds: float = Field(
+        30.0, gt=0, le=3600, description="Longest time a request's body may take to arrive, seconds; then 408."
+    )
+    api_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys, separated by commas, one of which a client must send; without any, all may ask.",
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File with one key a line, read again when it changes; beside or instead of API_KEYS."
+    )
+    docs: bool = Field(True, description="Whether /docs and /openapi.json are there.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )

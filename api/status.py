@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from api.dependencies import ServiceDep
+from api.dependencies import KeyCheck, ServiceDep
 from api.errors import problem_responses
 from api.schemas import CardAnswer, DetectorAnswer, StatusAnswer
 
@@ -26,7 +26,7 @@ async def readyz(_service: ServiceDep) -> StatusAnswer:
     return StatusAnswer(status="ready")
 
 
-@router.get("/model", responses=_NOT_READY)
+@router.get("/model", responses={**_NOT_READY, **problem_responses(HTTPStatus.UNAUTHORIZED)}, dependencies=[KeyCheck])
 async def model_card(service: ServiceDep) -> CardAnswer:
     """Show the model card: what the weights are, what they were measured to do, and what they are for."""
     classifier = service.classifier

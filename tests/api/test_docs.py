@@ -1,6 +1,10 @@
 import re
 
 import pytest
+from starlette.testclient import TestClient
+
+from api.main import create_app
+from tests.api.problems import check_problem
 
 
 def test_the_page_loads_nothing_from_elsewhere(client):
@@ -43,3 +47,10 @@ def test_every_reference_in_the_document_leads_somewhere(client):
     schemas = response.json()["components"]["schemas"]
     for name in re.findall(r"#/components/schemas/(\w+)", response.text):
         assert name in schemas
+
+
+def test_the_page_and_the_document_can_be_switched_off(settings):
+    with TestClient(create_app(settings.model_copy(update={"docs": False}))) as client:
+        for path in ("/docs", "/openapi.json", "/docs/assets/swagger-ui.css"):
+            check_problem(client.get(path), 404, "not_found")
+        assert client.get("/readyz").status_code == 200

@@ -1,8 +1,12 @@
+import asyncio
+import json
 import logging
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from api.main import create_app
 from tests.api.problems import check_problem
 
 
@@ -31,6 +35,48 @@ def test_a_body_of_the_largest_size_is_read(client, scan):
 def test_a_length_that_is_no_number_is_a_400(client, length):
     response = client.post("/predict", content=b"x", headers={"content-length": length})
     check_problem(response, 400, "malformed_request")
+
+
+def test_a_body_that_does_not_arrive_in_time_is_a_408(settings):
+    async def send_slowly(sent):
+        arrived = [{"type": "http.request", "body": b"x", "more_body": True}]
+
+        async def receive():
+            if not arrived:
+                await asyncio.sleep(60)
+            return arrived.pop()
+
+        async def send(message):
+            sent.append(message)
+
+        app = create_app(settings.model_copy(update={"upload_timeout_seconds": 0.05}))
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/predict",
+            "raw_path": b"/predict",
+            "query_string": b"",
+            "headers": [(b"content-length", b"100")],
+            "state": {},
+        }
+        async with app.router.lifespan_context(app):
+            await app(scope, receive, send)
+
+    sent: list[dict[str, Any]] = []
+    asyncio.run(send_slowly(sent))
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["code"] == "upload_timeout"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/model", "/nowhere", "/docs", "/openapi.json"])
+def test_a_browser_is_told_to_run_and_frame_nothing(client, path):
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert ("script-src" in headers["content-security-policy"]) == (path == "/docs")
+    assert "access-control-allow-origin" not in headers
 
 
 def test_a_defect_is_a_500_without_its_text_and_is_logged_without_it(app, settings, caplog):

@@ -63,5 +63,6 @@ def test_the_readme_lists_every_setting_with_its_default():
     for name, field in Settings.model_fields.items():
         assert name.upper() in rows
         if field.default_factory is None:
-            assert rows[name.upper()] == str(field.default)
+            unset = field.default is None or not str(field.default)
+            assert rows[name.upper()] == ("none" if unset else str(field.default))
     assert len(rows) == len(Settings.model_fields)

@@ -1,0 +1,93 @@
+"""API keys: who may ask for predictions, where not everyone may."""
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from api.settings import Settings, SettingsError
+
+_KEY = re.compile(r"[!-~]{16,512}")  # visible ASCII: what a header carries unchanged
+
+logger = logging.getLogger(__name__)
+
+
+class KeyRing:
+    """The keys of the settings, and those of a file that is read again whenever it changes.
+
+    Keys are rotated by writing the new one beside the old one, telling the clients, and removing the old one. Only
+    their hashes are kept, and a key is compared with all of them in constant time.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Read all keys.
+
+        Raises:
+            SettingsError: If the file cannot be read, or if there is a key that is not 16 to 512 visible characters.
+        """
+        self._fixed = _hash_keys(settings.api_keys.get_secret_value().split(","), "BRAIN_MRI_API_KEYS")
+        self._file = settings.api_keys_file
+        self._filed: frozenset[bytes] = frozenset()
+        self._stamp: tuple[int, ...] | None = None
+        if self._file is not None:
+            self._stamp, self._filed = _stamp(self._file), _read_keys(self._file)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a key is needed at all."""
+        return self._file is not None or bool(self._fixed)
+
+    def accepts(self, offered: str) -> bool:
+        """Tell whether a key is one of ours."""
+        digest = _hash(offered)
+        self._read_again_if_changed()
+        matches = [hmac.compare_digest(digest, known) for known in (*self._fixed, *self._filed)]
+        return any(matches)
+
+    def _read_again_if_changed(self) -> None:
+        """Take the keys that the file holds now; where it holds none that can be read, those known stay."""
+        if self._file is None:
+            return
+        stamp = _stamp(self._file)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._filed = _read_keys(self._file)
+        except SettingsError as error:
+            logger.error("the API keys stay as they were: %s", error)
+        else:
+            logger.info("read %d API keys", len(self._filed))
+
+
+def _read_keys(file: Path) -> frozenset[bytes]:
+    try:
+        lines = file.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError("BRAIN_MRI_API_KEYS_FILE: cannot be read as ASCII text") from error
+    keys = _hash_keys(lines, "BRAIN_MRI_API_KEYS_FILE")
+    if not keys:
+        raise SettingsError("BRAIN_MRI_API_KEYS_FILE: holds no key")
+    return keys
+
+
+def _hash_keys(texts: Iterable[str], variable: str) -> frozenset[bytes]:
+    keys = [text.strip() for text in texts if text.strip()]
+    if not all(_KEY.fullmatch(key) for key in keys):
+        raise SettingsError(f"{variable}: expected keys of 16 to 512 visible ASCII characters")
+    return frozenset(map(_hash, keys))
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _stamp(file: Path) -> tuple[int, ...] | None:
+    """Tell one state of a file from another; None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
