@@ -9,6 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from api.body import read_image
 from api.errors import NotReadyError, UnauthorizedError
 from api.inference import InferenceQueue
+from api.metrics import Metrics
 from model.classifier import Classifier
 
 _WHEN_NEEDED = "Needed only where the service was given keys."
@@ -18,10 +19,11 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN_NEE
 
 @dataclass(frozen=True)
 class Service:
-    """What the lifespan made: the loaded model, and the threads that run it."""
+    """What the lifespan made: the loaded model, the threads that run it, and what is told about them."""
 
     classifier: Classifier
     queue: InferenceQueue
+    metrics: Metrics
 
 
 def get_service(request: Request) -> Service:

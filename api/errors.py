@@ -149,6 +149,7 @@ def _example(kind: ProblemKind) -> dict[str, Any]:
 
 
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
+    request.app.state.metrics.observe_rejection(kind.code)
     return problem_response(request.state.request_id, request.url.path, kind, detail)
 
 

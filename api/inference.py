@@ -46,6 +46,11 @@ class InferenceQueue:
         finally:
             self._num_admitted -= 1
 
+    @property
+    def depth(self) -> int:
+        """How many calls wait or run."""
+        return self._num_admitted
+
     def close(self) -> None:
         """Wait for running calls and stop the threads."""
         self._executor.shutdown()

@@ -12,6 +12,7 @@ from api.docs import add_docs
 from api.errors import PROBLEM_JSON, add_error_handlers
 from api.inference import InferenceQueue
 from api.keys import KeyRing
+from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestContext
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
@@ -46,13 +47,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.keys = KeyRing(settings)
+    app.state.metrics = Metrics()
     app.include_router(predict.router)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, timeout_seconds=settings.upload_timeout_seconds)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, metrics=app.state.metrics)
     _add_problem_schema(app)
     return app
 
@@ -62,11 +64,14 @@ def _create_lifespan(settings: Settings) -> Any:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         classifier = Classifier.load(settings.model_path, settings.threads, settings.max_image_pixels)
         queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
-        app.state.service = Service(classifier, queue)
+        metrics: Metrics = app.state.metrics
+        app.state.service = Service(classifier, queue, metrics)
+        metrics.start(classifier.identity, classifier.engine_name, lambda: queue.depth)
         try:
             yield
         finally:
             app.state.service = None
+            metrics.stop()
             queue.close()
 
     return lifespan

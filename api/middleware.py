@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 import traceback
 import uuid
 
@@ -10,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, UploadTimeoutError, problem_response
+from api.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -25,14 +27,15 @@ logger = logging.getLogger(__name__)
 
 
 class RequestContext:
-    """Gives each request an id, the client's own where it is harmless, and turns a defect into a 500.
+    """Gives each request an id, the client's own where it is harmless, counts it, and turns a defect into a 500.
 
     A defect is logged by its type and place. Its text is not: it may quote what was sent.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap `app`."""
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap `app`; every answer is counted in `metrics`."""
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -41,12 +44,12 @@ class RequestContext:
             return
         request_id = _choose_request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        started = False
+        begin, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
                 for name, value in _SECURITY_HEADERS.items():
@@ -58,10 +61,14 @@ class RequestContext:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
             place = traceback.extract_tb(error.__traceback__)[-1]
             logger.error("defect %s: %s at %s:%s", request_id, type(error).__name__, place.filename, place.lineno)
-            if not started:
+            if not status:
                 detail = "An unexpected error; report it with the request_id."
                 response = problem_response(request_id, scope["path"], DEFECT, detail)
                 await response(scope, receive, send_with_id)
+        finally:
+            if status:
+                seconds = time.perf_counter() - begin
+                self._metrics.observe_request(scope["method"], _route_path(scope), status, seconds)
 
 
 class BodyLimit:
@@ -106,6 +113,12 @@ class BodyLimit:
     def _check(self, num_bytes: int) -> None:
         if num_bytes > self._max_bytes:
             raise BodyTooLargeError(f"The body may have at most {self._max_bytes:,} bytes.")
+
+
+def _route_path(scope: Scope) -> str | None:
+    """Find the path as the route has it: a client cannot make new ones."""
+    path = getattr(scope.get("route"), "path", None)
+    return None if path is None else str(path)
 
 
 def _choose_request_id(offered: str | None) -> str:

@@ -44,6 +44,7 @@ async def predict(
 ) -> PredictionAnswer:
     """Classify a brain-MRI slice."""
     done = await service.queue.run(partial(service.classifier.predict, image))
+    service.metrics.observe_prediction(done.result, done.queue_ms)
     response.headers["Cache-Control"] = "no-store"
     return PredictionAnswer.of(done.result, done.queue_ms, request_id)
 
@@ -66,6 +67,7 @@ async def visualize(
     """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
     done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view))
     prediction = done.result.prediction
+    service.metrics.observe_prediction(prediction, done.queue_ms)
     headers = {
         "X-Prediction": quote(prediction.prediction, safe=" "),
         "X-Confidence": f"{prediction.confidence:.6f}",

@@ -1,8 +1,11 @@
 """Probes and the model card."""
 
 from http import HTTPStatus
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.dependencies import KeyCheck, ServiceDep
 from api.errors import problem_responses
@@ -10,6 +13,7 @@ from api.schemas import CardAnswer, DetectorAnswer, StatusAnswer
 
 router = APIRouter(tags=["status"])
 
+_METRICS: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _NOT_READY = problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
@@ -24,6 +28,12 @@ async def livez() -> StatusAnswer:
 async def readyz(_service: ServiceDep) -> StatusAnswer:
     """Tell that the model is loaded, warmed up and has passed its self-test."""
     return StatusAnswer(status="ready")
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses={200: _METRICS})
+async def metrics(request: Request) -> Response:
+    """Show the metrics in Prometheus' text format."""
+    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/model", responses={**_NOT_READY, **problem_responses(HTTPStatus.UNAUTHORIZED)}, dependencies=[KeyCheck])
