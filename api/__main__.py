@@ -8,10 +8,9 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import uvicorn
-
 from api.keys import KeyRing
 from api.main import create_app
+from api.server import DrainingServer
 from api.settings import Settings, SettingsError, load_settings
 from model.errors import ModelError
 
@@ -46,16 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        lifespan="off",  # run below, where an error of it can be told in one line
-        log_config=None,
-        server_header=False,
-    )
     async with app.router.lifespan_context(app):
-        await uvicorn.Server(config).serve()
+        await DrainingServer(app, settings).serve()
 
 
 def _warn_if_open(settings: Settings) -> None:

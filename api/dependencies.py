@@ -7,7 +7,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.body import read_image
-from api.errors import NotReadyError, UnauthorizedError
+from api.errors import NotReadyError, StoppingError, UnauthorizedError
 from api.inference import InferenceQueue
 from api.metrics import Metrics
 from model.classifier import Classifier
@@ -31,7 +31,10 @@ def get_service(request: Request) -> Service:
 
     Raises:
         NotReadyError: Before the start and after the end of the lifespan.
+        StoppingError: After the signal to stop.
     """
+    if request.app.state.draining:
+        raise StoppingError("The service is about to stop; ask another one, or try again in a moment.")
     service = getattr(request.app.state, "service", None)
     if service is None:
         raise NotReadyError("The model is not loaded.")

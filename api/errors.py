@@ -6,7 +6,7 @@ never taken from a library's exception; no answer and no log line holds a file n
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -46,7 +46,11 @@ class BodyTooLargeError(ApiError):
 
 
 class NotReadyError(ApiError):
-    """No model is loaded, or the service is about to stop."""
+    """No model is loaded."""
+
+
+class StoppingError(ApiError):
+    """The service is about to stop."""
 
 
 class QueueFullError(ApiError):
@@ -64,12 +68,21 @@ class ProblemKind:
     status: HTTPStatus
     code: str
     title: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+_RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+_CLOSE = {"Connection": "close"}
 
 
 KINDS: Mapping[type[Exception], ProblemKind] = {
     MalformedRequestError: ProblemKind(HTTPStatus.BAD_REQUEST, "malformed_request", "The request cannot be read"),
-    UnauthorizedError: ProblemKind(HTTPStatus.UNAUTHORIZED, "unauthorized", "A valid API key is needed"),
-    UploadTimeoutError: ProblemKind(HTTPStatus.REQUEST_TIMEOUT, "upload_timeout", "The body took too long to arrive"),
+    UnauthorizedError: ProblemKind(
+        HTTPStatus.UNAUTHORIZED, "unauthorized", "A valid API key is needed", {"WWW-Authenticate": "Bearer"}
+    ),
+    UploadTimeoutError: ProblemKind(
+        HTTPStatus.REQUEST_TIMEOUT, "upload_timeout", "The body took too long to arrive", _CLOSE
+    ),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
@@ -87,14 +100,12 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "image_too_small", "The image has too few pixels"
     ),
     model_errors.BlankImageError: ProblemKind(HTTPStatus.UNPROCESSABLE_ENTITY, "blank_image", "The image is blank"),
-    NotReadyError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "The service is not ready"),
-    QueueFullError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The service is full"),
+    NotReadyError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", "The service is not ready", _RETRY),
+    StoppingError: ProblemKind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "The service is about to stop", {**_RETRY, **_CLOSE}
+    ),
+    QueueFullError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The service is full", _RETRY),
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
-}
-_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
-    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
-    HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"},
-    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
 
@@ -107,7 +118,7 @@ def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
     problem = _create_problem(request_id, path, kind, detail)
-    headers = {"Cache-Control": "no-store", **_HEADERS.get(kind.status, {})}
+    headers = {"Cache-Control": "no-store", **kind.headers}
     return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
 
 

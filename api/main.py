@@ -48,6 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.keys = KeyRing(settings)
     app.state.metrics = Metrics()
+    app.state.draining = False
     app.include_router(predict.router)
     app.include_router(status.router)
     if settings.docs:

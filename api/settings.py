@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="File with one key a line, read again when it changes; beside or instead of API_KEYS."
     )
+    drain_seconds: float = Field(
+        2.0, ge=0, le=600, description="How long new requests are answered 503 after the signal to stop, seconds."
+    )
     docs: bool = Field(True, description="Whether /docs and /openapi.json are there.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from api.__main__ import main
+from tests.api.problems import check_problem
 from tests.phantoms import save_tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +55,51 @@ def test_the_server_starts_answers_and_stops_at_a_signal(tiny_pair, scan, index)
         _, log = server.communicate(timeout=20)
     assert server.returncode == 0, log
     assert "Traceback" not in log
+
+
+def test_at_the_signal_to_stop_what_was_begun_ends_and_what_comes_is_refused(tiny_pair, scan):
+    port = _free_port()
+    server = _start(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=2)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            _wait_until_ready(client)
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
+            socket.create_connection(("127.0.0.1", port)) as begun,
+        ):
+            head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(scan)}\r\n\r\n".encode()
+            begun.sendall(head + scan[:100])
+            time.sleep(0.3)
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            for response in (client.get("/readyz"), client.post("/predict", content=scan)):
+                check_problem(response, 503, "stopping")
+                assert response.headers["connection"] == "close"
+                assert "retry-after" in response.headers
+            assert client.get("/livez").status_code == 200
+            time.sleep(2.5)  # past the draining: no new connection is taken
+            with pytest.raises(httpx.TransportError):
+                client.get("/livez")
+            begun.sendall(scan[100:])
+            answer = begun.makefile("rb").readline()
+            assert b" 200 " in answer
+    finally:
+        _, log = server.communicate(timeout=20)
+    assert server.returncode == 0, log
+    assert "Traceback" not in log
+
+
+def test_a_second_signal_ends_the_wait(tiny_pair):
+    port = _free_port()
+    server = _start(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=600)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        _wait_until_ready(client)
+    server.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    assert server.poll() is None
+    server.send_signal(signal.SIGTERM)
+    server.communicate(timeout=20)
+    assert server.returncode == 0
 
 
 def _wait_until_ready(client: httpx.Client) -> None:
