@@ -4,11 +4,11 @@ import argparse
 import asyncio
 import logging
 import signal
-import sys
 from collections.abc import Sequence
 from types import FrameType
 
 from api.keys import KeyRing
+from api.logs import configure_logs
 from api.main import create_app
 from api.server import DrainingServer
 from api.settings import Settings, SettingsError, load_settings
@@ -27,12 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m api", None, _help(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    configure_logs("info", "text")
     # The server handles signals while it runs, and raises them again when it has stopped.
     signal.signal(signal.SIGTERM, _stop)
     try:
         settings = load_settings()
-        logging.getLogger().setLevel(settings.log_level.upper())
+        configure_logs(settings.log_level, settings.log_format)
         _warn_if_open(settings)
         asyncio.run(_serve(settings))
     except (SettingsError, ModelError) as error:

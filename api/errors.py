@@ -166,7 +166,7 @@ def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
 
 async def _answer_known(request: Request, error: Exception) -> Response:
     kind = next(KINDS[parent] for parent in type(error).__mro__ if parent in KINDS)
-    logger.info("refused %s: %s", request.state.request_id, kind.code)
+    logger.info("refused", extra={"code": kind.code})
     return _answer(request, kind, str(error))
 
 

@@ -4,16 +4,18 @@ import asyncio
 import logging
 import re
 import time
-import traceback
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, UploadTimeoutError, problem_response
+from api.logs import describe_defect, read_trace_context
 from api.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-ID"
+QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics")  # asked every few seconds by machines
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
 _SECURITY_HEADERS = {
@@ -42,8 +44,13 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _choose_request_id(Headers(scope=scope).get(REQUEST_ID_HEADER))
+        headers = Headers(scope=scope)
+        request_id = _choose_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
+        with bound_contextvars(request_id=request_id, **read_trace_context(headers.get("traceparent"))):
+            await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         begin, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
@@ -59,16 +66,17 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            logger.error("defect %s: %s at %s:%s", request_id, type(error).__name__, place.filename, place.lineno)
+            logger.error("defect", extra=describe_defect(error))
             if not status:
                 detail = "An unexpected error; report it with the request_id."
                 response = problem_response(request_id, scope["path"], DEFECT, detail)
                 await response(scope, receive, send_with_id)
         finally:
             if status:
-                seconds = time.perf_counter() - begin
-                self._metrics.observe_request(scope["method"], _route_path(scope), status, seconds)
+                seconds, path = time.perf_counter() - begin, _route_path(scope)
+                self._metrics.observe_request(scope["method"], path, status, seconds)
+                told = {"method": scope["method"], "path": path, "status": status, "seconds": round(seconds, 4)}
+                logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=told)
 
 
 class BodyLimit:

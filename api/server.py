@@ -28,6 +28,7 @@ class DrainingServer(uvicorn.Server):
             port=settings.port,
             lifespan="off",  # run by the caller, where an error of it can be told in one line
             log_config=None,
+            access_log=False,  # it would write queries; the service writes a line of its own
             server_header=False,
             timeout_graceful_shutdown=int(
                 settings.upload_timeout_seconds + settings.request_timeout_seconds + _SPARE_SECONDS
