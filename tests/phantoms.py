@@ -87,7 +87,9 @@ def save_calibrated_checkpoint(path: Path) -> Path:
     """A tiny checkpoint whose card carries temperature, sets, detector and thresholds, fitted to drawn scans."""
     engine = TorchEngine(save_tiny_checkpoint(path))
     train, calibration = judge_drawings(engine, range(60)), judge_drawings(engine, range(60, 100))
-    save_checkpoint(path, load_checkpoint(path).network.state_dict(), calibrate(engine.card, train, calibration))
+    save_checkpoint(
+        path, load_checkpoint(path).network.state_dict(), calibrate(engine.card, train, calibration, calibration)
+    )
     return path
 
 

@@ -1,10 +1,12 @@
 """What is fitted after training, on scans that share no group with any other: temperature, sets, outliers.
 
-A calibration part, never trained on and never reported on, decides the temperature, the threshold of the
-prediction sets and the thresholds of the outlier detector; what the detector calls known is the training part.
+A calibration part, never trained on and never reported on, decides the temperature and the threshold of the
+prediction sets. What the outlier detector calls known is the training part; its thresholds, which lie where scans are
+rare, are decided by the calibration and the validation part together.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +31,12 @@ _SMALLEST_LIMIT = 1e-12  # where all scans are the same
 _BATCH_SIZE = 32
 
 
-def calibrate(card: ModelCard, train: Judged, calibration: Judged) -> ModelCard:
+def calibrate(card: ModelCard, train: Judged, validation: Judged, calibration: Judged) -> ModelCard:
     """Fit everything and write it into a copy of the card.
 
     Args:
         train: What the network was trained on; its logits are not used.
+        validation: What decided which epoch was kept; its logits are not used either.
         calibration: Scans that share no group with the training, validation and test scans.
     """
     temperature = fit_temperature(calibration.labels, calibration.logits)
@@ -43,7 +46,7 @@ def calibrate(card: ModelCard, train: Judged, calibration: Judged) -> ModelCard:
     fields = {
         "temperature": temperature,
         "conformal": conformal,
-        "outlier_detector": fit_outlier_detector(train, calibration),
+        "outlier_detector": fit_outlier_detector(train, (validation, calibration)),
         "review": review,
     }
     return card.model_copy(update=fields)
@@ -76,8 +79,8 @@ def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0
     return ConformalSets(level=level, threshold=float(scores[rank - 1]) if rank <= len(scores) else 1.0)
 
 
-def fit_outlier_detector(train: Judged, calibration: Judged, percentile: float = 99) -> OutlierDetector:
-    """Learn where the training scans lie; the thresholds are the calibration scans' percentile.
+def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: float = 99) -> OutlierDetector:
+    """Learn where the training scans lie; the thresholds are a percentile of scans that were not trained on.
 
     The distances of features and of appearance are brought to one scale by their own percentile; that of the
     larger of the two is the detector's threshold.
@@ -85,25 +88,27 @@ def fit_outlier_detector(train: Judged, calibration: Judged, percentile: float =
     weights = np.ones(train.appearances.shape[1])
     weights[-NUM_THUMBNAIL_VALUES:] = _THUMBNAIL_WEIGHT
     deviations = train.appearances.std(axis=0, dtype=np.float64) + _MIN_DEVIATION
-    unit, unit_calibration = normalize_length(train.features), normalize_length(calibration.features)
+    features = np.concatenate([part.features for part in unseen])
+    appearances = np.concatenate([part.appearances for part in unseen])
+    unit = normalize_length(train.features)
     detector = OutlierDetector(
-        features=fit_region(unit, unit_calibration, np.ones(unit.shape[1]), percentile),
-        appearance=fit_region(train.appearances, calibration.appearances, weights / deviations, percentile),
+        features=fit_region(unit, normalize_length(features), np.ones(unit.shape[1]), percentile),
+        appearance=fit_region(train.appearances, appearances, weights / deviations, percentile),
         threshold=1.0,
         percentile=percentile,
     )
-    scores = OutlierScorer(detector).score(calibration.features, calibration.appearances)
+    scores = OutlierScorer(detector).score(features, appearances)
     return detector.model_copy(update={"threshold": float(np.percentile(scores, percentile))})
 
 
 def fit_region(
-    vectors: npt.NDArray[np.floating], calibration: npt.NDArray[np.floating], scale: DoubleArray, percentile: float
+    vectors: npt.NDArray[np.floating], unseen: npt.NDArray[np.floating], scale: DoubleArray, percentile: float
 ) -> Region:
     """Find the principal subspace of vectors and centres in it; see `model.reliability.RegionDistance`.
 
     Args:
         vectors: (N, D), of the training scans.
-        calibration: (C, D); the percentile of their distances becomes the limit.
+        unseen: (C, D); the percentile of their distances becomes the limit.
         scale: (D,), how much each value counts.
     """
     mean = vectors.mean(axis=0, dtype=np.float64)
@@ -114,5 +119,5 @@ def fit_region(
     centres = KMeans(num_centres, n_init=1, random_state=0).fit(centred @ components).cluster_centers_
     arrays = {"mean": mean, "scale": scale, "components": components, "centres": centres}
     region = Region(**{name: PackedArray.encode(array) for name, array in arrays.items()}, limit=1.0)
-    limit = float(np.percentile(RegionDistance(region).measure(calibration), percentile))
+    limit = float(np.percentile(RegionDistance(region).measure(unseen), percentile))
     return region.model_copy(update={"limit": max(limit, _SMALLEST_LIMIT)})

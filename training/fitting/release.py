@@ -139,9 +139,8 @@ def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
     """Fit what makes probabilities honest, on scans that nothing else was fitted to."""
     if len(data.calibration) < MIN_CALIBRATION_SCANS:
         return card
-    parts = (TestSplit("train", data.train), TestSplit("calibration", data.calibration))
-    train, calibration = judge_splits(engine, parts)
-    card = calibrate(card, train, calibration)
+    parts = (("train", data.train), ("validation", data.validation), ("calibration", data.calibration))
+    card = calibrate(card, *judge_splits(engine, [TestSplit(name, scans) for name, scans in parts]))
     return card.model_copy(update={"review": fit_review(engine, card, data.calibration)})
 
 

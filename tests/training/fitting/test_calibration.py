@@ -114,7 +114,7 @@ def _part(num_scans, seed=0, shift=0.0):
 
 
 def test_one_in_a_hundred_scans_like_the_calibration_ones_is_an_outlier():
-    detector = fit_outlier_detector(_part(2000), _part(1000, seed=1))
+    detector = fit_outlier_detector(_part(2000), [_part(500, seed=1), _part(500, seed=3)])
     unseen = _part(2000, seed=2)
     scores = OutlierScorer(detector).score(unseen.features, unseen.appearances)
     assert 0.002 < (scores > detector.threshold).mean() < 0.025
@@ -122,7 +122,7 @@ def test_one_in_a_hundred_scans_like_the_calibration_ones_is_an_outlier():
 
 @pytest.mark.parametrize("what", ["features", "appearances"])
 def test_other_features_and_another_appearance_are_each_enough(what):
-    detector = fit_outlier_detector(_part(500), _part(500, seed=1))
+    detector = fit_outlier_detector(_part(500), [_part(500, seed=1)])
     part = _part(100, seed=2)
     arrays = {"features": part.features, "appearances": part.appearances}
     arrays[what] = arrays[what] * np.float32(-1) + np.float32(5 * (what == "appearances"))
@@ -141,14 +141,16 @@ def test_the_detector_is_small_and_the_same_again():
         for _ in range(2)
     ]
     train, calibration = parts
-    detector = fit_outlier_detector(train, calibration)
+    detector = fit_outlier_detector(train, [calibration])
     assert len(detector.model_dump_json()) < 150_000
-    assert fit_outlier_detector(train, calibration) == detector
+    assert fit_outlier_detector(train, [calibration]) == detector
 
 
 def test_a_calibrated_card_survives_the_way_through_json(tmp_path):
     engine = load_engine(save_tiny_checkpoint(tmp_path / "tiny.pth"))
-    card = calibrate(engine.card, judge_drawings(engine, range(60)), judge_drawings(engine, range(60, 90)))
+    card = calibrate(
+        engine.card, *(judge_drawings(engine, part) for part in (range(60), range(60, 90), range(90, 120)))
+    )
     assert parse_card(card.model_dump(mode="json")) == card
     assert card.classes == CLASSES
     assert card.review == ReviewThresholds(healthy_class="notumor")
