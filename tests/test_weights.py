@@ -8,7 +8,7 @@ import torch
 
 from model.checkpoint import hash_file, load_checkpoint, save_checkpoint
 from model.classifier import Classifier
-from model.engine import PREDICTED
+from model.engine import PREDICTED, load_engine
 from model.export import compare_engines, export_onnx
 from model.gradcam import GradCam
 from model.network import create_network
@@ -16,9 +16,14 @@ from model.onnx_engine import OnnxEngine
 from model.preprocessing import decode_image, preprocess_image, self_test_image
 from model.torch_engine import TorchEngine
 from tests.model.test_gradcam import reference_maps
-from tests.phantoms import LAYERS, draw_scan
+from tests.outliers import OUTLIERS
+from tests.phantoms import LAYERS, draw_scan, encode
 from training.data.scans import find_scans
-from training.measuring.evaluation import EvaluationOptions, evaluate
+from training.data.splits import split_data
+from training.measuring.evaluation import measure_means
+from training.measuring.judged import judge_splits
+from training.measuring.metrics import measure
+from training.measuring.reviews import review_means, review_scans
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CHECKPOINT, EXPORTED = WEIGHTS / "efficientnet_b0.pth", WEIGHTS / "efficientnet_b0.onnx"
@@ -47,7 +52,9 @@ def test_the_card_is_that_of_a_trained_efficientnet_b0():
     assert card.preprocessing.input_size == 224
     assert card.preprocessing.color == "grey"
     assert card.gradcam_layer in LAYERS
-    assert card.metrics["official_test"].images == 1311
+    assert card.metrics["grouped_test"].images == 1406
+    assert card.training["split"] == "grouped"
+    assert None not in (card.conformal, card.outlier_detector, card.review)
     assert card.training["recipe"]["seed"] == 0
 
 
@@ -80,16 +87,48 @@ def test_the_map_depends_on_the_weights(inputs):
     assert abs(np.corrcoef(*maps)[0, 1]) < 0.9
 
 
+@pytest.mark.parametrize("kind", OUTLIERS)
+def test_pictures_of_other_things_are_outliers(kind):
+    classifier = Classifier.load(EXPORTED)
+    for seed in range(8):
+        ood = classifier.predict(encode(OUTLIERS[kind](seed))).ood
+        assert ood is not None
+        assert ood.outlier, (kind, seed, ood.score)
+
+
+@pytest.fixture(scope="module")
+def grouped_test(real_data):
+    """The grouped test part, judged by the exported weights."""
+    table = real_data.parent / "groups.csv"
+    if not table.is_file():
+        pytest.skip("no table of groups beside the data set")
+    (judged,) = judge_splits(load_engine(EXPORTED), split_data(real_data, "grouped", table, seed=0).tests)
+    return judged
+
+
 @pytest.mark.data
 @pytest.mark.slow
-def test_the_card_tells_the_truth_about_the_official_test_folder(real_data):
-    (measured,) = (
-        split for split in evaluate(EvaluationOptions(real_data, EXPORTED)).splits if split.name == "official_test"
-    )
-    stated = measured.classifier.card.metrics["official_test"].model_dump()
-    for name, interval in measured.metrics.model_dump().items():
-        if isinstance(interval, dict) and name in stated:
-            assert interval["value"] == pytest.approx(stated[name]["value"], abs=2e-3), name
+def test_the_card_tells_the_truth_about_the_grouped_test(grouped_test):
+    card = load_checkpoint(CHECKPOINT).card
+    stated = card.metrics["grouped_test"]
+    measured = measure(grouped_test.labels, grouped_test.probabilities, card.classes, grouped_test.groups)
+    assert (stated.images, stated.groups) == (measured.images, measured.groups)
+    assert stated.model_dump().keys() == measured.model_dump().keys()
+    for name, interval in measured.__pydantic_extra__.items():
+        assert interval.value == pytest.approx(stated.__pydantic_extra__[name].value, abs=2e-3), name
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_prediction_sets_cover_and_scans_are_no_outliers(grouped_test):
+    card = load_checkpoint(CHECKPOINT).card
+    reviews = review_scans(card, grouped_test)
+    assert reviews is not None
+    means = measure_means(review_means(card, grouped_test, reviews), grouped_test.groups).intervals
+    coverage = means["coverage"]
+    assert coverage.low <= 0.95 <= coverage.high  # of scans of 154 groups, one of which can move it by 3 %
+    assert means["set_size"].value <= 1.15
+    assert means["outlier_rate"].value <= 0.02
 
 
 @pytest.mark.data
