@@ -1,10 +1,14 @@
+import json
 import re
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from api.main import create_app
+
+DASHBOARD = Path(__file__).parents[2] / "examples" / "grafana" / "dashboard.json"
 
 
 def read(client):
@@ -82,3 +86,21 @@ def test_two_services_count_for_themselves(client, settings, scan):
     client.post("/predict", content=scan)
     with TestClient(create_app(settings)) as other:
         assert not any(name == "brain_mri_predictions_total" for name, _ in read(other))
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_exist(calibrated_client, scan):
+    calibrated_client.post("/predict", content=scan)
+    calibrated_client.post("/predict", content=b"x")
+    page = calibrated_client.get("/metrics").text
+    names = set(re.findall(r"^(\w+)(?:\{| )", page, re.MULTILINE))
+    labels = set(re.findall(r'[{,](\w+)="', page)) | {"instance"}
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(expressions) > 12
+    for expression in expressions:
+        asked = set(re.findall(r"\b((?:http|brain_mri)_\w+)", expression))
+        assert asked, expression
+        assert asked <= names, expression
+        for used in re.findall(r"by \(([\w, ]+)\)", expression) + re.findall(r"[{,](\w+)=", expression):
+            assert set(used.replace(" ", "").split(",")) <= labels, expression
+        assert expression.count("(") == expression.count(")")
