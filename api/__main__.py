@@ -7,7 +7,6 @@ import signal
 from collections.abc import Sequence
 from types import FrameType
 
-from api.keys import KeyRing
 from api.logs import configure_logs
 from api.main import create_app
 from api.server import DrainingServer
@@ -33,7 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logs(settings.log_level, settings.log_format)
-        _warn_if_open(settings)
         asyncio.run(_serve(settings))
     except (SettingsError, ModelError) as error:
         logger.error("cannot start: %s", error)
@@ -45,13 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _serve(settings: Settings) -> None:
     app = create_app(settings)
+    if settings.host not in ("127.0.0.1", "::1", "localhost") and not app.state.keys.enabled:
+        logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
     async with app.router.lifespan_context(app):
         await DrainingServer(app, settings).serve()
-
-
-def _warn_if_open(settings: Settings) -> None:
-    if settings.host not in ("127.0.0.1", "::1", "localhost") and not KeyRing(settings).enabled:
-        logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.logs import LogFormat
 from model.engine import DEFAULT_WEIGHTS
 from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
 
@@ -76,7 +77,7 @@ class Settings(BaseSettings):
         2.0, ge=0, le=600, description="How long new requests are answered 503 after the signal to stop, seconds."
     )
     docs: bool = Field(True, description="Whether /docs and /openapi.json are there.")
-    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+    log_format: LogFormat = Field("json", description="One JSON object a line, or text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )

@@ -13,13 +13,13 @@ from model.classifier import Classifier
 from model.engine import load_engine
 from training.errors import DataError
 from training.measuring import columns
+from training.measuring.evaluation import GROUPED_TEST
 
 SECTIONS = {
     "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
     "localization": "of `localize`: heat maps against boxes",
     "audit": "of `audit`, its summary.json: copies in the data",
 }
-_GROUPED_TEST = "grouped_test"
 
 
 def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, Path]) -> str:
@@ -57,7 +57,7 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         evaluation=measured,
         shift=measured.get("shift"),
         splits={name: splits[name] for name in columns.TITLES if name in splits},
-        main=_GROUPED_TEST if _GROUPED_TEST in splits else next(iter(splits)),
+        main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, classifier.card.training),
         **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
@@ -136,7 +136,7 @@ def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> Non
 def _official_splits(measured: Mapping[str, Any] | None) -> dict[str, Any]:
     """Take the columns about the Testing folder from weights that have not seen it."""
     found = measured["splits"] if measured else {}
-    return {name: split for name, split in found.items() if name != _GROUPED_TEST}
+    return {name: split for name, split in found.items() if name != GROUPED_TEST}
 
 
 def _hash_files(checkpoint: Path) -> dict[str, str]:
