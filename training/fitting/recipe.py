@@ -125,8 +125,7 @@ def load_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
     """
     if name not in recipe_names():
         raise RecipeError(f"expected a recipe out of {', '.join(recipe_names())}; found {name!r}")
-    text = (resources.files("training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-    fields: dict[str, Any] = {"name": name, **tomllib.loads(text)}
+    fields = {**_read_fields(name), "name": name}
     for key, value in overrides.items():
         section, _, field = key.rpartition(".")
         (fields.setdefault(section, {}) if section else fields)[field] = value
@@ -145,3 +144,11 @@ def parse_recipe(fields: object) -> Recipe:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"recipe value {field}: {first['msg']}; found {first['input']!r}") from error
+
+
+def _read_fields(name: str) -> dict[str, Any]:
+    """Read a recipe's file: what it leaves out stands in the one that it `extends`."""
+    text = (resources.files("training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    fields = tomllib.loads(text)
+    extended = fields.pop("extends", None)
+    return fields if extended is None else {**_read_fields(extended), **fields}

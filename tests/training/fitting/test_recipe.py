@@ -34,6 +34,16 @@ def test_the_scratch_recipe_needs_no_download_and_grows_its_images():
     assert recipe.preprocessing().input_size == 224
 
 
+def test_a_recipe_takes_from_another_what_it_leaves_out():
+    first = load_recipe("efficientnet_b0_distilled", {})
+    further = load_recipe("efficientnet_b0_distilled_further", {})
+
+    assert further.augmentation == first.augmentation
+    assert further.teacher == first.teacher
+    assert (further.name, further.start_from_teacher) == ("efficientnet_b0_distilled_further", False)
+    assert further.stages != first.stages
+
+
 def test_single_values_can_be_changed():
     changes = {"learning_rate": 0.5, "augmentation.rotation": 3, "stages": [{"epochs": 2, "image_size": 64}]}
     recipe = load_recipe("efficientnet_b0", changes)
