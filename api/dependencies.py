@@ -8,8 +8,9 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from api.body import read_image
 from api.errors import NotReadyError, StoppingError, UnauthorizedError
-from api.inference import InferenceQueue
+from api.inference import ClientWatch, InferenceQueue
 from api.metrics import Metrics
+from api.settings import Settings
 from model.classifier import Classifier
 
 _WHEN_NEEDED = "Needed only where the service was given keys."
@@ -19,11 +20,12 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN_NEE
 
 @dataclass(frozen=True)
 class Service:
-    """What the lifespan made: the loaded model, the threads that run it, and what is told about them."""
+    """What the lifespan made: the loaded model, the threads that run it, what is told about them, and what made it."""
 
     classifier: Classifier
     queue: InferenceQueue
     metrics: Metrics
+    settings: Settings
 
 
 def get_service(request: Request) -> Service:
@@ -46,6 +48,16 @@ def get_request_id(request: Request) -> str:
     return str(request.state.request_id)
 
 
+def watch_client(request: Request) -> ClientWatch:
+    """Make what ends when the client closes the connection; to be used when the body has been read."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return watch
+
+
 async def check_key(
     request: Request,
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
@@ -65,4 +77,5 @@ async def check_key(
 KeyCheck = Depends(check_key)
 ServiceDep = Annotated[Service, Depends(get_service)]
 ImageDep = Annotated[bytes, Depends(read_image)]
+ClientWatchDep = Annotated[ClientWatch, Depends(watch_client)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]

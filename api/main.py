@@ -1,5 +1,6 @@
 """Assembles the service."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,8 @@ from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
 from model.classifier import Classifier
 
+logger = logging.getLogger(__name__)
+
 VERSION = "0.1.0"
 
 _DESCRIPTION = f"""
@@ -27,11 +30,12 @@ Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROB
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, metrics: Metrics | None = None) -> FastAPI:
     """Make the service; the checkpoint is loaded when its lifespan starts.
 
     Args:
         settings: By default those of the environment.
+        metrics: By default new ones; given where several workers share them.
 
     Raises:
         SettingsError: If a setting of the environment is out of its bounds, or the keys cannot be used.
@@ -47,14 +51,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.state.keys = KeyRing(settings)
-    app.state.metrics = Metrics()
+    app.state.metrics = metrics or Metrics()
     app.state.draining = False
     app.include_router(predict.router)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, timeout_seconds=settings.upload_timeout_seconds)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_upload_bytes,
+        max_buffered_bytes=settings.max_buffered_bytes,
+        timeout_seconds=settings.upload_timeout_seconds,
+    )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     _add_problem_schema(app)
     return app
@@ -63,11 +72,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _create_lifespan(settings: Settings) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        classifier = Classifier.load(settings.model_path, settings.threads, settings.max_image_pixels)
-        queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
+        classifier = Classifier.load(
+            settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256
+        )
         metrics: Metrics = app.state.metrics
-        app.state.service = Service(classifier, queue, metrics)
-        metrics.start(classifier.identity, classifier.engine_name, lambda: queue.depth)
+        queue = InferenceQueue(
+            settings.threads, settings.max_queue, settings.request_timeout_seconds, metrics.observe_depth
+        )
+        app.state.service = Service(classifier, queue, metrics, settings)
+        metrics.start(classifier.identity, classifier.engine_name)
+        logger.info("ready", extra=_describe(classifier, settings))
         try:
             yield
         finally:
@@ -76,6 +90,17 @@ def _create_lifespan(settings: Settings) -> Any:
             queue.close()
 
     return lifespan
+
+
+def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
+    identity = classifier.identity
+    return {
+        "model": f"{identity.name} {identity.version}",
+        "sha256": identity.sha256,
+        "engine": classifier.engine_name,
+        "threads": settings.threads,
+        "workers": settings.workers,
+    }
 
 
 def _add_problem_schema(app: FastAPI) -> None:
