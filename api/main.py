@@ -1,9 +1,10 @@
 """Assembles the service."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -17,7 +18,11 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestContext
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
+from api.tracing import configure_telemetry, create_tracer_provider
 from model.classifier import Classifier
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +46,13 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         SettingsError: If a setting of the environment is out of its bounds, or the keys cannot be used.
     """
     settings = settings or load_settings()
+    tracer_provider = create_tracer_provider()
     app = FastAPI(
         title="Brain-tumour MRI",
         version=VERSION,
         description=_DESCRIPTION,
-        lifespan=_create_lifespan(settings),
+        lifespan=_create_lifespan(settings, tracer_provider),
+        telemetry=configure_telemetry(tracer_provider),
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
@@ -69,7 +76,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     return app
 
 
-def _create_lifespan(settings: Settings) -> Any:
+def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None") -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         classifier = Classifier.load(
@@ -88,6 +95,8 @@ def _create_lifespan(settings: Settings) -> Any:
             app.state.service = None
             metrics.stop()
             queue.close()
+            if tracer_provider is not None:
+                await asyncio.to_thread(tracer_provider.shutdown)  # sends what has not been sent
 
     return lifespan
 

@@ -20,6 +20,7 @@ from api.errors import (
 )
 from api.logs import describe_defect, read_trace_context
 from api.metrics import Metrics
+from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
 QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics")  # asked every few seconds by machines
@@ -54,7 +55,8 @@ class RequestContext:
         headers = Headers(scope=scope)
         request_id = _choose_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        with bound_contextvars(request_id=request_id, **read_trace_context(headers.get("traceparent"))):
+        trace_ids = {**read_trace_context(headers.get("traceparent")), **current_trace_ids()}
+        with bound_contextvars(request_id=request_id, **trace_ids):
             await self._serve(scope, receive, send, request_id)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:

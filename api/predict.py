@@ -11,6 +11,7 @@ from api.body import OPENAPI_BODY
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
 from api.errors import problem_responses
 from api.schemas import PredictionAnswer
+from api.tracing import trace_prediction
 from model.overlay import View
 
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
@@ -45,6 +46,7 @@ async def predict(
     """Classify a brain-MRI slice."""
     done = await service.queue.run(partial(service.classifier.predict, image), client)
     service.metrics.observe_prediction(done.result, done.queue_ms)
+    trace_prediction(done.result, done.queue_ms)
     response.headers["Cache-Control"] = "no-store"
     return PredictionAnswer.of(done.result, done.queue_ms, request_id)
 
@@ -69,6 +71,7 @@ async def visualize(
     done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view), client)
     prediction = done.result.prediction
     service.metrics.observe_prediction(prediction, done.queue_ms)
+    trace_prediction(prediction, done.queue_ms)
     headers = {
         "X-Prediction": quote(prediction.prediction, safe=" "),
         "X-Confidence": f"{prediction.confidence:.6f}",
