@@ -85,10 +85,8 @@ def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: floa
     """
     height, width = image.shape[:2]
     evidence = upsample_heatmap(heatmap, height, width)
-    if view is View.HEATMAP:
-        picture = blend(np.zeros_like(image), evidence, 1.0)
-    else:
-        picture = blend(image, evidence, alpha)
+    scan, opacity = (np.zeros_like(image), 1.0) if view is View.HEATMAP else (image, alpha)
+    picture = blend(scan, evidence, opacity)
     write_caption(picture, caption)
     return np.concatenate([image, picture], axis=1) if view is View.SIDE_BY_SIDE else picture
 
