@@ -1,6 +1,9 @@
 """Inference off the event loop, with a bound on how many may wait and for how long."""
 
 import asyncio
+import os
+import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
+
+_NICENESS = 5  # above the event loop's: whoever asks for health, or is refused, is answered first
 
 Result = TypeVar("Result")
 ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
@@ -28,7 +33,7 @@ class InferenceQueue:
         self, num_threads: int, max_queue: int, timeout_seconds: float, tell_depth: Callable[[int], None] | None = None
     ) -> None:
         """Start no thread yet; `tell_depth` is called with the number of calls that wait or run when it changes."""
-        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference")
+        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
         self._free = asyncio.Semaphore(num_threads)
         self._max_queue = max_queue
         self._timeout_seconds = timeout_seconds
@@ -96,3 +101,9 @@ class InferenceQueue:
 
 async def _watch_nobody() -> None:
     await asyncio.get_running_loop().create_future()
+
+
+def _step_back() -> None:
+    """Leave the cores to the event loop's thread when it wants one; Linux has a niceness for each thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -79,13 +80,15 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
 def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None") -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        classifier = Classifier.load(
-            settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256
-        )
         metrics: Metrics = app.state.metrics
         queue = InferenceQueue(
             settings.threads, settings.max_queue, settings.request_timeout_seconds, metrics.observe_depth
         )
+        try:
+            classifier = await _load(settings, queue)
+        except BaseException:
+            queue.close()
+            raise
         app.state.service = Service(classifier, queue, metrics, settings)
         metrics.start(classifier.identity, classifier.engine_name)
         logger.info("ready", extra=_describe(classifier, settings))
@@ -99,6 +102,14 @@ def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None
                 await asyncio.to_thread(tracer_provider.shutdown)  # sends what has not been sent
 
     return lifespan
+
+
+async def _load(settings: Settings, queue: InferenceQueue) -> Classifier:
+    """Load the weights in a thread of the queue: threads that the engine starts are as patient as that one."""
+    load = partial(
+        Classifier.load, settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256
+    )
+    return (await queue.run(load)).result
 
 
 def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
