@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run scenarios and write what they found.
 
     Returns:
-        The exit status: 0 if every requirement is met, 1 if one is not or the server could not be started.
+        The exit status: 0 if every requirement is met, 1 if one is not or the server could not be started, 130 when
+        stopped.
     """
     given = _create_parser().parse_args(arguments)
     options = _read_options(given)
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ServerError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         if given.json is not None:
             given.json.write_text(json.dumps([report.describe() for report in reports], indent=2), encoding="utf-8")

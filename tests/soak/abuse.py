@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tests.soak.demands import require_answers, require_clean_log, require_probes
 from tests.soak.exchange import End, Outcome, exchange
 from tests.soak.images import draw_scans, write_gigapixels
-from tests.soak.memory import MAX_GROWTH, MemoryWatch, watch_memory
+from tests.soak.memory import watch_memory
 from tests.soak.options import Options
 from tests.soak.probe import run_probe
 from tests.soak.reference import ask_idle
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 2**18
 _NUM_DRIPS = 20
 _DRIP_SECONDS = 1.0
 _SPARE_SECONDS = 5.0
-_SPARE_BYTES = 16 * MEBIBYTE  # what the system holds between the client and the service
+_SPARE_BYTES = 16 * MEBIBYTE  # what the system holds between the client and the service, and good requests need
 _MAX_REFUSAL_SECONDS = 1.0
 _UPLOADS_IN_MEMORY = 3  # the pieces, the whole, and what the allocator keeps of the last one
 
@@ -96,7 +96,7 @@ async def abuse(options: Options) -> Report:
             *require_answers(attack.tally),
             *found,
             *require_probes(probe),
-            *_require_memory(memory, options),
+            *memory.require(0, memory.start + _UPLOADS_IN_MEMORY * options.max_upload_bytes + _SPARE_BYTES),
             require_clean_log(server),
         ]
     return Report("abuse", [memory.describe(0)], requirements, attack.tally)
@@ -108,11 +108,3 @@ def _require_closed(kind: str, outcomes: Sequence[Outcome], limit_seconds: float
     num_closed = sum(outcome.end in (End.LOST, End.ANSWERED) for outcome in held)
     told = f"{num_closed} of {len(held)} within {limit_seconds:g} s"
     return Requirement(f"closed, {kind}", told, num_closed == len(held))
-
-
-def _require_memory(memory: MemoryWatch, options: Options) -> list[Requirement]:
-    limit = memory.start + _UPLOADS_IN_MEMORY * options.max_upload_bytes
-    return [
-        at_most("memory at the end", memory.end / MEBIBYTE, MAX_GROWTH * memory.start / MEBIBYTE, "MiB"),
-        at_most("peak of the memory", memory.peak / MEBIBYTE, limit / MEBIBYTE, "MiB"),
-    ]

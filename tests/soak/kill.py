@@ -19,7 +19,7 @@ from tests.soak.report import Report, Requirement, at_most, none_of
 from tests.soak.request import get
 from tests.soak.server import COMMAND, Server, run_server
 from tests.soak.tally import Tally
-from tests.soak.traffic import Traffic, create_good_requests
+from tests.soak.traffic import create_traffic
 
 _DEFAULT_SECONDS = 20.0
 _NUM_WORKERS = 2
@@ -47,7 +47,7 @@ class Kill:
 async def kill(options: Options, command: tuple[str, ...] = COMMAND) -> Report:
     """Kill one of the workers while requests come, and see what is lost and who answers afterwards."""
     seconds, options = options.seconds or _DEFAULT_SECONDS, replace(options, workers=max(_NUM_WORKERS, options.workers))
-    traffic = Traffic(create_good_requests(draw_scans(options.seed)), (), 0.0)
+    traffic = create_traffic(draw_scans(options.seed), options.max_upload_bytes)
     async with run_server(options.settings(), command) as server:
         num_found = await _count_workers(server, options.workers)
         if num_found < options.workers:

@@ -46,7 +46,7 @@ class OpenLoop:
         """Send for so long, and wait for all that is under way; `observe` is told each outcome."""
         generator, pace = random.Random(seed), Pace()
         begin = due = time.monotonic()
-        with tqdm(total=round(seconds), desc=name, unit="s", disable=None) as progress:
+        with tqdm(total=round(seconds), desc=name, unit="s", disable=None, leave=False) as progress:
             async with asyncio.TaskGroup() as clients:
                 while (now := time.monotonic()) < begin + seconds:
                     while due <= now:

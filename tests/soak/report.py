@@ -43,6 +43,11 @@ class Report:
         """Whether every requirement is met."""
         return all(requirement.met for requirement in self.requirements)
 
+    def list_failures(self) -> list[str]:
+        """List what is not met though it depends on no machine's speed."""
+        failed = [requirement for requirement in self.requirements if not (requirement.met or requirement.timed)]
+        return [f"{requirement.name}: {requirement.measured}" for requirement in failed]
+
     def format(self) -> str:
         """Write it for people."""
         lines = [f"== {self.scenario}", *self.facts, "", *_format_table(self.tally), ""]
