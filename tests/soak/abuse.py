@@ -20,7 +20,7 @@ from tests.soak.traffic import PREDICT, create_good_requests
 _CHUNK_BYTES = 2**18
 _NUM_DRIPS = 20
 _DRIP_SECONDS = 1.0
-_SPARE_SECONDS = 5.0
+_SPARE_SECONDS = 3.0
 _SPARE_BYTES = 16 * MEBIBYTE  # what the system holds between the client and the service, and good requests need
 _MAX_REFUSAL_SECONDS = 1.0
 _UPLOADS_IN_MEMORY = 3  # the pieces, the whole, and what the allocator keeps of the last one

@@ -12,7 +12,7 @@ def short_options(tiny_pair: tuple[Path, Path]) -> Options:
         model_path=tiny_pair[1],
         threads=1,
         load=2.0,
-        seconds=6.0,
+        seconds=5.0,
         rounds=1,
         images=400,
         idle_connections=60,

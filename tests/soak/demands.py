@@ -28,6 +28,12 @@ def require_probes(probe: Probe) -> list[Requirement]:
     ]
 
 
+def describe_log(server: Server) -> str:
+    """Write how much of the log is not the service's own: libraries that write on standard error."""
+    lines = server.read_log().splitlines()
+    return f"log: {len(lines)} lines, {sum(not line.startswith('{') for line in lines)} of them no JSON"
+
+
 def require_clean_log(server: Server) -> Requirement:
     """Require that the service reported no defect and died of none."""
     lines = [line for line in server.read_log().splitlines() if '"defect"' in line or "Traceback" in line]

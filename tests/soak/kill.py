@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from tests.soak.client import Connection
 from tests.soak.demands import require_clean_log
-from tests.soak.exchange import End, Outcome, exchange
+from tests.soak.exchange import End, exchange
 from tests.soak.images import draw_scans
 from tests.soak.load import OpenLoop, describe_load, measure_capacity
 from tests.soak.options import Options
@@ -47,7 +47,7 @@ class Kill:
 async def kill(options: Options, command: tuple[str, ...] = COMMAND) -> Report:
     """Kill one of the workers while requests come, and see what is lost and who answers afterwards."""
     seconds, options = options.seconds or _DEFAULT_SECONDS, replace(options, workers=max(_NUM_WORKERS, options.workers))
-    traffic = create_traffic(draw_scans(options.seed), options.max_upload_bytes)
+    traffic = create_traffic(draw_scans(options.seed), options)
     async with run_server(options.settings(), command) as server:
         num_found = await _count_workers(server, options.workers)
         if num_found < options.workers:
@@ -55,16 +55,13 @@ async def kill(options: Options, command: tuple[str, ...] = COMMAND) -> Report:
         reference = await ask_idle(server.port, traffic.good, options.limit_seconds)
         capacity = await measure_capacity(server.port, traffic.choose_good, options.capacity_seconds)
         load = OpenLoop(server.port, options.load * capacity, options.limit_seconds, traffic.choose)
-        outcomes: list[Outcome] = []
-        loading = asyncio.create_task(load.run(seconds, options.seed, outcomes.append, "kill"))
+        tally = Tally(reference)
+        loading = asyncio.create_task(load.run(seconds, options.seed, tally.add, "kill"))
         await asyncio.sleep(_WARM_SECONDS)
         killed = await _kill_one(server, options.workers)
         pace = await loading
         await ask_idle(server.port, traffic.good, options.limit_seconds)
         log = require_clean_log(server)
-    tally = Tally(reference)
-    for outcome in outcomes:
-        tally.add(outcome)
     return Report("kill", [describe_load(capacity, load.rate, seconds, pace)], [*_require(killed, tally), log], tally)
 
 

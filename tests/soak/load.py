@@ -82,18 +82,20 @@ async def measure_capacity(port: int, choose: Callable[[random.Random], Request]
     Raises:
         ServerError: If one is not answered with 200.
     """
-    outcomes: list[Outcome] = []
+    labels: list[str] = []
     begin, generator = time.monotonic(), random.Random(0)
 
     def choose_until_end() -> Request | None:
         return choose(generator) if time.monotonic() < begin + seconds else None
 
-    await ClosedLoop(port, seconds + 60, outcomes.append).run(_NUM_CAPACITY_CLIENTS, choose_until_end)
+    await ClosedLoop(port, seconds + 60, lambda outcome: labels.append(outcome.label)).run(
+        _NUM_CAPACITY_CLIENTS, choose_until_end
+    )
     duration = time.monotonic() - begin
-    failed = [outcome.label for outcome in outcomes if outcome.label != "200"]
+    failed = [label for label in labels if label != "200"]
     if failed:
         raise ServerError(f"cannot measure the capacity: got {failed[0]!r}, expected 200")
-    return len(outcomes) / duration
+    return len(labels) / duration
 
 
 def describe_load(capacity: float, rate: float, seconds: float, pace: Pace) -> str:

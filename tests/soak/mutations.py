@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
-from tests.soak.demands import require_answers, require_clean_log, require_probes
+from tests.soak.demands import describe_log, require_answers, require_clean_log, require_probes
 from tests.soak.exchange import ClosedLoop
 from tests.soak.images import draw_scans
 from tests.soak.memory import watch_memory
@@ -44,7 +44,8 @@ async def send_mutations(options: Options) -> Report:
             *memory.require(_WARM_SECONDS),
             require_clean_log(server),
         ]
-    return Report("mutations", [memory.describe(_WARM_SECONDS)], requirements, tally)
+        facts = [memory.describe(_WARM_SECONDS), describe_log(server)]
+    return Report("mutations", facts, requirements, tally)
 
 
 def _create_request(corpus: list[bytes], seed: int, index: int) -> Request:

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 from tqdm import tqdm
 
@@ -23,27 +24,21 @@ _BEFORE_SECONDS = (0.2, 1.0)
 
 async def terminate(options: Options) -> Report:
     """Stop the server under load `options.rounds` times."""
-    traffic = create_traffic(draw_scans(options.seed), options.max_upload_bytes)
+    options = replace(options, upload_timeout_seconds=min(options.upload_timeout_seconds, _UPLOAD_TIMEOUT_SECONDS))
+    traffic = create_traffic(draw_scans(options.seed), options)
     reference, capacity = await _prepare(traffic, options)
-    stops, logs = [], []
+    tally, stops, logs = Tally(reference), [], []
     for number in tqdm(range(options.rounds), "terminate", unit="round", disable=None):
-        async with run_server(_settings(options)) as server:
+        async with run_server(options.settings()) as server:
             load = OpenLoop(server.port, options.load * capacity, options.limit_seconds, traffic.choose)
             before_seconds = random.Random(number).uniform(*_BEFORE_SECONDS)
-            stops.append(await stop_under_load(server, load, options, reference, before_seconds))
+            stops.append(await stop_under_load(server, load, options, tally, before_seconds))
             logs.append(require_clean_log(server))
-    tally = Tally(reference)
-    for outcome in (outcome for stop in stops for outcome in stop.outcomes):
-        tally.add(outcome)
     return Report("terminate", _describe(stops, capacity), _require(stops, tally, logs), tally)
 
 
-def _settings(options: Options) -> dict[str, str]:
-    return options.settings(UPLOAD_TIMEOUT_SECONDS=_UPLOAD_TIMEOUT_SECONDS)
-
-
 async def _prepare(traffic: Traffic, options: Options) -> tuple[Reference, float]:
-    async with run_server(_settings(options)) as server:
+    async with run_server(options.settings()) as server:
         reference = await ask_idle(server.port, traffic.good, options.limit_seconds)
         return reference, await measure_capacity(server.port, traffic.choose_good, options.capacity_seconds)
 
@@ -52,7 +47,7 @@ def _describe(stops: list[Stop], capacity: float) -> list[str]:
     under_way = sum(stop.num_under_way for stop in stops)
     return [
         f"capacity {capacity:.1f} requests/s; {len(stops)} times SIGTERM, {under_way} requests under way then, "
-        f"{sum(len(stop.cut) for stop in stops)} more came as the server stopped reading",
+        f"{sum(stop.num_cut for stop in stops)} more came as the server stopped reading",
         f"longest stop {max(stop.seconds for stop in stops):.1f} s",
     ]
 
@@ -62,7 +57,7 @@ def _require(stops: list[Stop], tally: Tally, logs: list[Requirement]) -> list[R
     told = ", ".join(f"{status}: {number} times" for status, number in statuses.items())
     return [
         Requirement("exit status after SIGTERM", told, set(statuses) == {"0"}),
-        none_of("accepted requests lost", sum(len(stop.lost) for stop in stops)),
+        none_of("accepted requests lost", sum(stop.num_lost for stop in stops)),
         none_of("status 500", tally.count_status(500)),
         none_of("wrong answers", tally.num_wrong),
         none_of("hangs", tally.count(End.HUNG)),

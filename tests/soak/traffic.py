@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 
 from tests.soak.images import Scan, draw_blank, draw_tiny, write_gigapixels
 from tests.soak.mutation import mutate
+from tests.soak.options import Options
 from tests.soak.request import Request, announce, cut_off, get, post, post_chunks, post_form, slow_down
 
 PREDICT = "/predict"
 VISUALIZE = "/predict/visualize"
 JUDGED = (200, 413, 415, 422)  # what may be said of an image that is damaged in an unknown way
 _CHUNK_BYTES = 2**16
-_SLOW_SECONDS = 1.0
+_SLOW_PART = 0.2  # of the time that a body may take
+_HOSTILE_PART = 0.2
 _WEIGHTS = {"predict": 0.7, "visualize": 0.3}  # most clients want the answer only
 
 
@@ -55,30 +57,25 @@ def create_good_requests(scans: Sequence[Scan]) -> list[Request]:
     return requests
 
 
-def create_traffic(scans: Sequence[Scan], max_upload_bytes: int, hostile_part: float = 0.2) -> Traffic:
-    """Mix good and hostile requests.
-
-    Args:
-        max_upload_bytes: The service's setting, which some requests exceed.
-    """
+def create_traffic(scans: Sequence[Scan], options: Options) -> Traffic:
+    """Mix good and hostile requests; slow ones stay well within the time the service gives them."""
+    slow_seconds = _SLOW_PART * options.upload_timeout_seconds
     good = create_good_requests(scans)
     bad = _create_bad_requests(scans[0])
-    oversized = _create_oversized_requests(max_upload_bytes)
+    oversized = _create_oversized_requests(options.max_upload_bytes)
     stalled = announce(PREDICT, len(scans[0].data), scans[0].data[:-100], "stalled", 408)
     hostile = (
         Hostile(1.0 * len(bad), lambda generator: generator.choice(bad)),
         Hostile(0.5, lambda generator: generator.choice(oversized)),
         Hostile(1.0, lambda _: stalled),
-        Hostile(3.0, lambda generator: _create_slow_request(good, generator)),
+        Hostile(
+            3.0, lambda generator: slow_down(generator.choice(good), "slow", 10, slow_seconds * generator.random())
+        ),
         Hostile(2.0, lambda generator: cut_off(generator.choice(good), "left in the body", generator.random(), 0.0)),
         Hostile(2.0, lambda generator: cut_off(generator.choice(good), "left waiting", 1.0, 0.1 * generator.random())),
         Hostile(4.0, lambda generator: _create_mutated_request(scans, generator)),
     )
-    return Traffic(good, hostile, hostile_part)
-
-
-def _create_slow_request(good: Sequence[Request], generator: random.Random) -> Request:
-    return slow_down(generator.choice(good), "slow", 10, _SLOW_SECONDS * generator.random())
+    return Traffic(good, hostile, _HOSTILE_PART)
 
 
 def _create_bad_requests(scan: Scan) -> list[Request]:
