@@ -70,7 +70,13 @@ def test_serving_starts_where_torch_is_not_installed():
 
 
 def test_every_test_file_mirrors_a_module():
-    for package in ("api", "model", "training"):
+    for package, folder in (("api", "api"), ("model", "model"), ("training", "training"), ("tests/soak", "soak")):
         modules = {path.stem for path in _modules(package)}
-        for path in (ROOT / "tests" / package).glob("test_*.py"):
+        for path in (ROOT / "tests" / folder).glob("test_*.py"):
             assert path.stem.removeprefix("test_") in modules, path
+
+
+def test_the_soak_knows_the_service_only_from_outside():
+    for path in _modules("tests/soak"):
+        if not path.stem.startswith("test_"):
+            assert not {"api", "model", "training"} & set(_imported_packages(path)), path
