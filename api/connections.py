@@ -9,11 +9,13 @@ connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> b
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import (
     KINDS,
@@ -26,7 +28,10 @@ from api.errors import (
 )
 
 MAX_HEAD_BYTES = 65_536
-_LINGER_SECONDS = 2.0  # for the client to read the answer: closing with unread data would take it back
+# For the client to read the answer: closing with unread data would take it back.
+_LINGER_SECONDS = 2.0
+_MAX_LINGER_BYTES = 8 * 2**20
+_LAST_REQUEST_SECONDS = 0.5  # for what is on its way when the service stops
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._num_head_bytes = 0
+        self._num_dropped_bytes = 0
         self._dropping = False
+        self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a connection, or refuse it if it is one too many."""
@@ -60,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes; all that is neither head nor body of a request counts as head."""
         if self._dropping:
+            self._drop(data)
             return
         self._num_head_bytes += len(data)
         super().data_received(data)
@@ -75,6 +83,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer("head")
         self._num_head_bytes = 0
         super().on_headers_complete()
+        cycle = self.cycle
+        cycle.transport = _AnswerTransport(self.transport, partial(self._end, cycle))  # type: ignore[assignment]
+        if self._stopping:
+            cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -88,6 +100,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless the body of this one is still coming."""
+        if self._dropping:
+            return
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._linger()
         else:
@@ -114,6 +128,15 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
+    def shutdown(self) -> None:
+        """End when the service stops: a request that is on its way is still answered, and then the connection ends."""
+        self._stopping = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            super().shutdown()
+        elif not self._dropping:
+            self._unset_keepalive_if_required()
+            self._start_timer("head", _LAST_REQUEST_SECONDS, self.transport.close)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         for name in tuple(self._timers):
@@ -136,6 +159,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(_render(kind, detail))
             self._linger()
 
+    def _end(self, cycle: RequestResponseCycle) -> None:
+        """End the connection after an answer that says so."""
+        if cycle.more_body and not self.transport.is_closing():
+            self._linger()
+        else:
+            self.transport.close()
+
     def _linger(self) -> None:
         """End our side, and drop what still comes until the client has ended his."""
         self._dropping = True
@@ -145,6 +175,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._start_timer("linger", _LINGER_SECONDS, self.transport.abort)
 
+    def _drop(self, data: bytes) -> None:
+        self._num_dropped_bytes += len(data)
+        if self._num_dropped_bytes > _MAX_LINGER_BYTES:
+            self.transport.abort()
+
     def _start_timer(self, name: str, seconds: float, action: Any) -> None:
         self._stop_timer(name)
         self._timers[name] = self.loop.call_later(seconds, action)
@@ -153,6 +188,20 @@ class BoundedProtocol(HttpToolsProtocol):
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
+
+
+@dataclass(frozen=True)
+class _AnswerTransport:
+    """What an answer is written to; uvicorn closes it as soon as the answer is written, read or not."""
+
+    transport: asyncio.Transport
+    end: Callable[[], None]
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def close(self) -> None:
+        self.end()
 
 
 def _render(kind: ProblemKind, detail: str) -> bytes:

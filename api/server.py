@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 
@@ -16,6 +17,7 @@ from api.metrics import Metrics
 from api.settings import Settings
 
 _SPARE_SECONDS = 10
+_ATTACH_SECONDS = 0.05  # between accepting a connection and having a protocol for it; asyncio takes two turns
 _READ_TIMEOUT_SECONDS = 30.0  # for a client to read its answer
 
 
@@ -82,6 +84,19 @@ class DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, but those that clients have opened already, and answer what is under way."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            loop.remove_reader(listener)
+        await asyncio.sleep(_ATTACH_SECONDS)
+        waiting = [connection for listener in sockets or () for connection in _accept_waiting(listener)]
+        for server in self.servers:
+            server.close()  # the system resets what still waits, and asyncio drops what is accepted but not attached
+        for connection in waiting:
+            await loop.connect_accepted_socket(self._create_protocol, connection)
+        await super().shutdown(sockets)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal: the first one starts the draining, a second one ends it."""
         if self._app.state.draining or self._loop is None:
@@ -90,3 +105,16 @@ class DrainingServer(uvicorn.Server):
         self._app.state.draining = True
         stop = super().handle_exit
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain_seconds, stop, sig, frame)
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        create: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return create(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
+    """Accept connections until none waits; the socket does not block, its server's event loop has seen to that."""
+    with suppress(BlockingIOError, ConnectionAbortedError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            yield connection

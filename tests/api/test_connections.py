@@ -116,6 +116,17 @@ def seconds_until_refused(connection: socket.socket, data: bytes, pause: float) 
     return time.monotonic() - start
 
 
+def test_no_more_than_some_megabytes_are_dropped(port):
+    with connect(port) as connection:
+        head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+        connection.sendall(head)
+        num_sent = 0
+        with suppress(OSError):
+            while num_sent < 1_000_000_000:
+                num_sent += connection.send(bytes(2**20))
+    assert num_sent < 50_000_000
+
+
 def test_the_answer_to_a_body_that_is_too_large_can_be_read(port):
     with connect(port) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n" + bytes(900_000))

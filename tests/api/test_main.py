@@ -9,7 +9,7 @@ import pytest
 
 from api.__main__ import main
 from tests.api.problems import check_problem
-from tests.api.servers import free_port, start_server, wait_until_ready
+from tests.api.servers import free_port, running_server, start_server, wait_until_ready
 from tests.phantoms import save_tiny_checkpoint
 
 
@@ -59,6 +59,31 @@ def test_at_the_signal_to_stop_what_was_begun_ends_and_what_comes_is_refused(tin
         _, log = server.communicate(timeout=20)
     assert server.returncode == 0, log
     assert "Traceback" not in log
+
+
+def test_a_request_on_its_way_when_no_more_are_taken_is_answered(tiny_pair):
+    with running_server(MODEL_PATH=tiny_pair[1], DRAIN_SECONDS=0) as (server, port):
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+            time.sleep(0.2)
+            server.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert b" 503 " in answer
+        assert b"connection: close" in answer.lower()
+
+
+def test_the_answer_to_a_large_body_can_be_read_while_the_service_stops(tiny_pair):
+    with running_server(MODEL_PATH=tiny_pair[1], DRAIN_SECONDS=3) as (server, port):
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+                connection.sendall(
+                    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n" + bytes(999_999)
+                )
+                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            assert b" 503 " in answer
 
 
 def test_a_second_signal_ends_the_wait(tiny_pair):

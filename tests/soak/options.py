@@ -36,6 +36,7 @@ class Options:
             "MAX_QUEUE": self.max_queue,
             "MAX_UPLOAD_BYTES": self.max_upload_bytes,
             "UPLOAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
+            "HEAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
             "REQUEST_TIMEOUT_SECONDS": self.request_timeout_seconds,
             "DRAIN_SECONDS": self.drain_seconds,
             **({} if self.workers == 1 else {"WORKERS": self.workers}),
