@@ -49,6 +49,7 @@ _DAMAGE = (
     OverflowError,
     struct.error,
     zlib.error,
+    Warning,  # where warnings are errors
 )
 
 

@@ -82,7 +82,7 @@ def _large_images() -> Iterator[Case]:
     grey = np.tile(GREY, (LARGE // HEIGHT + 1, LARGE // WIDTH))[:LARGE]
     rgba = Image.fromarray(np.dstack([repeat(grey), grey]))
     pictures: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
-        "png-rgba": (rgba, "PNG", {"compress_level": 1}),
+        "png-rgba": (rgba, "PNG", {"compress_level": 0}),
         "webp-rgba": (rgba.resize((2048, 2048)), "WEBP", {"method": 0}),
         "tiff-one-strip": (rgba, "TIFF", {"compression": "tiff_lzw", "strip_size": 2**30}),
         "tiff-float": (Image.fromarray(grey.astype(np.float32)), "TIFF", {"compression": "packbits"}),
@@ -187,7 +187,7 @@ def _bmp_bombs() -> Iterator[Case]:
     palette, count = bytes(range(256)) * 4, FILE_BYTES // 4
     for name, run in {"runs": b"\1\5\1\6", "jumps": b"\0\2\0\0", "line-ends": b"\0\0\0\0"}.items():
         yield Case(f"bmp/{name}", write_bitmap((LARGE, LARGE), 8, 1, run * count, palette), TruncatedImageError)
-        yield Case(f"bmp/fewer-{name}", write_bitmap((LARGE, LARGE), 8, 1, run * (count // 6), palette))
+        yield Case(f"bmp/fewer-{name}", write_bitmap((LARGE, LARGE), 8, 1, run * (count // 12), palette))
 
 
 def _tiff_bombs() -> Iterator[Case]:
@@ -213,8 +213,9 @@ def _tiff_bombs() -> Iterator[Case]:
     whole = write_tiff(tags, pixels)
     yield Case("tiff/loop", whole[:-4] + whole[4:8], repeat(GREY))
     first, count = len(whole), (FILE_BYTES - len(whole)) // 6
-    chain = b"".join(struct.pack("<HI", 0, first + 6 * (index + 1)) for index in range(count))
-    yield Case("tiff/chain", whole[:-4] + struct.pack("<I", first) + chain, repeat(GREY))
+    links = np.zeros(count, [("entries", "<u2"), ("next", "<u4")])
+    links["next"] = first + 6 * np.arange(1, count + 1)
+    yield Case("tiff/chain", whole[:-4] + struct.pack("<I", first) + links.tobytes(), repeat(GREY))
     head = whole[: int.from_bytes(whole[4:8], "little")]
     yield Case("tiff/65535-entries", head + b"\xff\xff" + struct.pack("<HHII", 60_000, 3, 1, 1) * 65_535)
     entry = struct.pack("<HHQQ", 60_000, 3, 1, 1)

@@ -53,7 +53,7 @@ def test_random_bytes_behind_any_head(head, rest):
     decode_or_refuse(head + rest)
 
 
-@repeatable(max_examples=1500)
+@repeatable(max_examples=800)
 @given(st.data())
 def test_files_of_which_bytes_were_changed(data):
     whole = bytearray(SAMPLES[data.draw(st.sampled_from(sorted(SAMPLES)))])
@@ -65,7 +65,7 @@ def test_files_of_which_bytes_were_changed(data):
     decode_or_refuse(bytes(whole))
 
 
-@repeatable(max_examples=500)
+@repeatable(max_examples=300)
 @given(st.data())
 def test_files_of_which_a_number_in_the_head_was_changed(data):
     whole = bytearray(SAMPLES[data.draw(st.sampled_from(sorted(SAMPLES)))])
@@ -77,7 +77,7 @@ def test_files_of_which_a_number_in_the_head_was_changed(data):
     decode_or_refuse(bytes(whole))
 
 
-@repeatable(max_examples=500)
+@repeatable(max_examples=300)
 @given(st.data())
 def test_files_cut_spliced_and_repeated(data):
     names = st.sampled_from(sorted(SAMPLES))
