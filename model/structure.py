@@ -51,27 +51,27 @@ def check_structure(data: bytes) -> None:
 
 
 def _check_chunks(data: bytes) -> None:
-    position = len(_PNG)
+    position, exif = len(_PNG), []
     for _ in range(MAX_CHUNKS):
         start, length = position + 8, int.from_bytes(data[position : position + 4], "big")
         name = data[position + 4 : start]
         if name == b"eXIf":
-            _check_exif(data[start : start + length])
+            exif.append(data[start : start + length])
         position = start + length + 4  # a checksum follows
         if name == b"IEND" or position >= len(data):
-            return
+            return _check_single_exif(exif)
     raise _too_many("chunks")
 
 
 def _check_riff_chunks(data: bytes) -> None:
-    position, end = 12, min(len(data), 8 + int.from_bytes(data[4:8], "little"))
+    position, exif, end = 12, [], min(len(data), 8 + int.from_bytes(data[4:8], "little"))
     for _ in range(MAX_CHUNKS):
         start, length = position + 8, int.from_bytes(data[position + 4 : position + 8], "little")
         if data[position : position + 4] == b"EXIF":
-            _check_exif(data[start : start + length])
+            exif.append(data[start : start + length])
         position = start + length + length % 2
         if position >= end:
-            return
+            return _check_single_exif(exif)
     raise _too_many("chunks")
 
 
@@ -99,6 +99,13 @@ def _check_segments(data: bytes) -> None:
 def _check_bitmap(data: bytes) -> None:
     if len(data) > MAX_RUN_LENGTH_BYTES and int.from_bytes(data[30:34], "little") in _RUN_LENGTH:
         raise _too_many("run-length encoded bytes")
+
+
+def _check_single_exif(found: list[bytes]) -> None:
+    if len(found) > 1:
+        raise _too_many("EXIF data")
+    for data in found:
+        _check_exif(data)
 
 
 def _check_exif(data: bytes) -> None:

@@ -257,6 +257,9 @@ def _exif_bombs() -> Iterator[Case]:
         for form, data in files.items():
             refused = TruncatedImageError if name in ("numbers", "rationals") else None
             yield Case(f"exif/{name}-{form}", data, refused)
+    directory = struct.pack("<H", 4000) + struct.pack("<HHII", 34_665, 4, 1, 16) * 4000 + bytes(4)
+    many = png_chunk(b"eXIf", b"II*\0\x10\0\0\0" + bytes(8) + directory) * (FILE_BYTES // len(directory))
+    yield Case("exif/many-png", write_png(SIZE, 8, 0, compress_rows(GREY, 8), many), TruncatedImageError)
     nested = write_tiff({containers.X_RESOLUTION: (RATIONAL, np.arange(1, 2**21 + 1))}, b"")
     tags: Tags = {**containers.grey_tags(WIDTH, HEIGHT), containers.EXIF: (LONG, [16 + GREY.size])}
     # The offsets in `nested` count from its own begin: moved to byte 16 + pixels, they lead elsewhere in the file.

@@ -16,7 +16,7 @@ from tests.bombs import bomb_cases
 from tests.corpus import Case, odd_cases, ordinary_cases
 
 ROOT = Path(__file__).parent.parent
-MAX_SECONDS = 5.0
+MAX_SECONDS = 5.0  # of a core
 MAX_GROWTH_BYTES = 20 * DEFAULT_MAX_IMAGE_PIXELS + 100 * 2**20  # as the settings promise
 REFUSED_GROWTH_BYTES = 32 * 2**20  # of what is refused by its header or structure
 

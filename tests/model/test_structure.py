@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,16 @@ def test_exif_data_are_checked_in_every_format():
     for data in files:
         with pytest.raises(TruncatedImageError, match="directory"):
             check_structure(data)
+
+
+def test_there_is_one_piece_of_exif_data():
+    exif = write_tiff({containers.ORIENTATION: (SHORT, [6])}, b"")
+    for count in (1, 2):
+        png = write_png((32, 32), 8, 0, b"", png_chunk(b"eXIf", exif) * count)
+        webp = containers.write_webp([riff_chunk(b"EXIF", exif)] * count)
+        for data in (png, webp):
+            with pytest.raises(TruncatedImageError, match="EXIF") if count > 1 else contextlib.nullcontext():
+                check_structure(data)
 
 
 def test_what_follows_the_image_is_not_counted():
