@@ -12,14 +12,17 @@ from api.errors import MalformedRequestError
 FIELD = "file"
 _MULTIPART = "multipart/form-data"
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/tiff", "application/octet-stream")
-_BINARY = {"type": "string", "format": "binary"}
+_BINARY = {"type": "string", "format": "binary", "minLength": 1}
 
 OPENAPI_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The image, as a form field or as the body itself. Its bytes decide the format, not the header.",
         "content": {
-            _MULTIPART: {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}},
+            _MULTIPART: {
+                "schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}},
+                "encoding": {FIELD: {"contentType": ", ".join(_IMAGE_TYPES)}},
+            },
             **{image_type: {"schema": _BINARY} for image_type in _IMAGE_TYPES},
         },
     }

@@ -5,7 +5,7 @@ never taken from a library's exception; no answer and no log line holds a file n
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.schemas import Problem
+from api.schemas import UNSTORED_HEADERS, Problem, describe_header
 from model import errors as model_errors
 
 PROBLEM_JSON = "application/problem+json"
@@ -89,6 +89,11 @@ class ProblemKind:
 
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _CLOSE = {"Connection": "close"}
+_DESCRIPTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "Retry-After": ("Seconds after which to try again.", {"type": "integer", "minimum": 0}),
+    "Connection": ("The connection ends with this answer.", {"const": "close"}),
+    "WWW-Authenticate": ("How a key is sent.", {"type": "string"}),
+}
 
 
 KINDS: Mapping[type[Exception], ProblemKind] = {
@@ -174,7 +179,17 @@ def _describe(status: HTTPStatus) -> dict[str, Any]:
     examples = {kind.code: {"value": _example(kind)} for kind in kinds}
     return {
         "description": "; ".join(kind.title for kind in kinds),
+        "headers": {**UNSTORED_HEADERS, **_describe_headers(kinds)},
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+    }
+
+
+def _describe_headers(kinds: Sequence[ProblemKind]) -> dict[str, Any]:
+    """Describe what the kinds of one status send; what each of them sends is required."""
+    return {
+        name: describe_header(*_DESCRIPTIONS[name], required=all(name in kind.headers for kind in kinds))
+        for name in _DESCRIPTIONS
+        if any(name in kind.headers for kind in kinds)
     }
 
 

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 
+_REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = f"""
 Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROBLEM_JSON}` (RFC 9457).
 
@@ -73,7 +74,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         timeout_seconds=settings.upload_timeout_seconds,
     )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
-    _add_problem_schema(app)
+    _complete_document(app)
     return app
 
 
@@ -123,13 +124,23 @@ def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _add_problem_schema(app: FastAPI) -> None:
+def _complete_document(app: FastAPI) -> None:
+    """Let the OpenAPI document say what only this service knows: problems, whether keys are needed, its classes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = schema
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema(ref_template=_REFERENCE)
+        operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+        if not app.state.keys.enabled:
+            components.pop("securitySchemes", None)
+            for operation in operations:
+                operation.pop("security", None)
+        if service := getattr(app.state, "service", None):
+            for parameter in (parameter for operation in operations for parameter in operation.get("parameters", ())):
+                if parameter["name"] == predict.TARGET:
+                    parameter["schema"]["enum"] = [*service.classifier.card.classes, None]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query, Response
 from api.body import OPENAPI_BODY
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
 from api.errors import problem_responses
-from api.schemas import PredictionAnswer
+from api.schemas import UNSTORED_HEADERS, PredictionAnswer, describe_header
 from api.tracing import trace_prediction
 from model.overlay import View
+
+TARGET = "target"  # the parameter whose values are the classes of the weights
 
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
 
@@ -27,19 +29,19 @@ _PROBLEMS = problem_responses(
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-_TEXT = {"schema": {"type": "string"}}
+_JSON = {"description": "The prediction.", "headers": UNSTORED_HEADERS}
 _PNG = {
     "description": "The picture, at the scan's own resolution.",
     "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
     "headers": {
-        "X-Prediction": {"description": "The most probable class, percent-encoded.", **_TEXT},
-        "X-Confidence": {"description": "Its probability.", **_TEXT},
-        "X-Request-ID": {"description": "The client's own id, or a new one.", **_TEXT},
+        **UNSTORED_HEADERS,
+        "X-Prediction": describe_header("The most probable class, percent-encoded."),
+        "X-Confidence": describe_header("Its probability.", {"type": "number", "minimum": 0, "maximum": 1}),
     },
 }
 
 
-@router.post("/predict", responses=_PROBLEMS, openapi_extra=OPENAPI_BODY)
+@router.post("/predict", responses={**_PROBLEMS, 200: _JSON}, openapi_extra=OPENAPI_BODY)
 async def predict(
     service: ServiceDep, image: ImageDep, client: ClientWatchDep, request_id: RequestIdDep, response: Response
 ) -> PredictionAnswer:

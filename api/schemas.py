@@ -11,6 +11,22 @@ from model.reliability import Level, OutlierScore, Reason, Review
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 
+def describe_header(description: str, schema: dict[str, Any] | None = None, *, required: bool = True) -> dict[str, Any]:
+    """Describe a header of an answer for the OpenAPI document; by default any text."""
+    return {"description": description, "required": required, "schema": schema or {"type": "string"}}
+
+
+ANSWER_HEADERS = {
+    "X-Request-ID": describe_header(
+        "The client's own id, or a new one.", {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"}
+    )
+}
+UNSTORED_HEADERS = {
+    **ANSWER_HEADERS,
+    "Cache-Control": describe_header("Answers about a patient are not to be stored.", {"const": "no-store"}),
+}
+
+
 class InputAnswer(BaseModel):
     """What arrived."""
 
@@ -136,12 +152,16 @@ class StatusAnswer(BaseModel):
 class Problem(BaseModel):
     """An error, after RFC 9457."""
 
-    type: str = Field(examples=["urn:brain-tumor-mri:problem:unsupported_format"])
+    type: str = Field(
+        examples=["urn:brain-tumor-mri:problem:unsupported_format"],
+        pattern="^urn:brain-tumor-mri:problem:[a-z0-9_]+$",
+        json_schema_extra={"format": "uri"},
+    )
     title: str
-    status: int
+    status: int = Field(ge=400, le=599, description="The answer's own.")
     detail: str
     instance: str = Field(description="The path that was asked for.")
-    code: str = Field(description="For programs; stable.", examples=["unsupported_format"])
+    code: str = Field(description="For programs; stable.", examples=["unsupported_format"], pattern="^[a-z0-9_]+$")
     request_id: str
 
 

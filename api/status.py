@@ -9,15 +9,22 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.dependencies import KeyCheck, ServiceDep
 from api.errors import problem_responses
-from api.schemas import CardAnswer, DetectorAnswer, StatusAnswer
+from api.schemas import ANSWER_HEADERS, CardAnswer, DetectorAnswer, StatusAnswer
 
 router = APIRouter(tags=["status"])
 
-_METRICS: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
-_NOT_READY = problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE)
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"headers": ANSWER_HEADERS},
+    **problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
+}
+_METRICS: dict[int | str, dict[str, Any]] = {
+    **_ANSWER,
+    200: {"headers": ANSWER_HEADERS, "content": {"text/plain": {"schema": {"type": "string"}}}},
+}
+_NOT_READY = {**_ANSWER, **problem_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
 
 
-@router.get("/livez", responses=problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR))
+@router.get("/livez", responses=_ANSWER)
 async def livez() -> StatusAnswer:
     """Tell that the process answers."""
     return StatusAnswer(status="alive")
@@ -30,7 +37,7 @@ async def readyz(_service: ServiceDep) -> StatusAnswer:
     return StatusAnswer(status="ready")
 
 
-@router.get("/metrics", response_class=PlainTextResponse, responses={200: _METRICS})
+@router.get("/metrics", response_class=PlainTextResponse, responses=_METRICS)
 async def metrics(request: Request) -> Response:
     """Show the metrics in Prometheus' text format."""
     return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,13 +1,15 @@
 """From bytes to the network's inputs; the only place where this is done, for training and serving alike."""
 
 import io
+import math
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from model.card import Preprocessing
 from model.errors import (
@@ -17,6 +19,7 @@ from model.errors import (
     TruncatedImageError,
     UnsupportedFormatError,
 )
+from model.structure import check_structure
 
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -24,6 +27,17 @@ FloatArray = npt.NDArray[np.float32]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MIN_SIDE_PIXELS = 32  # a brain in fewer has no structure left to judge
 DEFAULT_MAX_IMAGE_PIXELS = 4096 * 4096  # 50 MB as RGB; the largest MR matrices have 1024 x 1024
+_MAX_PLANES = 4  # a TIFF file may hold each channel on its own
+_STRIP_PIXELS = 2**20  # converted at once, so that the working memory stays small
+_TURNS = {  # by EXIF's orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # What Pillow and its codecs raise on damaged data, as read in its source and found by fuzzing.
 _DAMAGE = (
     OSError,
@@ -35,6 +49,7 @@ _DAMAGE = (
     OverflowError,
     struct.error,
     zlib.error,
+    Warning,  # where warnings are errors
 )
 
 
@@ -79,12 +94,14 @@ def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) 
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
         BlankImageError: If all pixels have the same value.
     """
+    check_structure(data)
     source = _open(data, max_image_pixels)
     try:
-        format_, animated = str(source.format), bool(getattr(source, "is_animated", False))
+        # A JPEG file of several pictures has a format of its own in Pillow.
+        format_ = "JPEG" if source.format == "MPO" else str(source.format)
+        animated = bool(getattr(source, "is_animated", False))
         source.load()
-        upright = ImageOps.exif_transpose(source)
-        image, notes = _to_rgb(upright)
+        image, notes = _to_rgb(_turn_upright(source))
     except _DAMAGE as error:
         raise TruncatedImageError("The image data end early or are damaged; send the complete file.") from error
     if animated:
@@ -151,7 +168,7 @@ def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
     return normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
 
 
-def _open(data: bytes, max_image_pixels: int) -> Image.Image:
+def _open(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
     too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
     try:
         source = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -170,22 +187,39 @@ def _open(data: bytes, max_image_pixels: int) -> Image.Image:
         raise ImageTooSmallError(
             f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
         )
+    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
+        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
     return source
+
+
+def _count_tile_pixels(source: ImageFile.ImageFile) -> int:
+    """Sum up what is to be decoded: a few bytes of a TIFF file can name the same pixels again and again."""
+    extents = [tile.extents for tile in source.tile if tile.extents is not None]
+    return sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
+
+
+def _turn_upright(source: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF data say; only that tag is read of them."""
+    turn = _TURNS.get(source.getexif().get(ExifTags.Base.Orientation, 1))
+    return source if turn is None else source.transpose(turn)
 
 
 def _to_rgb(picture: Image.Image) -> tuple[ImageArray, tuple[str, ...]]:
     if picture.mode.startswith("I") or picture.mode == "F":
         grey, note = _to_8_bit(np.asarray(picture))
         return np.repeat(grey[:, :, None], 3, axis=2), (note,)
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        if picture.getchannel("A").getextrema() != (255, 255):
-            backdrop = Image.new("RGBA", picture.size, (0, 0, 0, 255))
-            opaque = Image.alpha_composite(backdrop, picture).convert("RGB")
-            return np.asarray(opaque), ("transparent pixels were laid over black",)
     if picture.mode == "LAB":
         raise UnsupportedFormatError("Expected a grey or RGB image; CIELAB colours are not read.")
-    return np.asarray(picture.convert("RGB")), ()
+    image: ImageArray = np.empty((picture.height, picture.width, 3), np.uint8)
+    has_alpha, is_opaque = picture.has_transparency_data, True
+    for rows in _strips(picture.height, picture.width):
+        strip = picture.crop((0, rows.start, picture.width, rows.stop))
+        if has_alpha:
+            strip = strip.convert("RGBA")
+            is_opaque = is_opaque and strip.getchannel("A").getextrema() == (255, 255)
+            strip = Image.alpha_composite(Image.new("RGBA", strip.size, (0, 0, 0, 255)), strip)
+        image[rows] = np.asarray(strip.convert("RGB"))
+    return image, () if is_opaque else ("transparent pixels were laid over black",)
 
 
 def _to_8_bit(values: npt.NDArray[np.generic]) -> tuple[ImageArray, str]:
@@ -195,10 +229,9 @@ def _to_8_bit(values: npt.NDArray[np.generic]) -> tuple[ImageArray, str]:
     file), so that a 16-bit copy of an 8-bit image comes back exact. Signed and real values, which have no
     full scale, are mapped from their own range.
     """
-    numbers = values.astype(np.float64)
-    if not np.isfinite(numbers).all():
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):  # the extremes of values with a NaN are NaN
         raise ValueError("pixels are not finite")
-    low, high = float(numbers.min()), float(numbers.max())
     if values.dtype.kind == "f" or low < 0:
         note = "values without a full scale were mapped from their own range to 8 bit"
     else:
@@ -206,8 +239,16 @@ def _to_8_bit(values: npt.NDArray[np.generic]) -> tuple[ImageArray, str]:
         low, high = 0.0, float(2**num_bits - 1)
         note = f"{num_bits}-bit values were scaled to 8 bit"
     span = high - low
-    scaled = (numbers - low) * (255 / span) if span > 0 else np.zeros_like(numbers)
-    return np.rint(scaled).astype(np.uint8), note
+    scaled: ImageArray = np.zeros(values.shape, np.uint8)
+    if span > 0:
+        for rows in _strips(*values.shape):
+            scaled[rows] = np.rint((values[rows].astype(np.float64) - low) * (255 / span))
+    return scaled, note
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    num_rows = max(1, _STRIP_PIXELS // width)
+    return (slice(top, min(top + num_rows, height)) for top in range(0, height, num_rows))
 
 
 def _check_content(image: ImageArray) -> None:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
 
-from tests.api.servers import running_server
+from tests.server import running_server
 
 HEAD_SECONDS = 1.0
 

@@ -9,8 +9,8 @@ import pytest
 
 from api.__main__ import main
 from tests.api.problems import check_problem
-from tests.api.servers import free_port, running_server, start_server, wait_until_ready
 from tests.phantoms import save_tiny_checkpoint
+from tests.server import free_port, running_server, start_server, wait_until_ready
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["torch", "onnxruntime"])

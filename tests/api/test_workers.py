@@ -10,7 +10,7 @@ import pytest
 
 from api.settings import Settings, SettingsError
 from api.workers import take_address
-from tests.api.servers import free_port, running_server, start_server, wait_until_ready
+from tests.server import free_port, running_server, start_server, wait_until_ready
 
 
 def find_workers(server_id: int) -> list[int]:

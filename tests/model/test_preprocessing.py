@@ -23,6 +23,7 @@ from model.preprocessing import (
     resize_image,
     self_test_image,
 )
+from tests import containers
 from tests.phantoms import draw_scan, encode
 
 SCAN = draw_scan(64, (0.4, 0.5))
@@ -91,6 +92,59 @@ def test_exif_orientation_is_applied(orientation):
     decoded = decode_image(data)
     assert np.array_equal(decoded.image, expected)
     assert (decoded.height, decoded.width) == ((48, 64) if orientation < 5 else (64, 48))
+
+
+def test_exif_data_that_cannot_be_written_back_do_no_harm():
+    # The width is a number, and stands there as text.
+    tags: containers.Tags = {
+        containers.ORIENTATION: (containers.SHORT, [6]),
+        containers.WIDTH: (containers.BYTE, [1, 2]),
+    }
+    exif = containers.png_chunk(b"eXIf", containers.write_tiff(tags, b""))
+    data = containers.write_png((64, 64), 8, 0, containers.compress_rows(SCAN[:, :, 0], 8), exif)
+    assert np.array_equal(decode_image(data).image, np.rot90(SCAN, -1))
+
+
+def test_a_jpeg_of_several_pictures_is_a_jpeg():
+    frames = [Image.fromarray(draw_scan(64, (x, 0.5))) for x in (0.3, 0.7)]
+    decoded = decode_image(encode(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    assert decoded.format == "JPEG"
+    assert "several frames" in decoded.warnings[-1]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16", "F"])
+def test_an_image_of_several_strips_is_the_same_image(mode, monkeypatch):
+    alpha = draw_scan(64, seed=1)[:, :, :1]
+    pixels = {
+        "RGBA": np.concatenate([SCAN, alpha], axis=2),
+        "I;16": SCAN[:, :, 0].astype(np.uint16) * 257,
+        "F": SCAN[:, :, 0].astype(np.float32) / 7,
+    }
+    data = encode(Image.fromarray(pixels[mode]), "TIFF")
+    whole = decode_image(data)
+    monkeypatch.setattr("model.preprocessing._STRIP_PIXELS", 64 * 5)
+    stripped = decode_image(data)
+    assert np.array_equal(stripped.image, whole.image)
+    assert stripped.warnings == whole.warnings != ()
+
+
+def test_pixels_that_are_named_more_than_once_are_refused():
+    tags = containers.grey_tags(64, 64)
+    tags[containers.ROWS] = (containers.LONG, [63])
+    for count, outcome in ((2, "image"), (20, "refused")):
+        tags[containers.STRIPS] = (containers.LONG, [16] * count)
+        data = containers.write_tiff(tags, SCAN[:, :, 0].tobytes())
+        with contextlib.nullcontext() if outcome == "image" else pytest.raises(TruncatedImageError, match="more than"):
+            decode_image(data)
+
+
+def test_where_warnings_are_errors_they_are_errors_of_the_image():
+    tags = {**containers.grey_tags(64, 64), containers.ORIENTATION: (containers.SHORT, [1, 1, 1])}
+    data = containers.write_tiff(tags, SCAN[:, :, 0].tobytes())
+    with pytest.raises(TruncatedImageError):
+        decode_image(data)
+    with pytest.warns(UserWarning, match="too many entries"):
+        assert np.array_equal(decode_image(data).image, SCAN)
 
 
 def test_transparent_pixels_are_laid_over_black():

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parent.parent
 
 
 def start_server(**settings: object) -> subprocess.Popen[str]:
@@ -29,9 +29,12 @@ def start_server(**settings: object) -> subprocess.Popen[str]:
 
 @contextmanager
 def running_server(**settings: object) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A server that is ready, and its port; it has to end well."""
+    """A server that is ready, and its port; it has to end well.
+
+    It logs little: nobody reads its log before it has ended.
+    """
     port = free_port()
-    server = start_server(PORT=port, **settings)
+    server = start_server(**{"PORT": port, "LOG_LEVEL": "warning", "DRAIN_SECONDS": 0, **settings})
     try:
         wait_until_ready(port)
         yield server, port
