@@ -73,6 +73,11 @@ class Tally:
         """All requests."""
         return sum(row.num_sent for row in self.rows.values())
 
+    @property
+    def longest_seconds(self) -> float:
+        """The longest that an answer took; NaN without any."""
+        return max((max(seconds) for seconds in self.seconds_by_label.values()), default=float("nan"))
+
     def seconds_of(self, label: str) -> Sequence[float]:
         """How long the answers with a label took."""
         return self.seconds_by_label.get(label, array("d"))

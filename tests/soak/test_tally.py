@@ -83,4 +83,5 @@ def test_outcomes_are_counted_by_status_and_end():
     tally.add(Outcome(Request("good", ()), End.LOST, 0.0, 0.1, 0.2, 0))
     assert tally.count("503 queue_full") == tally.count_status(503) == tally.count(End.LOST) == 1
     assert tally.num_sent == 2
+    assert tally.longest_seconds == 0.25
     assert list(tally.seconds_of("503 queue_full")) == [0.25]
