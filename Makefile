@@ -10,10 +10,10 @@ DOCKER ?= docker
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve test lint format train evaluate audit image clean
+.PHONY: help serve test lint format train evaluate audit image sbom audit-dependencies clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 serve: .venv-serve/.installed  ## install what serving needs and start on http://127.0.0.1:8000
 	exec .venv-serve/bin/python -m api
@@ -43,8 +43,14 @@ image:  ## build the Docker image and print its size
 	$(DOCKER) build --tag $(IMAGE) .
 	$(DOCKER) image ls $(IMAGE)
 
+sbom: .venv-serve/.installed .venv-security/.installed  ## write sbom.cdx.json: all that serving installs (CycloneDX)
+	.venv-security/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json .venv-serve/bin/python
+
+audit-dependencies: .venv-security/.installed  ## look up known vulnerabilities of what serving installs (needs internet)
+	.venv-security/bin/pip-audit --requirement requirements-serve.txt --no-deps --disable-pip --strict
+
 clean:  ## remove the virtual environments and caches
-	rm -rf .venv .venv-serve .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-serve .venv-security .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: need-data
 need-data:
@@ -60,7 +66,12 @@ python-is-recent:
 	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
 	touch $@
 
-.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt | python-is-recent
+.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt requirements-tracing.txt | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	touch $@
+
+.venv-security/.installed: requirements-security.txt | python-is-recent
+	$(PYTHON) -m venv .venv-security
+	.venv-security/bin/$(PIP_INSTALL) -r requirements-security.txt
 	touch $@

@@ -3,15 +3,17 @@
 import argparse
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import Sequence
 from types import FrameType
 
 from api.logs import configure_logs
-from api.main import create_app
-from api.server import DrainingServer
 from api.settings import Settings, SettingsError, load_settings
+from api.workers import Supervisor, take_address
 from model.errors import ModelError
+
+_OTHER_FILES = 100  # libraries, weights, the sockets of the event loop
 
 logger = logging.getLogger("api")
 
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings()
         configure_logs(settings.log_level, settings.log_format)
-        asyncio.run(_serve(settings))
+        return _serve(settings)
     except (SettingsError, ModelError) as error:
         logger.error("cannot start: %s", error)
         return 1
@@ -41,12 +43,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> None:
-    app = create_app(settings)
-    if settings.host not in ("127.0.0.1", "::1", "localhost") and not app.state.keys.enabled:
+def _serve(settings: Settings) -> int:
+    _allow_files(settings.max_connections + _OTHER_FILES)
+    if settings.is_public and not settings.has_keys:
         logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
-    async with app.router.lifespan_context(app):
-        await DrainingServer(app, settings).serve()
+    if settings.workers > 1:
+        return Supervisor(settings).run()
+    from api.server import serve  # a supervisor needs no model and none of its libraries
+
+    with take_address(settings) as listener:
+        asyncio.run(serve(settings, None, listener))
+    return 0
+
+
+def _allow_files(num_files: int) -> None:
+    """Raise the soft limit on open files, of which each connection is one, as far as the hard limit lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = num_files if hard == resource.RLIM_INFINITY else min(num_files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < num_files:
+        logger.warning("this process may open %d files: too few for BRAIN_MRI_MAX_CONNECTIONS", wanted)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,7 @@
-"""What endpoints need, as types for their signatures."""
+"""What endpoints need, as types for their signatures.
+
+All of it is `async`: FastAPI would send each other one through a thread, which costs a millisecond when cores are busy.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -8,8 +11,9 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from api.body import read_image
 from api.errors import NotReadyError, StoppingError, UnauthorizedError
-from api.inference import InferenceQueue
+from api.inference import ClientWatch, InferenceQueue
 from api.metrics import Metrics
+from api.settings import Settings
 from model.classifier import Classifier
 
 _WHEN_NEEDED = "Needed only where the service was given keys."
@@ -19,14 +23,15 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN_NEE
 
 @dataclass(frozen=True)
 class Service:
-    """What the lifespan made: the loaded model, the threads that run it, and what is told about them."""
+    """What the lifespan made: the loaded model, the threads that run it, what is told about them, and what made it."""
 
     classifier: Classifier
     queue: InferenceQueue
     metrics: Metrics
+    settings: Settings
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:
     """Find what the lifespan made.
 
     Raises:
@@ -41,9 +46,19 @@ def get_service(request: Request) -> Service:
     return cast(Service, service)
 
 
-def get_request_id(request: Request) -> str:
+async def get_request_id(request: Request) -> str:
     """Find the id that the middleware gave the request."""
     return str(request.state.request_id)
+
+
+async def watch_client(request: Request) -> ClientWatch:
+    """Make what ends when the client closes the connection; to be used when the body has been read."""
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return watch
 
 
 async def check_key(
@@ -65,4 +80,5 @@ async def check_key(
 KeyCheck = Depends(check_key)
 ServiceDep = Annotated[Service, Depends(get_service)]
 ImageDep = Annotated[bytes, Depends(read_image)]
+ClientWatchDep = Annotated[ClientWatch, Depends(watch_client)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]

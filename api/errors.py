@@ -45,6 +45,22 @@ class BodyTooLargeError(ApiError):
     """The body has more bytes than are accepted."""
 
 
+class HeadTimeoutError(ApiError):
+    """The head of a request took too long to arrive."""
+
+
+class HeadTooLargeError(ApiError):
+    """The head of a request has more bytes than are accepted."""
+
+
+class TooManyConnectionsError(ApiError):
+    """As many clients are connected as may."""
+
+
+class ClientGoneError(ApiError):
+    """The client closed the connection before its turn had come."""
+
+
 class NotReadyError(ApiError):
     """No model is loaded."""
 
@@ -54,7 +70,7 @@ class StoppingError(ApiError):
 
 
 class QueueFullError(ApiError):
-    """As many requests are waiting as may."""
+    """As many requests are waiting as may, or their bodies take as much memory as they may."""
 
 
 class DeadlinePassedError(ApiError):
@@ -83,6 +99,13 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     UploadTimeoutError: ProblemKind(
         HTTPStatus.REQUEST_TIMEOUT, "upload_timeout", "The body took too long to arrive", _CLOSE
     ),
+    HeadTimeoutError: ProblemKind(
+        HTTPStatus.REQUEST_TIMEOUT, "head_timeout", "The head took too long to arrive", _CLOSE
+    ),
+    HeadTooLargeError: ProblemKind(
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The head has too many bytes", _CLOSE
+    ),
+    ClientGoneError: ProblemKind(HTTPStatus.BAD_REQUEST, "client_gone", "The client has closed the connection", _CLOSE),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
@@ -105,6 +128,9 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
         HTTPStatus.SERVICE_UNAVAILABLE, "stopping", "The service is about to stop", {**_RETRY, **_CLOSE}
     ),
     QueueFullError: ProblemKind(HTTPStatus.SERVICE_UNAVAILABLE, "queue_full", "The service is full", _RETRY),
+    TooManyConnectionsError: ProblemKind(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", "Too many clients are connected", {**_RETRY, **_CLOSE}
+    ),
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
@@ -189,4 +215,4 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _answer_nobody(request: Request, _error: Exception) -> Response:
-    return _answer(request, KINDS[MalformedRequestError], "The connection was closed before the body had arrived.")
+    return _answer(request, KINDS[ClientGoneError], "The connection was closed before the body had arrived.")

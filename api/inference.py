@@ -1,15 +1,21 @@
 """Inference off the event loop, with a bound on how many may wait and for how long."""
 
 import asyncio
+import os
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.errors import DeadlinePassedError, QueueFullError
+from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
+
+_NICENESS = 5  # above the event loop's: whoever asks for health, or is refused, is answered first
 
 Result = TypeVar("Result")
+ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
 
 
 @dataclass(frozen=True)
@@ -23,48 +29,81 @@ class Done(Generic[Result]):
 class InferenceQueue:
     """Runs calls on a few threads; the event loop stays free to answer probes."""
 
-    def __init__(self, num_threads: int, max_queue: int, timeout_seconds: float) -> None:
-        """Start no thread yet."""
-        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference")
+    def __init__(
+        self, num_threads: int, max_queue: int, timeout_seconds: float, tell_depth: Callable[[int], None] | None = None
+    ) -> None:
+        """Start no thread yet; `tell_depth` is called with the number of calls that wait or run when it changes."""
+        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
         self._free = asyncio.Semaphore(num_threads)
         self._max_queue = max_queue
         self._timeout_seconds = timeout_seconds
         self._num_admitted = 0
+        self._tell_depth = tell_depth or (lambda _: None)
 
-    async def run(self, call: Callable[[], Result]) -> Done[Result]:
+    async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
         """Run `call` as soon as a thread is free.
+
+        Args:
+            watch: Ends when nobody waits for the result any more; by default never.
 
         Raises:
             QueueFullError: At once, if `max_queue` calls are waiting or running.
             DeadlinePassedError: If no thread became free within `timeout_seconds`.
+            ClientGoneError: If `watch` ended before a thread became free.
         """
         if self._num_admitted >= self._max_queue:
             raise QueueFullError("All places in the queue are taken; try again in a moment.")
-        self._num_admitted += 1
+        self._admit(1)
         try:
-            return await self._run_when_free(call)
+            admitted = time.perf_counter()
+            await self._wait_for_thread(watch)
+            queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
+            return Done(await self._run_now(call), queue_ms)
         finally:
-            self._num_admitted -= 1
-
-    @property
-    def depth(self) -> int:
-        """How many calls wait or run."""
-        return self._num_admitted
+            self._admit(-1)
 
     def close(self) -> None:
         """Wait for running calls and stop the threads."""
         self._executor.shutdown()
 
-    async def _run_when_free(self, call: Callable[[], Result]) -> Done[Result]:
-        admitted = time.perf_counter()
+    def _admit(self, change: int) -> None:
+        self._num_admitted += change
+        self._tell_depth(self._num_admitted)
+
+    async def _wait_for_thread(self, watch: ClientWatch | None) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        turn, gone = asyncio.create_task(self._free.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise DeadlinePassedError(f"No core became free within {self._timeout_seconds:g} s.") from error
-        queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
+            done, _ = await asyncio.wait(
+                {turn, gone}, timeout=self._timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        except asyncio.CancelledError:
+            if turn.done():
+                self._free.release()
+            raise
+        finally:
+            gone.cancel()
+            turn.cancel()
+        if turn in done:
+            return
+        if gone in done:
+            raise ClientGoneError("The connection was closed before the image's turn had come.")
+        raise DeadlinePassedError(f"No core became free within {self._timeout_seconds:g} s.")
+
+    async def _run_now(self, call: Callable[[], Result]) -> Result:
         try:
-            loop = asyncio.get_running_loop()
-            return Done(await loop.run_in_executor(self._executor, call), queue_ms)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
         finally:
             self._free.release()
+
+
+async def _watch_nobody() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def _step_back() -> None:
+    """Leave the cores to the event loop's thread when it wants one; Linux has a niceness for each thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

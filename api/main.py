@@ -1,8 +1,11 @@
 """Assembles the service."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
@@ -16,7 +19,13 @@ from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestContext
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
+from api.tracing import configure_telemetry, create_tracer_provider
 from model.classifier import Classifier
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 
@@ -27,55 +36,91 @@ Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROB
 """
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, metrics: Metrics | None = None) -> FastAPI:
     """Make the service; the checkpoint is loaded when its lifespan starts.
 
     Args:
         settings: By default those of the environment.
+        metrics: By default new ones; given where several workers share them.
 
     Raises:
         SettingsError: If a setting of the environment is out of its bounds, or the keys cannot be used.
     """
     settings = settings or load_settings()
+    tracer_provider = create_tracer_provider()
     app = FastAPI(
         title="Brain-tumour MRI",
         version=VERSION,
         description=_DESCRIPTION,
-        lifespan=_create_lifespan(settings),
+        lifespan=_create_lifespan(settings, tracer_provider),
+        telemetry=configure_telemetry(tracer_provider),
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
     )
     app.state.keys = KeyRing(settings)
-    app.state.metrics = Metrics()
+    app.state.metrics = metrics or Metrics()
     app.state.draining = False
     app.include_router(predict.router)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
     add_error_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes, timeout_seconds=settings.upload_timeout_seconds)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_upload_bytes,
+        max_buffered_bytes=settings.max_buffered_bytes,
+        timeout_seconds=settings.upload_timeout_seconds,
+    )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     _add_problem_schema(app)
     return app
 
 
-def _create_lifespan(settings: Settings) -> Any:
+def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None") -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        classifier = Classifier.load(settings.model_path, settings.threads, settings.max_image_pixels)
-        queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
         metrics: Metrics = app.state.metrics
-        app.state.service = Service(classifier, queue, metrics)
-        metrics.start(classifier.identity, classifier.engine_name, lambda: queue.depth)
+        queue = InferenceQueue(
+            settings.threads, settings.max_queue, settings.request_timeout_seconds, metrics.observe_depth
+        )
+        try:
+            classifier = await _load(settings, queue)
+        except BaseException:
+            queue.close()
+            raise
+        app.state.service = Service(classifier, queue, metrics, settings)
+        metrics.start(classifier.identity, classifier.engine_name)
+        logger.info("ready", extra=_describe(classifier, settings))
         try:
             yield
         finally:
             app.state.service = None
             metrics.stop()
             queue.close()
+            if tracer_provider is not None:
+                await asyncio.to_thread(tracer_provider.shutdown)  # sends what has not been sent
 
     return lifespan
+
+
+async def _load(settings: Settings, queue: InferenceQueue) -> Classifier:
+    """Load the weights in a thread of the queue: threads that the engine starts are as patient as that one."""
+    load = partial(
+        Classifier.load, settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256
+    )
+    return (await queue.run(load)).result
+
+
+def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
+    identity = classifier.identity
+    return {
+        "model": f"{identity.name} {identity.version}",
+        "sha256": identity.sha256,
+        "engine": classifier.engine_name,
+        "threads": settings.threads,
+        "workers": settings.workers,
+    }
 
 
 def _add_problem_schema(app: FastAPI) -> None:

@@ -3,9 +3,18 @@
 Labels are bounded: paths are those of the routes, codes those of the problems, classes those of the card.
 """
 
-from collections.abc import Callable
+import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    values,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from model.classifier import ModelIdentity, Prediction
 
@@ -17,10 +26,12 @@ _SCORES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of its own."""
+    """The metrics of one service, in a registry of its own, or of several workers together."""
 
-    def __init__(self) -> None:
-        """Start everything at nothing."""
+    def __init__(self, folder: str | None = None) -> None:
+        """Start everything at nothing, or where an earlier worker left it; see `share_metrics`."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._folder = folder
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "http_requests_total", "Requests answered.", ("method", "path", "status"), registry=registry
@@ -50,21 +61,34 @@ class Metrics:
         self._scores = Histogram(
             "brain_mri_ood_score", "Outlier score in units of its threshold.", buckets=_SCORES, registry=registry
         )
-        self._depth = Gauge("brain_mri_queue_depth", "Requests that wait or are judged.", registry=registry)
-        self._ready = Gauge("brain_mri_ready", "1 while predictions are answered.", registry=registry)
-        self._model = Info("brain_mri_model", "The weights that answer.", registry=registry)
-
-    def start(self, identity: ModelIdentity, engine: str, depth: Callable[[], int]) -> None:
-        """Say that predictions are answered from now on, and by what."""
-        self._model.info(
-            {"name": identity.name, "version": identity.version, "sha256": identity.sha256, "engine": engine}
+        self._depth = Gauge(
+            "brain_mri_queue_depth", "Requests that wait or are judged.", registry=registry, multiprocess_mode="sum"
         )
-        self._depth.set_function(depth)
+        self._ready = Gauge(
+            "brain_mri_ready", "Workers that answer predictions.", registry=registry, multiprocess_mode="sum"
+        )
+        self._model = Gauge(
+            "brain_mri_model_info",
+            "1 for the weights that answer.",
+            ("name", "version", "sha256", "engine"),
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._depth.set(0)
+        self._ready.set(0)
+
+    def start(self, identity: ModelIdentity, engine: str) -> None:
+        """Say that predictions are answered from now on, and by what."""
+        self._model.labels(identity.name, identity.version, identity.sha256, engine).set(1)
         self._ready.set(1)
 
     def stop(self) -> None:
         """Say that no more predictions are answered."""
         self._ready.set(0)
+
+    def observe_depth(self, depth: int) -> None:
+        """Say how many requests wait or are judged."""
+        self._depth.set(depth)
 
     def observe_request(self, method: str, path: str | None, status: int, seconds: float) -> None:
         """Count an answer; `path` is that of the route, None where there is none."""
@@ -89,4 +113,19 @@ class Metrics:
 
     def render(self) -> bytes:
         """Write everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        if self._folder is None:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, self._folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def share_metrics(folder: str, index: int) -> Metrics:
+    """Make the metrics of one of several workers, which meet in the files of a folder.
+
+    The files are named by the worker's index and not by its process, so that a worker that takes another one's place
+    counts on from there: https://prometheus.github.io/client_python/multiprocess/
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    return Metrics(folder)

@@ -10,9 +10,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from api.errors import DEFECT, BodyTooLargeError, MalformedRequestError, UploadTimeoutError, problem_response
+from api.errors import (
+    DEFECT,
+    BodyTooLargeError,
+    MalformedRequestError,
+    QueueFullError,
+    UploadTimeoutError,
+    problem_response,
+)
 from api.logs import describe_defect, read_trace_context
 from api.metrics import Metrics
+from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
 QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics")  # asked every few seconds by machines
@@ -47,7 +55,8 @@ class RequestContext:
         headers = Headers(scope=scope)
         request_id = _choose_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
-        with bound_contextvars(request_id=request_id, **read_trace_context(headers.get("traceparent"))):
+        trace_ids = {**read_trace_context(headers.get("traceparent")), **current_trace_ids()}
+        with bound_contextvars(request_id=request_id, **trace_ids):
             await self._serve(scope, receive, send, request_id)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
@@ -80,12 +89,17 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Counts the body while it arrives; one byte too many, announced or sent, or too late, and reading it fails."""
+    """Counts the body while it arrives; one byte too many, announced or sent, or too late, and reading it fails.
 
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_seconds: float) -> None:
+    It counts the bodies of all requests that are not yet answered as well: together they are what memory holds.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, max_buffered_bytes: int, timeout_seconds: float) -> None:
         """Wrap `app`; the time runs from the first attempt to read the body."""
         self._app = app
         self._max_bytes = max_bytes
+        self._max_buffered_bytes = max_buffered_bytes
+        self._num_buffered_bytes = 0
         self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,15 +126,22 @@ class BodyLimit:
             except TimeoutError as error:
                 raise UploadTimeoutError(f"The body did not arrive within {self._timeout_seconds:g} s.") from error
             complete = not message.get("more_body", False)
-            num_bytes += len(message.get("body", b""))
+            num_new_bytes = len(message.get("body", b""))
+            num_bytes += num_new_bytes
+            self._num_buffered_bytes += num_new_bytes
             self._check(num_bytes)
             return message
 
-        await self._app(scope, receive_within_limit, send)
+        try:
+            await self._app(scope, receive_within_limit, send)
+        finally:
+            self._num_buffered_bytes -= num_bytes
 
     def _check(self, num_bytes: int) -> None:
         if num_bytes > self._max_bytes:
             raise BodyTooLargeError(f"The body may have at most {self._max_bytes:,} bytes.")
+        if self._num_buffered_bytes > max(self._max_buffered_bytes, self._max_bytes):
+            raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
 
 
 def _route_path(scope: Scope) -> str | None:

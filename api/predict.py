@@ -8,9 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Response
 
 from api.body import OPENAPI_BODY
-from api.dependencies import ImageDep, KeyCheck, RequestIdDep, ServiceDep
+from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
 from api.errors import problem_responses
 from api.schemas import PredictionAnswer
+from api.tracing import trace_prediction
 from model.overlay import View
 
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
@@ -40,11 +41,12 @@ _PNG = {
 
 @router.post("/predict", responses=_PROBLEMS, openapi_extra=OPENAPI_BODY)
 async def predict(
-    service: ServiceDep, image: ImageDep, request_id: RequestIdDep, response: Response
+    service: ServiceDep, image: ImageDep, client: ClientWatchDep, request_id: RequestIdDep, response: Response
 ) -> PredictionAnswer:
     """Classify a brain-MRI slice."""
-    done = await service.queue.run(partial(service.classifier.predict, image))
+    done = await service.queue.run(partial(service.classifier.predict, image), client)
     service.metrics.observe_prediction(done.result, done.queue_ms)
+    trace_prediction(done.result, done.queue_ms)
     response.headers["Cache-Control"] = "no-store"
     return PredictionAnswer.of(done.result, done.queue_ms, request_id)
 
@@ -58,6 +60,7 @@ async def predict(
 async def visualize(
     service: ServiceDep,
     image: ImageDep,
+    client: ClientWatchDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
     view: Annotated[
@@ -65,9 +68,10 @@ async def visualize(
     ] = View.OVERLAY,
 ) -> Response:
     """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
-    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view))
+    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view), client)
     prediction = done.result.prediction
     service.metrics.observe_prediction(prediction, done.queue_ms)
+    trace_prediction(prediction, done.queue_ms)
     headers = {
         "X-Prediction": quote(prediction.prediction, safe=" "),
         "X-Confidence": f"{prediction.confidence:.6f}",

@@ -112,6 +112,8 @@ class CardAnswer(BaseModel):
     version: str
     sha256: str = Field(description="Of the checkpoint the weights come from.")
     engine: str = Field(description="What computes.", examples=["onnxruntime"])
+    threads: int = Field(description="Images judged at once, and cores that work on one, in each worker.")
+    workers: int = Field(description="Processes that serve.")
     architecture: str
     classes: list[str]
     preprocessing: Preprocessing

@@ -1,15 +1,44 @@
 """The server around the service: it says that it is about to stop before it stops."""
 
 import asyncio
+import logging
 import socket
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.connections import BoundedProtocol, ConnectionLimits
+from api.main import create_app
+from api.metrics import Metrics
 from api.settings import Settings
 
 _SPARE_SECONDS = 10
+_READ_TIMEOUT_SECONDS = 30.0  # for a client to read its answer
+
+
+logger = logging.getLogger(__name__)
+
+
+async def serve(
+    settings: Settings, metrics: Metrics | None, listener: socket.socket, tell_ready: Callable[[], None] | None = None
+) -> None:
+    """Load the model and serve until a signal comes.
+
+    Args:
+        metrics: Those that workers share, if there are several.
+        listener: The address, taken by `api.workers.take_address`.
+        tell_ready: Called when requests are answered.
+
+    Raises:
+        ModelError: If the model cannot be loaded.
+        SettingsError: If the keys cannot be used.
+    """
+    app = create_app(settings, metrics)
+    async with app.router.lifespan_context(app):
+        await DrainingServer(app, settings, tell_ready).serve([listener])
 
 
 class DrainingServer(uvicorn.Server):
@@ -20,12 +49,13 @@ class DrainingServer(uvicorn.Server):
     A load balancer so learns in time to ask elsewhere. A second signal ends the wait.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
-        """Prepare to serve `app` where the settings say."""
+    def __init__(self, app: FastAPI, settings: Settings, tell_ready: Callable[[], None] | None = None) -> None:
+        """Prepare to serve `app`; `tell_ready` is called when it answers."""
+        limits = ConnectionLimits(settings.max_connections, settings.head_timeout_seconds, _READ_TIMEOUT_SECONDS)
         config = uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
+            http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type]  # called as a class would be
+            ws="none",
             lifespan="off",  # run by the caller, where an error of it can be told in one line
             log_config=None,
             access_log=False,  # it would write queries; the service writes a line of its own
@@ -38,6 +68,14 @@ class DrainingServer(uvicorn.Server):
         self._app = app
         self._drain_seconds = settings.drain_seconds
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tell_ready = tell_ready or (lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections from now on."""
+        await super().startup(sockets)
+        for host, port, *_ in (listener.getsockname() for listener in sockets or ()):
+            logger.info("listening", extra={"host": host, "port": port})
+        self._tell_ready()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal has come and all that had been accepted is answered."""

@@ -40,13 +40,21 @@ class Settings(BaseSettings):
         DEFAULT_WEIGHTS,
         description="Weights to serve; the suffix, .onnx or .pth, chooses the engine.",
     )
+    model_sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="What the weight file's SHA-256 must be, where SHA256SUMS is not enough.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that serve the address; the bounds below are those of each."
+    )
     threads: int = Field(
-        default_factory=available_cores,
+        default_factory=lambda values: max(1, available_cores() // values.get("workers", 1)),
         ge=1,
         le=256,
-        description="Images judged at once, and cores that work on one; default: the cores of the CPU quota.",
+        description="Images judged at once, and cores that work on one; default: a worker's part of the CPU quota.",
     )
     max_upload_bytes: int = Field(
         20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
@@ -59,6 +67,16 @@ class Settings(BaseSettings):
     )
     max_queue: int = Field(
         64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."
+    )
+    max_buffered_bytes: int = Field(
+        64 * _MEBIBYTE,
+        ge=1024,
+        le=64 * 1024 * _MEBIBYTE,
+        description="Bytes that bodies not yet judged may hold together; more, and further ones are answered 503.",
+    )
+    max_connections: int = Field(2000, ge=1, le=100_000, description="Clients connected at once; one more gets 503.")
+    head_timeout_seconds: float = Field(
+        10.0, gt=0, le=3600, description="Longest time a request's head may take to arrive, seconds; then 408."
     )
     request_timeout_seconds: float = Field(
         30.0, gt=0, le=3600, description="Longest wait for a free core, seconds; then the answer is 504."
@@ -81,6 +99,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether clients need a key."""
+        return self.api_keys_file is not None or bool(self.api_keys.get_secret_value())
+
+    @property
+    def is_public(self) -> bool:
+        """Whether other machines can reach the address."""
+        return self.host not in ("127.0.0.1", "::1", "localhost")
 
 
 def load_settings() -> Settings:

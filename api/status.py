@@ -47,6 +47,8 @@ async def model_card(service: ServiceDep) -> CardAnswer:
         version=card.version,
         sha256=classifier.identity.sha256,
         engine=classifier.engine_name,
+        threads=service.settings.threads,
+        workers=service.settings.workers,
         architecture=card.architecture,
         classes=list(card.classes),
         preprocessing=card.preprocessing,

@@ -3,7 +3,6 @@
 {"format": "brain-tumor-mri/1", "state_dict": {name: tensor}, "card": {plain types}}
 """
 
-import hashlib
 import os
 import pickle
 import tempfile
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from model.card import ModelCard, parse_card
 from model.errors import CheckpointError
+from model.file_hash import hash_file
 from model.network import create_network
 
 FORMAT = "brain-tumor-mri/1"
@@ -111,9 +111,3 @@ def load_weights(network: nn.Module, state_dict: object) -> None:
         raise CheckpointError("its weights do not fit the architecture its card names") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values()):
         raise CheckpointError("it holds weights that are not finite")
-
-
-def hash_file(path: Path) -> str:
-    """Compute the SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,7 @@ from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
 from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
 from model.errors import CheckpointError, UnknownClassError
+from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
 from model.png import encode_png
 from model.preprocessing import (
@@ -99,12 +100,22 @@ class Classifier:
         self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
 
     @classmethod
-    def load(cls, path: Path, num_threads: int | None = None, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> Self:
+    def load(
+        cls,
+        path: Path,
+        num_threads: int | None = None,
+        max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+        sha256: str | None = None,
+    ) -> Self:
         """Load a weight file, prove that it works, and warm everything up.
 
+        Args:
+            sha256: What the file's hash must be; see also `model.file_hash.verify_file`.
+
         Raises:
-            CheckpointError: If it cannot be loaded or fails `self_test`.
+            CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
+        verify_file(path, sha256)
         classifier = cls(load_engine(path, num_threads), max_image_pixels)
         try:
             classifier.self_test()

@@ -1,5 +1,8 @@
 """ONNX Runtime: the engine that serves."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,10 +46,10 @@ class OnnxEngine:
         if not path.is_file():
             raise CheckpointError(f"cannot load {path}: there is no such file")
         ort.disable_telemetry_events()
-        try:
-            self._session = ort.InferenceSession(path, _session_options(num_threads), ["CPUExecutionProvider"])
-        except _LOAD_ERRORS as error:
-            raise CheckpointError(f"cannot load {path}: the file is damaged or not an ONNX model") from error
+        self._wide = _open_session(path, num_threads)
+        self._narrow = self._wide if num_threads == 1 else _open_session(path, 1)
+        self._lock = threading.Lock()
+        self._num_running = 0
         try:
             self.card, self.sha256 = self._read_metadata()
             self._check_signature()
@@ -67,10 +70,23 @@ class OnnxEngine:
 
     def _run(self, inputs: FloatArray, targets: IndexArray, *, explain: bool) -> Explanation:
         feed = {"inputs": inputs, "targets": targets, "explain": np.array(explain)}
-        return Explanation(*self._session.run(OUTPUTS, feed))
+        with self._session() as session:
+            return Explanation(*session.run(OUTPUTS, feed))
+
+    @contextmanager
+    def _session(self) -> Iterator[ort.InferenceSession]:
+        """Choose what runs: all cores on one image when it is alone, else a core an image, which wastes less."""
+        with self._lock:
+            self._num_running += 1
+            alone = self._num_running == 1
+        try:
+            yield self._wide if alone else self._narrow
+        finally:
+            with self._lock:
+                self._num_running -= 1
 
     def _read_metadata(self) -> tuple[ModelCard, str]:
-        metadata = self._session.get_modelmeta().custom_metadata_map
+        metadata = self._wide.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata or SHA256_KEY not in metadata:
             raise CheckpointError("it carries no card; export it with `python -m model export`")
         try:
@@ -82,14 +98,21 @@ class OnnxEngine:
     def _check_signature(self) -> None:
         size = self.card.preprocessing.input_size
         expected = {"inputs": [3, size, size], "targets": [], "explain": []}
-        found = {node.name: list(node.shape[1:]) for node in self._session.get_inputs()}
+        found = {node.name: list(node.shape[1:]) for node in self._wide.get_inputs()}
         if found != expected:
             raise CheckpointError("its graph does not have the inputs its card describes")
-        missing = sorted(set(OUTPUTS) - {node.name for node in self._session.get_outputs()})
+        missing = sorted(set(OUTPUTS) - {node.name for node in self._wide.get_outputs()})
         if missing:
             raise CheckpointError(
                 f"its graph lacks the output {missing[0]!r}; export it again with `python -m model export`"
             )
+
+
+def _open_session(path: Path, num_threads: int) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(path, _session_options(num_threads), ["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        raise CheckpointError(f"cannot load {path}: the file is damaged or not an ONNX model") from error
 
 
 def _session_options(num_threads: int) -> ort.SessionOptions:

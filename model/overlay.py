@@ -85,10 +85,10 @@ def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: floa
     """
     height, width = image.shape[:2]
     evidence = upsample_heatmap(heatmap, height, width)
-    if view is View.HEATMAP:
-        return write_caption(blend(np.zeros_like(image), evidence, 1.0), caption)
-    overlay = write_caption(blend(image, evidence, alpha), caption)
-    return np.concatenate([image, overlay], axis=1) if view is View.SIDE_BY_SIDE else overlay
+    scan, opacity = (np.zeros_like(image), 1.0) if view is View.HEATMAP else (image, alpha)
+    picture = blend(scan, evidence, opacity)
+    write_caption(picture, caption)
+    return np.concatenate([image, picture], axis=1) if view is View.SIDE_BY_SIDE else picture
 
 
 @cache
@@ -126,24 +126,29 @@ def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
     return blended
 
 
-def write_caption(image: ImageArray, caption: Caption) -> ImageArray:
-    """Write the answer top left and the disclaimer bottom left, in white outlined with black.
+def write_caption(image: ImageArray, caption: Caption) -> None:
+    """Write the answer top left and the disclaimer bottom left into `image`, in white outlined with black.
 
     The letters shrink with the image down to a size that can still be read; a line that is wider even
     then is left out, rather than smeared over the scan.
-
-    Returns:
-        A copy of `image`.
     """
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
-    largest = min(_MAX_FONT_PIXELS, max(_MIN_FONT_PIXELS, round(min(picture.size) * _FONT_HEIGHT)))
+    height, width = image.shape[:2]
+    largest = min(_MAX_FONT_PIXELS, max(_MIN_FONT_PIXELS, round(min(height, width) * _FONT_HEIGHT)))
     margin = max(2, largest // 3)
-    top = margin
-    for line in caption.lines:
-        top += _write_line(draw, line, margin, top, largest, anchor="la")
-    _write_line(draw, DISCLAIMER, margin, picture.height - margin, largest, anchor="ls")
-    return np.asarray(picture)
+    _write_lines(image[: margin + 2 * len(caption.lines) * largest], caption.lines, margin, largest)
+    _write_lines(image[max(0, height - margin - 2 * largest) :], (DISCLAIMER,), margin, largest, at_bottom=True)
+
+
+def _write_lines(
+    strip: ImageArray, lines: tuple[str, ...], margin: int, largest: int, *, at_bottom: bool = False
+) -> None:
+    """Write lines into a strip of rows, from its top down, or one at its bottom."""
+    picture = Image.fromarray(strip)
+    draw = ImageDraw.Draw(picture)
+    y, anchor = (picture.height - margin, "ls") if at_bottom else (margin, "la")
+    for line in lines:
+        y += _write_line(draw, line, margin, y, largest, anchor=anchor)
+    strip[:] = np.asarray(picture)
 
 
 def _write_line(draw: ImageDraw.ImageDraw, text: str, left: int, y: int, largest: int, *, anchor: str) -> int:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import hash_file, load_checkpoint, save_checkpoint
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier
 from model.engine import PREDICTED, load_engine
 from model.export import compare_engines, export_onnx
+from model.file_hash import hash_file
 from model.gradcam import GradCam
 from model.network import create_network
 from model.onnx_engine import OnnxEngine
@@ -43,6 +44,11 @@ def test_both_files_load_pass_their_self_test_and_are_the_same_model():
     assert ours.identity == theirs.identity
     assert ours.identity.sha256 == hash_file(CHECKPOINT)
     compare_engines(CHECKPOINT, EXPORTED)
+
+
+def test_the_files_are_those_written_down():
+    lines = (WEIGHTS / "SHA256SUMS").read_text(encoding="ascii").splitlines()
+    assert {line[66:]: line[:64] for line in lines} == {path.name: hash_file(path) for path in (CHECKPOINT, EXPORTED)}
 
 
 def test_the_card_is_that_of_a_trained_efficientnet_b0():

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from api.errors import DeadlinePassedError, QueueFullError
+from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
 from api.inference import InferenceQueue
 
 
@@ -67,7 +67,7 @@ def test_a_full_queue_and_a_passed_deadline_are_503_and_504(client, scan, monkey
     service = client.app.state.service
     for error, status in ((QueueFullError("full"), 503), (DeadlinePassedError("late"), 504)):
 
-        async def refuse(_call, error=error):
+        async def refuse(_call, _watch, error=error):
             raise error
 
         monkeypatch.setattr(service.queue, "run", refuse)
@@ -84,3 +84,53 @@ def test_probes_answer_while_every_thread_is_busy(client):
     assert client.get("/readyz").status_code == 200
     assert time.perf_counter() - start < 1
     release.set()
+
+
+def test_who_has_gone_is_not_served_and_keeps_no_place():
+    async def scenario():
+        queue, release, calls = InferenceQueue(1, 8, 5), threading.Event(), []
+        running = asyncio.create_task(queue.run(release.wait))
+        gone = asyncio.Event()
+        waiting = [asyncio.create_task(queue.run(lambda: calls.append(1), gone.wait)) for _ in range(3)]
+        staying = asyncio.create_task(queue.run(lambda: "served", asyncio.Event().wait))
+        await asyncio.sleep(0.01)
+        gone.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(result, ClientGoneError) for result in results)
+        release.set()
+        await running
+        assert (await staying).result == "served"
+        assert not calls
+        assert (await queue.run(lambda: 7)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_is_cancelled_gives_its_turn_back():
+    async def scenario():
+        queue, release = InferenceQueue(1, 8, 5), threading.Event()
+        running = asyncio.create_task(queue.run(release.wait))
+        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(queue.run(lambda: None))
+        await asyncio.sleep(0.01)
+        release.set()
+        await running
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert (await asyncio.wait_for(queue.run(lambda: 7), 2)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_number_of_requests_under_way_is_told():
+    depths: list[int] = []
+
+    async def scenario():
+        queue = InferenceQueue(1, 8, 5, depths.append)
+        await asyncio.gather(*(queue.run(lambda: None) for _ in range(3)))
+        queue.close()
+
+    asyncio.run(scenario())
+    assert sorted(depths) == [0, 1, 1, 2, 2, 3]

@@ -1,8 +1,6 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,43 +9,17 @@ import pytest
 
 from api.__main__ import main
 from tests.api.problems import check_problem
+from tests.api.servers import free_port, start_server, wait_until_ready
 from tests.phantoms import save_tiny_checkpoint
-
-ROOT = Path(__file__).parents[2]
-
-
-def _environment(**settings) -> dict[str, str]:
-    return {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        **{f"BRAIN_MRI_{name}": str(value) for name, value in settings.items()},
-    }
-
-
-def _start(**settings) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "api"],
-        cwd=ROOT,
-        env=_environment(**settings),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["torch", "onnxruntime"])
 def test_the_server_starts_answers_and_stops_at_a_signal(tiny_pair, scan, index):
-    port = _free_port()
-    server = _start(MODEL_PATH=tiny_pair[index], PORT=port)
+    port = free_port()
+    server = start_server(MODEL_PATH=tiny_pair[index], PORT=port)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            _wait_until_ready(client)
+            wait_until_ready(port)
             assert client.post("/predict", files={"file": scan}).status_code == 200
             assert "server" not in client.get("/livez").headers
     finally:
@@ -58,11 +30,11 @@ def test_the_server_starts_answers_and_stops_at_a_signal(tiny_pair, scan, index)
 
 
 def test_at_the_signal_to_stop_what_was_begun_ends_and_what_comes_is_refused(tiny_pair, scan):
-    port = _free_port()
-    server = _start(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=2)
+    port = free_port()
+    server = start_server(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=2)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            _wait_until_ready(client)
+            wait_until_ready(port)
         with (
             httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
             socket.create_connection(("127.0.0.1", port)) as begun,
@@ -90,27 +62,15 @@ def test_at_the_signal_to_stop_what_was_begun_ends_and_what_comes_is_refused(tin
 
 
 def test_a_second_signal_ends_the_wait(tiny_pair):
-    port = _free_port()
-    server = _start(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=600)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        _wait_until_ready(client)
+    port = free_port()
+    server = start_server(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=600)
+    wait_until_ready(port)
     server.send_signal(signal.SIGTERM)
     time.sleep(0.5)
     assert server.poll() is None
     server.send_signal(signal.SIGTERM)
     server.communicate(timeout=20)
     assert server.returncode == 0
-
-
-def _wait_until_ready(client: httpx.Client) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    pytest.fail("the server did not become ready")
 
 
 def _break_nothing(path: Path) -> None:
@@ -133,7 +93,7 @@ def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, da
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(tiny_pair[suffix == ".onnx"].read_bytes())
     damage(path)
-    server = _start(MODEL_PATH=path, PORT=0)
+    server = start_server(MODEL_PATH=path, PORT=0)
     output, log = server.communicate(timeout=60)
     assert server.returncode == 1
     assert output == ""
@@ -141,16 +101,16 @@ def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, da
     assert str(path) in log
 
 
-def test_a_failed_self_test_stops_the_start(tmp_path):
+def test_a_failed_self_test_stops_thestart_server(tmp_path):
     path = save_tiny_checkpoint(tmp_path / "weights.pth", self_test_logits=(9.0, 9.0, -9.0))
-    server = _start(MODEL_PATH=path, PORT=0)
+    server = start_server(MODEL_PATH=path, PORT=0)
     _, log = server.communicate(timeout=60)
     assert server.returncode == 1
     assert "self-test failed" in log
     assert len(log.splitlines()) == 1
 
 
-def test_a_bad_setting_stops_the_start(monkeypatch, caplog):
+def test_a_bad_setting_stops_thestart_server(monkeypatch, caplog):
     monkeypatch.setenv("BRAIN_MRI_PORT", "high")
     assert main([]) == 1
     assert "BRAIN_MRI_PORT" in caplog.text

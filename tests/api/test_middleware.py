@@ -92,3 +92,37 @@ def test_a_defect_is_a_500_without_its_text_and_is_logged_without_it(app, settin
     assert "secret" not in caplog.text
     (record,) = (record for record in caplog.records if record.getMessage() == "defect")
     assert record.error == "ZeroDivisionError"
+
+
+def test_bodies_that_together_take_too_much_memory_are_a_503(settings):
+    """Two requests whose bodies are both half there: the third half is one too many."""
+
+    async def scenario():
+        app = create_app(settings.model_copy(update={"max_buffered_bytes": 150_000, "max_upload_bytes": 100_000}))
+        release = asyncio.Event()
+        answers: list[list[dict[str, Any]]] = [[], [], [], []]
+
+        async def ask(sent, size):
+            parts = [{"type": "http.request", "body": bytes(size), "more_body": True}]
+
+            async def receive():
+                if not parts:
+                    await release.wait()
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                return parts.pop()
+
+            async def send(message):
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict"}
+            await app({**scope, "query_string": b"", "headers": [], "state": {}}, receive, send)
+
+        async with app.router.lifespan_context(app):
+            tasks = [asyncio.create_task(ask(answers[index], 60_000)) for index in range(3)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            release.set()
+            await asyncio.gather(*tasks)
+            await ask(answers[3], 60_000)
+        return [sent[0]["status"] for sent in answers]
+
+    assert sorted(asyncio.run(scenario())) == [415, 415, 415, 503]

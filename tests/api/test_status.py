@@ -1,7 +1,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from model.checkpoint import hash_file
+from model.file_hash import hash_file
 from tests.phantoms import CLASSES, LAYERS
 
 

@@ -4,8 +4,9 @@ import zipfile
 import pytest
 import torch
 
-from model.checkpoint import FORMAT, hash_file, load_checkpoint, save_atomically, save_checkpoint
+from model.checkpoint import FORMAT, load_checkpoint, save_atomically, save_checkpoint
 from model.errors import CheckpointError
+from model.file_hash import hash_file
 from tests.phantoms import TINY_SIZE, create_card, create_tiny_network, save_tiny_checkpoint
 
 

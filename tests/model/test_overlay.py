@@ -68,7 +68,9 @@ def test_the_caption_names_another_class_that_is_explained():
 
 
 def test_the_caption_is_burned_into_two_corners():
-    changed = (write_caption(SCAN, CAPTION) != SCAN).any(axis=2)
+    written = SCAN.copy()
+    write_caption(written, CAPTION)
+    changed = (written != SCAN).any(axis=2)
     rows = np.flatnonzero(changed.any(axis=1))
     assert rows.min() < 20
     assert rows.max() > 180
@@ -78,7 +80,7 @@ def test_the_caption_is_burned_into_two_corners():
 @pytest.mark.parametrize("shape", [(32, 32), (32, 400), (400, 32), (3000, 2000)])
 def test_any_size_gets_a_caption_or_none_but_no_error(shape):
     image = np.zeros((*shape, 3), np.uint8)
-    assert write_caption(image, CAPTION).shape == image.shape
+    write_caption(image, CAPTION)
 
 
 def test_rendering_does_not_change_the_scan():

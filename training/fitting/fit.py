@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.checkpoint import hash_file, load_weights
+from model.checkpoint import load_weights
+from model.file_hash import hash_file
 from model.network import create_network
 from training.data.boxes import Box, load_boxes
 from training.data.scans import Manifest, ScanFolder, check_scans

@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.checkpoint import hash_file
 from model.classifier import Classifier
 from model.engine import load_engine
+from model.file_hash import hash_file
 from training.errors import DataError
 from training.measuring import columns
 from training.measuring.evaluation import GROUPED_TEST

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import hash_file, load_checkpoint
+from model.checkpoint import load_checkpoint
 from model.classifier import Classifier
 from model.errors import CheckpointError
+from model.file_hash import hash_file
 from model.network import create_network
 from tests.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError

@@ -3,7 +3,7 @@ import json
 import pytest
 import yaml
 
-from model.checkpoint import hash_file
+from model.file_hash import hash_file
 from tests.phantoms import save_tiny_checkpoint
 from training.errors import DataError
 from training.fitting.recipe import load_recipe

@@ -1,0 +1,165 @@
+"""Bounds on connections: none may wait for ever, send a head without end, or be one too many.
+
+connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> body -> answer -> next head
+                                                                                 |
+              an answer before the end of the body: what still comes is dropped, and the connection ends
+
+`api.middleware.BodyLimit` bounds the body.
+"""
+
+import asyncio
+import uuid
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.errors import (
+    KINDS,
+    HeadTimeoutError,
+    HeadTooLargeError,
+    MalformedRequestError,
+    ProblemKind,
+    TooManyConnectionsError,
+    problem_response,
+)
+
+MAX_HEAD_BYTES = 65_536
+_LINGER_SECONDS = 2.0  # for the client to read the answer: closing with unread data would take it back
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """How many connections there may be, and how long one may take to send a head or to read an answer."""
+
+    max_connections: int
+    head_timeout_seconds: float
+    read_timeout_seconds: float
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with limits; refusals on this level are problem documents too."""
+
+    def __init__(self, *arguments: Any, limits: ConnectionLimits, **named: Any) -> None:
+        """Make the protocol of one connection."""
+        super().__init__(*arguments, **named)
+        self._limits = limits
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._num_head_bytes = 0
+        self._dropping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a connection, or refuse it if it is one too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(KINDS[TooManyConnectionsError], "There are too many connections; try again in a moment.")
+        else:
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; all that is neither head nor body of a request counts as head."""
+        if self._dropping:
+            return
+        self._num_head_bytes += len(data)
+        super().data_received(data)
+        if self._dropping or not self._num_head_bytes:
+            return
+        if self._num_head_bytes > MAX_HEAD_BYTES:
+            self._refuse(KINDS[HeadTooLargeError], f"The head may have at most {MAX_HEAD_BYTES:,} bytes.")
+        elif self.cycle is None or self.cycle.response_complete:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """Begin a request."""
+        self._stop_timer("head")
+        self._num_head_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a request's body."""
+        self._num_head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._num_head_bytes = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless the body of this one is still coming."""
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._linger()
+        else:
+            super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:  # the parser's words are not ours
+        """Refuse what is no HTTP."""
+        self._refuse(KINDS[MalformedRequestError], "The bytes are not a request in HTTP/1.1.")
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read its answer."""
+        super().pause_writing()
+        self._start_timer("write", self._limits.read_timeout_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        self._stop_timer("write")
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Part from a client that sends no further request, or does not even read its answer."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        for name in tuple(self._timers):
+            self._stop_timer(name)
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        if "head" not in self._timers:
+            self._start_timer("head", self._limits.head_timeout_seconds, self._refuse_slow_head)
+
+    def _refuse_slow_head(self) -> None:
+        if not self._num_head_bytes:
+            self.transport.abort()
+            return
+        seconds = self._limits.head_timeout_seconds
+        self._refuse(KINDS[HeadTimeoutError], f"The head of the request did not arrive within {seconds:g} s.")
+
+    def _refuse(self, kind: ProblemKind, detail: str) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(_render(kind, detail))
+            self._linger()
+
+    def _linger(self) -> None:
+        """End our side, and drop what still comes until the client has ended his."""
+        self._dropping = True
+        self._unset_keepalive_if_required()
+        self._stop_timer("head")
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._start_timer("linger", _LINGER_SECONDS, self.transport.abort)
+
+    def _start_timer(self, name: str, seconds: float, action: Any) -> None:
+        self._stop_timer(name)
+        self._timers[name] = self.loop.call_later(seconds, action)
+
+    def _stop_timer(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _render(kind: ProblemKind, detail: str) -> bytes:
+    """Write an answer to what has not become a request."""
+    response = problem_response(uuid.uuid4().hex, "", kind, detail)
+    response.headers["Connection"] = "close"
+    status = HTTPStatus(response.status_code)
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode("ascii")]
+    lines += [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])
