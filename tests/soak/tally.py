@@ -89,8 +89,7 @@ class Tally:
         if answer.status not in request.statuses | OVERLOADED:
             return True
         if answer.status >= 400:
-            # A problem has a code; what is no HTTP is refused before the service sees it.
-            return outcome.label == str(answer.status) and request.kind != "garbage"
+            return outcome.label == str(answer.status)  # a problem has a code
         if request.reference is None or self._reference is None:
             return False
         return not self._reference.equals(request.reference, answer)
