@@ -20,6 +20,8 @@ from tests.soak.traffic import PREDICT, create_good_requests
 _CHUNK_BYTES = 2**18
 _NUM_DRIPS = 20
 _DRIP_SECONDS = 1.0
+_LONGEST_DEAF_SECONDS = 5.0  # the service gives him two to read his refusal
+_DEAF_PAUSE_SECONDS = 0.1
 _SPARE_SECONDS = 3.0
 _SPARE_BYTES = 16 * MEBIBYTE  # what the system holds between the client and the service, and good requests need
 _MAX_REFUSAL_SECONDS = 1.0
@@ -34,13 +36,22 @@ class Abuse:
     options: Options
     tally: Tally
 
-    async def stream(self, num_bytes: int, *, heeds: bool) -> Requirement:
-        """Send a body without a length that does not end; `heeds` if the client stops when it is told to."""
-        kind = "stream" if heeds else "stream, deaf client"
-        request = post_chunks(PREDICT, bytes(_CHUNK_BYTES), num_bytes // _CHUNK_BYTES, kind, 413)
-        outcome = await self._send(replace(request, reads_while_sending=heeds))
+    async def stream(self, num_bytes: int) -> Requirement:
+        """Send a body without a length, until told to stop."""
+        request = post_chunks(PREDICT, bytes(_CHUNK_BYTES), num_bytes // _CHUNK_BYTES, "stream", 413)
+        outcome = await self._send(request)
         limit = self.options.max_upload_bytes + _SPARE_BYTES
-        return at_most(f"bytes taken of a {kind}", outcome.num_sent_bytes / MEBIBYTE, limit / MEBIBYTE, "MiB")
+        return at_most("bytes taken of a stream", outcome.num_sent_bytes / MEBIBYTE, limit / MEBIBYTE, "MiB")
+
+    async def stream_on(self, num_bytes: int) -> Requirement:
+        """Do not stop when told to: once as fast as can be, once for as long as can be."""
+        fast = post_chunks(PREDICT, bytes(_CHUNK_BYTES), num_bytes // _CHUNK_BYTES, "stream, deaf client", 413)
+        await self._send(replace(fast, reads_while_sending=False))
+        head = announce(PREDICT, 2**30, b"", "stream, deaf client", 413)
+        pieces = (*head.pieces, *[b"x" * 1000] * round(2 * _LONGEST_DEAF_SECONDS / _DEAF_PAUSE_SECONDS))
+        slow = replace(head, pieces=pieces, pause_seconds=_DEAF_PAUSE_SECONDS, reads_while_sending=False)
+        outcome = await self._send(slow)
+        return at_most("time until a deaf client is cut off", outcome.seconds, _LONGEST_DEAF_SECONDS, "s")
 
     async def promise_gigapixels(self) -> Requirement:
         """Send 4 KB that say they are ten gigapixels."""
@@ -58,7 +69,7 @@ class Abuse:
 
     async def idle(self, good: Sequence[Request]) -> list[Requirement]:
         """Hold connections that send nothing, or half a head, and see whether others are still served."""
-        limit = self.options.upload_timeout_seconds + _SPARE_SECONDS
+        limit = self.options.head_timeout_seconds + _SPARE_SECONDS
         num_each = self.options.idle_connections // 2
         silent = Request("silent connection", ())
         half = Request("half a head", (b"POST /predict HTTP/1.1\r\nHost: soak\r\nX-Half: ",))
@@ -83,11 +94,11 @@ async def abuse(options: Options) -> Report:
     good = create_good_requests(draw_scans(options.seed))
     async with run_server(options.settings()) as server:
         attack = Abuse(server.port, options, Tally(await ask_idle(server.port, good, options.limit_seconds)))
-        await attack.stream(2 * options.max_upload_bytes, heeds=True)  # the memory that one upload needs stays ours
+        await attack.stream(2 * options.max_upload_bytes)  # the memory that one upload needs stays ours
         async with watch_memory(lambda: server.memory_bytes) as memory, run_probe(server.port) as probe:
             found = [
-                await attack.stream(options.stream_bytes, heeds=True),
-                await attack.stream(options.stream_bytes, heeds=False),
+                await attack.stream(options.stream_bytes),
+                await attack.stream_on(options.stream_bytes),
                 await attack.promise_gigapixels(),
                 await attack.drip(),
                 *await attack.idle(good),

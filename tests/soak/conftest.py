@@ -19,6 +19,7 @@ def short_options(tiny_pair: tuple[Path, Path]) -> Options:
         stream_bytes=8 * 2**20,
         max_queue=16,
         max_upload_bytes=2**20,
+        head_timeout_seconds=1.0,
         upload_timeout_seconds=1.0,
         drain_seconds=0.3,
         capacity_seconds=1.0,

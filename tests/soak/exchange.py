@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -164,4 +165,6 @@ def problem_code(answer: Answer) -> str:
 
 
 def _stays_open(outcome: Outcome) -> bool:
-    return outcome.answer is not None and outcome.answer.headers.get("connection") != "close"
+    if outcome.answer is None or not outcome.request.is_whole:
+        return False
+    return math.isfinite(outcome.sent) and outcome.answer.headers.get("connection") != "close"

@@ -17,7 +17,7 @@ from tests.soak.processes import count_connections, find_owner
 from tests.soak.reference import ask_idle
 from tests.soak.report import Report, Requirement, at_most, none_of
 from tests.soak.request import get
-from tests.soak.server import COMMAND, Server, run_server
+from tests.soak.server import Server, run_server
 from tests.soak.tally import Tally
 from tests.soak.traffic import create_traffic
 
@@ -44,11 +44,11 @@ class Kill:
     recovery_seconds: float
 
 
-async def kill(options: Options, command: tuple[str, ...] = COMMAND) -> Report:
+async def kill(options: Options) -> Report:
     """Kill one of the workers while requests come, and see what is lost and who answers afterwards."""
     seconds, options = options.seconds or _DEFAULT_SECONDS, replace(options, workers=max(_NUM_WORKERS, options.workers))
     traffic = create_traffic(draw_scans(options.seed), options)
-    async with run_server(options.settings(), command) as server:
+    async with run_server(options.settings()) as server:
         num_found = await _count_workers(server, options.workers)
         if num_found < options.workers:
             return Report("kill", [], [Requirement("workers", f"{num_found} of {options.workers}", met=False)])

@@ -11,7 +11,7 @@ from tests.soak.memory import watch_memory
 from tests.soak.mutation import mutate
 from tests.soak.options import Options
 from tests.soak.probe import run_probe
-from tests.soak.report import Report, Requirement
+from tests.soak.report import Report, Requirement, at_most
 from tests.soak.request import Request, post
 from tests.soak.server import run_server
 from tests.soak.tally import Tally
@@ -40,6 +40,7 @@ async def send_mutations(options: Options) -> Report:
         requirements = [
             *require_answers(tally),
             Requirement("images sent", str(tally.num_sent), tally.num_sent == options.images),
+            at_most("longest answer", tally.longest_seconds, options.request_timeout_seconds, "s"),
             *require_probes(probe),
             *memory.require(_WARM_SECONDS),
             require_clean_log(server),

@@ -20,6 +20,7 @@ class Options:
     stream_bytes: int = field(default=2**30, metadata={"help": "abuse: size of the upload without a length"})
     max_queue: int = field(default=64, metadata={"help": "BRAIN_MRI_MAX_QUEUE"})
     max_upload_bytes: int = field(default=20 * 2**20, metadata={"help": "BRAIN_MRI_MAX_UPLOAD_BYTES"})
+    head_timeout_seconds: float = field(default=5.0, metadata={"help": "BRAIN_MRI_HEAD_TIMEOUT_SECONDS"})
     upload_timeout_seconds: float = field(default=5.0, metadata={"help": "BRAIN_MRI_UPLOAD_TIMEOUT_SECONDS"})
     request_timeout_seconds: float = field(default=30.0, metadata={"help": "BRAIN_MRI_REQUEST_TIMEOUT_SECONDS"})
     drain_seconds: float = field(default=0.5, metadata={"help": "BRAIN_MRI_DRAIN_SECONDS"})
@@ -33,13 +34,14 @@ class Options:
     def settings(self, **changes: object) -> dict[str, str]:
         """The service's settings, by their names without the prefix."""
         settings: dict[str, object] = {
+            "WORKERS": self.workers,
             "MAX_QUEUE": self.max_queue,
             "MAX_UPLOAD_BYTES": self.max_upload_bytes,
+            "HEAD_TIMEOUT_SECONDS": self.head_timeout_seconds,
             "UPLOAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
             "HEAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
             "REQUEST_TIMEOUT_SECONDS": self.request_timeout_seconds,
             "DRAIN_SECONDS": self.drain_seconds,
-            **({} if self.workers == 1 else {"WORKERS": self.workers}),
             **({} if self.threads is None else {"THREADS": self.threads}),
             **({} if self.model_path is None else {"MODEL_PATH": self.model_path.resolve()}),
             **changes,

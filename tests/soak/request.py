@@ -19,6 +19,7 @@ class Request:
         pause_seconds: Between two pieces.
         leave_seconds: The client closes the connection so long after the last piece; None if it stays.
         reads_while_sending: Whether the client heeds an answer that comes before it has sent all.
+        is_whole: Whether another request may follow on the same connection.
         name: Of this one among others of its kind, to find it again.
     """
 
@@ -29,6 +30,7 @@ class Request:
     pause_seconds: float = 0.0
     leave_seconds: float | None = None
     reads_while_sending: bool = True
+    is_whole: bool = True
     name: str = ""
 
 
@@ -62,7 +64,7 @@ def post_chunks(path: str, chunk: bytes, num_chunks: int, kind: str, *statuses: 
 def announce(path: str, num_bytes: int, sent: bytes, kind: str, *statuses: int) -> Request:
     """Announce a body of `num_bytes` and send only `sent`."""
     head = _head("POST", path, {"Content-Type": "application/octet-stream", "Content-Length": str(num_bytes)})
-    return Request(kind, (head + sent,), frozenset(statuses))
+    return Request(kind, (head + sent,), frozenset(statuses), is_whole=False)
 
 
 def slow_down(request: Request, kind: str, num_pieces: int, seconds: float) -> Request:
@@ -76,7 +78,9 @@ def slow_down(request: Request, kind: str, num_pieces: int, seconds: float) -> R
 def cut_off(request: Request, kind: str, part: float, leave_seconds: float) -> Request:
     """Send only a part in [0, 1] of the same, then leave."""
     data = b"".join(request.pieces)
-    return replace(request, kind=kind, pieces=(data[: round(len(data) * part)],), leave_seconds=leave_seconds)
+    return replace(
+        request, kind=kind, pieces=(data[: round(len(data) * part)],), leave_seconds=leave_seconds, is_whole=False
+    )
 
 
 def _head(method: str, path: str, headers: Mapping[str, str]) -> bytes:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ from tests.soak.processes import list_workers, measure_memory
 from tests.soak.request import get
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "api")
+_COMMAND = (sys.executable, "-m", "api")
 _PREFIX = "BRAIN_MRI_"
 _START_SECONDS = 60.0
 
@@ -31,12 +31,12 @@ class ServerError(Exception):
 class Server:
     """A started server."""
 
-    def __init__(self, settings: dict[str, str], command: Sequence[str], log: BinaryIO) -> None:
+    def __init__(self, settings: dict[str, str], log: BinaryIO) -> None:
         """Start it on a free port, with `settings` by their names without the prefix."""
         self.port = _find_free_port()
         self._log = log
         self._process = subprocess.Popen(
-            [part.format(port=self.port) for part in command],
+            _COMMAND,
             cwd=ROOT,
             env=_environment({"LOG_LEVEL": "warning", "PORT": str(self.port), **settings}),
             stdout=self._log,
@@ -100,10 +100,10 @@ class Server:
 
 
 @asynccontextmanager
-async def run_server(settings: dict[str, str], command: Sequence[str] = COMMAND) -> AsyncIterator[Server]:
+async def run_server(settings: dict[str, str]) -> AsyncIterator[Server]:
     """Start a server, wait until it is ready, and end it whatever happens."""
     with tempfile.TemporaryFile() as log:
-        server = Server(settings, command, log)
+        server = Server(settings, log)
         try:
             await server.wait_until_ready()
             yield server

@@ -15,7 +15,7 @@ from tests.soak.request import Request
 from tests.soak.server import Server
 from tests.soak.tally import Tally
 
-_EDGE_SECONDS = 0.05
+_EDGE_SECONDS = 0.02  # what the service needs to take a request that has reached it
 _AFTER_SECONDS = 0.5
 _NUM_KEPT_CONNECTIONS = 8
 _PAUSE_SECONDS = 0.02

@@ -73,6 +73,11 @@ class Tally:
         """All requests."""
         return sum(row.num_sent for row in self.rows.values())
 
+    @property
+    def longest_seconds(self) -> float:
+        """The longest that an answer took; NaN without any."""
+        return max((max(seconds) for seconds in self.seconds_by_label.values()), default=float("nan"))
+
     def seconds_of(self, label: str) -> Sequence[float]:
         """How long the answers with a label took."""
         return self.seconds_by_label.get(label, array("d"))
@@ -84,8 +89,7 @@ class Tally:
         if answer.status not in request.statuses | OVERLOADED:
             return True
         if answer.status >= 400:
-            # A problem has a code; what is no HTTP is refused before the service sees it.
-            return outcome.label == str(answer.status) and request.kind != "garbage"
+            return outcome.label == str(answer.status)  # a problem has a code
         if request.reference is None or self._reference is None:
             return False
         return not self._reference.equals(request.reference, answer)

@@ -19,7 +19,7 @@ def test_what_was_sent_before_the_server_closed_is_lost_without_an_answer():
 
 
 def test_what_came_as_it_closed_is_none_of_the_accepted():
-    stop = _stop(_lost(10.45, 10.49), _lost(10.2, float("inf")))
+    stop = _stop(_lost(10.48, 10.49), _lost(10.2, float("inf")))
     assert (stop.num_lost, stop.num_cut) == (0, 2)
     assert all(requirement.met for requirement in stop.require())
 

@@ -34,7 +34,7 @@ def _count(
     answer: Answer | None, end: End = End.ANSWERED, *, reference: str | None = None, kind: str = "good"
 ) -> Tally:
     tally = Tally(_REFERENCE)
-    request = Request(kind, (b"",), frozenset({200, 422}), reference)
+    request = Request("good", (b"",), frozenset({200, 422}), reference)
     tally.add(Outcome(request, end, 0.0, 0.1, 0.25, 0, answer))
     return tally
 
@@ -74,13 +74,10 @@ def test_other_answers_are_wrong_and_shown(answer, reference):
     assert tally.examples[0].startswith("good ")
 
 
-def test_only_what_is_no_http_may_be_refused_without_a_problem():
-    assert _count(_json({}, 422, "text/plain"), kind="garbage").num_wrong == 0
-
-
 def test_outcomes_are_counted_by_status_and_end():
     tally = _count(_problem(503, "queue_full"))
     tally.add(Outcome(Request("good", ()), End.LOST, 0.0, 0.1, 0.2, 0))
     assert tally.count("503 queue_full") == tally.count_status(503) == tally.count(End.LOST) == 1
     assert tally.num_sent == 2
+    assert tally.longest_seconds == 0.25
     assert list(tally.seconds_of("503 queue_full")) == [0.25]

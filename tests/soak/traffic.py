@@ -90,7 +90,7 @@ def _create_bad_requests(scan: Scan) -> list[Request]:
         post(f"{VISUALIZE}?alpha=7", scan.data, "bad parameter", 400),
         post("/nowhere", scan.data, "unknown path", 404),
         get(PREDICT, "wrong method", 405),
-        Request("garbage", (b"\x16\x03\x01 no HTTP at all\r\n\r\n",), frozenset({400})),
+        Request("garbage", (b"\x16\x03\x01 no HTTP at all\r\n\r\n",), frozenset({400}), is_whole=False),
     ]
 
 
