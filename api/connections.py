@@ -9,7 +9,7 @@ connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> b
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -85,8 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         cycle = self.cycle
         cycle.transport = _AnswerTransport(self.transport, partial(self._end, cycle))  # type: ignore[assignment]
-        if self._stopping:
-            cycle.keep_alive = False
+        cycle.send = partial(self._send, cycle, cycle.send)  # type: ignore[method-assign]
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -99,12 +98,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, unless the body of this one is still coming."""
-        if self._dropping:
-            return
-        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
-            self._linger()
-        else:
+        """Wait for the next request, unless this was the last one."""
+        if not self._dropping:
             super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:  # the parser's words are not ours
@@ -158,6 +153,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(_render(kind, detail))
             self._linger()
+
+    async def _send(self, cycle: RequestResponseCycle, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
+        """Let an answer say that it is the last one, where it is."""
+        if not cycle.response_started and (cycle.more_body or self._stopping):
+            cycle.keep_alive = False
+        await send(message)
 
     def _end(self, cycle: RequestResponseCycle) -> None:
         """End the connection after an answer that says so."""

@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import traceback
+import warnings
 from typing import Literal, TextIO
 
 import structlog
@@ -50,6 +51,8 @@ def configure_logs(level: str, form: LogFormat, stream: TextIO | None = None) ->
     root = logging.getLogger()
     root.handlers = [other for other in root.handlers if other.name != _HANDLER] + [handler]
     root.setLevel(level.upper())
+    # Remarks of an image's codec are no lines of ours, and Python would keep each of them for ever.
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 def read_trace_context(traceparent: str | None) -> dict[str, str]:

@@ -70,6 +70,8 @@ class RequestContext:
                 headers[REQUEST_ID_HEADER] = request_id
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["app"].state.draining:  # the connection will not be there for another request
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

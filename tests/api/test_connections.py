@@ -116,6 +116,14 @@ def seconds_until_refused(connection: socket.socket, data: bytes, pause: float) 
     return time.monotonic() - start
 
 
+@pytest.mark.parametrize("path", [b"/nowhere", b"/predict"])
+def test_an_answer_before_the_end_of_the_body_says_that_it_is_the_last(port, path):
+    with connect(port) as connection:
+        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + bytes(1000))
+        head, _, _ = read_all(connection).partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+
+
 def test_no_more_than_some_megabytes_are_dropped(port):
     with connect(port) as connection:
         head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"

@@ -48,7 +48,8 @@ def test_at_the_signal_to_stop_what_was_begun_ends_and_what_comes_is_refused(tin
                 check_problem(response, 503, "stopping")
                 assert response.headers["connection"] == "close"
                 assert "retry-after" in response.headers
-            assert client.get("/livez").status_code == 200
+            alive = client.get("/livez")
+            assert (alive.status_code, alive.headers["connection"]) == (200, "close")
             time.sleep(2.5)  # past the draining: no new connection is taken
             with pytest.raises(httpx.TransportError):
                 client.get("/livez")

@@ -39,7 +39,6 @@ class Options:
             "MAX_UPLOAD_BYTES": self.max_upload_bytes,
             "HEAD_TIMEOUT_SECONDS": self.head_timeout_seconds,
             "UPLOAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
-            "HEAD_TIMEOUT_SECONDS": self.upload_timeout_seconds,
             "REQUEST_TIMEOUT_SECONDS": self.request_timeout_seconds,
             "DRAIN_SECONDS": self.drain_seconds,
             **({} if self.threads is None else {"THREADS": self.threads}),
