@@ -62,14 +62,14 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(
         DEFAULT_MAX_IMAGE_PIXELS,
         ge=1024,
-        le=500_000_000,
+        le=150_000_000,
         description="Most pixels an image may have; one needs about 20 bytes while it is judged and drawn.",
     )
     max_queue: int = Field(
         64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."
     )
     max_buffered_bytes: int = Field(
-        64 * _MEBIBYTE,
+        40 * _MEBIBYTE,
         ge=1024,
         le=64 * 1024 * _MEBIBYTE,
         description="Bytes that bodies not yet judged may hold together; more, and further ones are answered 503.",

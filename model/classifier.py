@@ -1,6 +1,9 @@
 """From bytes to a prediction and its explanation: the one object that a service or a command needs."""
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,13 +22,15 @@ from model.preprocessing import (
     DEFAULT_MAX_IMAGE_PIXELS,
     DecodedImage,
     FloatArray,
-    decode_image,
+    decode_opened,
+    open_image,
     preprocess_image,
     self_test_image,
     self_test_inputs,
 )
 from model.reliability import OutlierScore, ReliabilityCheck, Review
 
+LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
 SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
 
 
@@ -96,6 +101,7 @@ class Classifier:
         """Serve `engine`, refusing images of more than `max_image_pixels`."""
         self._engine = engine
         self._max_image_pixels = max_image_pixels
+        self._large_image = threading.Lock()
         self._check = ReliabilityCheck(engine.card)
         self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
 
@@ -147,9 +153,10 @@ class Classifier:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
         start = time.perf_counter()
-        decoded, inputs = self._prepare(data)
-        prepared = time.perf_counter()
-        outputs = self._engine.predict(inputs)
+        with self._decode(data) as decoded:
+            inputs = preprocess_image(decoded.image, self.card.preprocessing)
+            prepared = time.perf_counter()
+            outputs = self._engine.predict(inputs)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
         return self._answer(decoded, inputs, outputs, timing)
 
@@ -168,14 +175,16 @@ class Classifier:
         """
         targets = np.array([self._find_class(target)], np.int64)
         start = time.perf_counter()
-        decoded, inputs = self._prepare(data)
-        prepared = time.perf_counter()
-        explanation = self._engine.explain(inputs, targets)
-        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        prediction = self._answer(decoded, inputs, explanation, timing)
-        explained = target or prediction.prediction
-        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        with self._decode(data) as decoded:
+            inputs = preprocess_image(decoded.image, self.card.preprocessing)
+            prepared = time.perf_counter()
+            explanation = self._engine.explain(inputs, targets)
+            timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+            prediction = self._answer(decoded, inputs, explanation, timing)
+            explained = target or prediction.prediction
+            probability = prediction.probabilities[explained]
+            caption = Caption(prediction.prediction, prediction.confidence, explained, probability)
+            png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
         return Visualization(prediction, explained, png)
 
     def self_test(self) -> None:
@@ -199,9 +208,13 @@ class Classifier:
         if scorer and (scorer.num_features, scorer.num_appearance_values) != expected:
             raise CheckpointError("the outlier detector in its card was fitted to another network")
 
-    def _prepare(self, data: bytes) -> tuple[DecodedImage, FloatArray]:
-        decoded = decode_image(data, self._max_image_pixels)
-        return decoded, preprocess_image(decoded.image, self.card.preprocessing)
+    @contextmanager
+    def _decode(self, data: bytes) -> Iterator[DecodedImage]:
+        """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
+        source = open_image(data, self._max_image_pixels)
+        is_large = source.width * source.height > LARGE_IMAGE_PIXELS
+        with self._large_image if is_large else nullcontext():
+            yield decode_opened(source)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:

@@ -78,24 +78,51 @@ class DecodedImage:
         return int(self.image.shape[1])
 
 
-def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> DecodedImage:
-    """Read an encoded image; the bytes decide what it is.
-
-    The size is read from the header and judged before a pixel is decoded.
+def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> ImageFile.ImageFile:
+    """Read the header of an encoded image; the bytes decide what it is.
 
     Args:
-        data: A PNG, JPEG, WebP, BMP or TIFF file; of several frames the first is read.
+        data: A PNG, JPEG, WebP, BMP or TIFF file.
         max_image_pixels: Height times width that may be decoded.
 
     Raises:
         UnsupportedFormatError: If the bytes are none of these formats.
         ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
-        TruncatedImageError: If the data end early or are damaged.
+        TruncatedImageError: If the header is damaged, or the file built as no image needs to be.
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
-        BlankImageError: If all pixels have the same value.
     """
     check_structure(data)
-    source = _open(data, max_image_pixels)
+    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
+    try:
+        source = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(too_large) from error
+    except UnidentifiedImageError as error:
+        raise UnsupportedFormatError(
+            f"Expected an image in one of the formats {', '.join(FORMATS)}; the bytes are none of them."
+        ) from error
+    except _DAMAGE as error:
+        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
+    width, height = source.size
+    if width * height > max_image_pixels:
+        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
+    if min(width, height) < MIN_SIDE_PIXELS:
+        raise ImageTooSmallError(
+            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
+        )
+    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
+        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
+    return source
+
+
+def decode_opened(source: ImageFile.ImageFile) -> DecodedImage:
+    """Decode what `open_image` opened; of several frames the first.
+
+    Raises:
+        TruncatedImageError: If the data end early or are damaged.
+        UnsupportedFormatError: If its colours are not read.
+        BlankImageError: If all pixels have the same value.
+    """
     try:
         # A JPEG file of several pictures has a format of its own in Pillow.
         format_ = "JPEG" if source.format == "MPO" else str(source.format)
@@ -108,6 +135,11 @@ def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) 
         notes = (*notes, "the file holds several frames; the first was used")
     _check_content(image)
     return DecodedImage(image, format_, notes)
+
+
+def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> DecodedImage:
+    """Read an encoded image: `open_image`, then `decode_opened`; the errors are theirs."""
+    return decode_opened(open_image(data, max_image_pixels))
 
 
 def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
@@ -166,30 +198,6 @@ def self_test_image(size: int) -> ImageArray:
 def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
     """Turn `self_test_image` into inputs (1, 3, S, S)."""
     return normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
-
-
-def _open(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
-    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
-    try:
-        source = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(too_large) from error
-    except UnidentifiedImageError as error:
-        raise UnsupportedFormatError(
-            f"Expected an image in one of the formats {', '.join(FORMATS)}; the bytes are none of them."
-        ) from error
-    except _DAMAGE as error:
-        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
-    width, height = source.size
-    if width * height > max_image_pixels:
-        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
-    if min(width, height) < MIN_SIDE_PIXELS:
-        raise ImageTooSmallError(
-            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
-        )
-    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
-        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
-    return source
 
 
 def _count_tile_pixels(source: ImageFile.ImageFile) -> int:

@@ -1,4 +1,6 @@
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -11,6 +13,7 @@ from model.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier, softmax
 from model.errors import CheckpointError, ImageTooLargeError, UnknownClassError
 from model.overlay import View
+from model.preprocessing import preprocess_image
 from model.reliability import Level, Reason
 from tests.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
 
@@ -151,3 +154,21 @@ def test_loading_leaves_the_threads_of_the_process_alone(tiny_pair, index):
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_large_images_are_decoded_one_at_a_time_and_small_ones_beside_them(tiny_pair, monkeypatch):
+    classifier, running, most = Classifier.load(tiny_pair[1]), [], []
+
+    def watch(image, preprocessing):
+        running.append(len(image))
+        most.append(sum(height > 1000 for height in running))
+        time.sleep(0.05)
+        running.remove(len(image))
+        return preprocess_image(image, preprocessing)
+
+    monkeypatch.setattr("model.classifier.preprocess_image", watch)
+    large, small = (encode(draw_scan(size, (0.4, 0.5))) for size in (2100, 64))
+    with ThreadPoolExecutor(6) as executor:
+        answers = list(executor.map(classifier.predict, [large, small, large, small, large, small]))
+    assert max(most) == 1
+    assert [answer.input.height for answer in answers] == [2100, 64] * 3
