@@ -46,10 +46,13 @@ class ConnectionLimits:
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 with limits; refusals on this level are problem documents too."""
 
-    def __init__(self, *arguments: Any, limits: ConnectionLimits, **named: Any) -> None:
-        """Make the protocol of one connection."""
+    def __init__(
+        self, *arguments: Any, limits: ConnectionLimits, tell_refusal: Callable[[str], None], **named: Any
+    ) -> None:
+        """Make the protocol of one connection; `tell_refusal` is called with the code of each refusal."""
         super().__init__(*arguments, **named)
         self._limits = limits
+        self._tell_refusal = tell_refusal
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._num_head_bytes = 0
         self._num_dropped_bytes = 0
@@ -151,6 +154,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, kind: ProblemKind, detail: str) -> None:
         if not self.transport.is_closing():
+            self._tell_refusal(kind.code)
             self.transport.write(_render(kind, detail))
             self._linger()
 

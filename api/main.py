@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from api import predict, status
 from api.dependencies import Service
@@ -73,6 +74,14 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         max_buffered_bytes=settings.max_buffered_bytes,
         timeout_seconds=settings.upload_timeout_seconds,
     )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins.split(","),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "traceparent"],
+            expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence"],
+        )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     _complete_document(app)
     return app

@@ -54,9 +54,10 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, tell_ready: Callable[[], None] | None = None) -> None:
         """Prepare to serve `app`; `tell_ready` is called when it answers."""
         limits = ConnectionLimits(settings.max_connections, settings.head_timeout_seconds, _READ_TIMEOUT_SECONDS)
+        create_protocol = partial(BoundedProtocol, limits=limits, tell_refusal=app.state.metrics.observe_rejection)
         config = uvicorn.Config(
             app,
-            http=partial(BoundedProtocol, limits=limits),  # type: ignore[arg-type]  # called as a class would be
+            http=create_protocol,  # type: ignore[arg-type]  # called as a class would be
             ws="none",
             lifespan="off",  # run by the caller, where an error of it can be told in one line
             log_config=None,

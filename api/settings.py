@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(
         None, description="File with one key a line, read again when it changes; beside or instead of API_KEYS."
     )
+    cors_origins: str = Field(
+        "",
+        pattern=r"^(https?://[^\s,/]+(,https?://[^\s,/]+)*)?$",
+        description="Origins, separated by commas, whose pages in a browser may ask; by default none but our own.",
+    )
     drain_seconds: float = Field(
         2.0, ge=0, le=600, description="How long new requests are answered 503 after the signal to stop, seconds."
     )

@@ -89,6 +89,15 @@ def test_what_is_no_http_is_a_400(port, sent):
         assert read_problem(connection) == (400, "malformed_request")
 
 
+def test_refusals_are_counted(port):
+    with connect(port) as connection:
+        connection.sendall(b"HELO mail\r\n\r\n")
+        read_all(connection)
+    with connect(port) as connection:
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b'brain_mri_rejections_total{code="malformed_request"}' in read_all(connection)
+
+
 def test_one_client_too_many_is_a_503_and_the_next_is_served_when_others_have_gone(port):
     with ExitStack() as stack:
         for _ in range(20):

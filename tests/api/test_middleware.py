@@ -126,3 +126,16 @@ def test_bodies_that_together_take_too_much_memory_are_a_503(settings):
         return [sent[0]["status"] for sent in answers]
 
     assert sorted(asyncio.run(scenario())) == [415, 415, 415, 503]
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("https://viewer.example", True), ("https://other.example", False)])
+def test_pages_of_the_named_origins_alone_may_ask(settings, scan, origin, allowed):
+    app = create_app(settings.model_copy(update={"cors_origins": "http://localhost:3000,https://viewer.example"}))
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-api-key"}
+    with TestClient(app) as client:
+        preflight = client.options("/predict", headers=asked)
+        answer = client.post("/predict", content=scan, headers={"Origin": origin})
+    assert (preflight.status_code == 200) == allowed
+    assert answer.status_code == 200
+    assert answer.headers.get("access-control-allow-origin") == (origin if allowed else None)
+    assert "X-Prediction" in answer.headers["access-control-expose-headers"]

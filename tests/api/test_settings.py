@@ -33,6 +33,10 @@ def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
         ("MAX_UPLOAD_BYTES", "1"),
         ("LOG_LEVEL", "loud"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "viewer.example"),
+        ("MODEL_SHA256", "abc"),
+        ("WORKERS", "0"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
