@@ -11,7 +11,15 @@ from api.errors import MalformedRequestError
 
 FIELD = "file"
 _MULTIPART = "multipart/form-data"
-_IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/tiff", "application/octet-stream")
+_IMAGE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/bmp",
+    "image/tiff",
+    "application/dicom",
+    "application/octet-stream",
+)
 _BINARY = {"type": "string", "format": "binary", "minLength": 1}
 
 OPENAPI_BODY: dict[str, Any] = {

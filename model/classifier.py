@@ -36,12 +36,19 @@ SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by 
 
 @dataclass(frozen=True)
 class InputReport:
-    """What arrived: the format, the upright size in pixels, and what was done to the pixels."""
+    """What arrived: the format, the upright size in pixels, and what was done to the pixels.
+
+    Attributes:
+        frame: Which frame of a DICOM file was judged, from 1; None for other formats.
+        num_frames: How many it has.
+    """
 
     format: str
     width: int
     height: int
     warnings: tuple[str, ...]
+    frame: int | None
+    num_frames: int | None
 
 
 @dataclass(frozen=True)
@@ -146,14 +153,17 @@ class Classifier:
         """What computes: "torch" or "onnxruntime"."""
         return self._engine.name
 
-    def predict(self, data: bytes) -> Prediction:
+    def predict(self, data: bytes, frame: int | None = None) -> Prediction:
         """Classify an encoded image.
+
+        Args:
+            frame: Which frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
         start = time.perf_counter()
-        with self._decode(data) as decoded:
+        with self._decode(data, frame) as decoded:
             inputs = preprocess_image(decoded.image, self.card.preprocessing)
             prepared = time.perf_counter()
             outputs = self._engine.predict(inputs)
@@ -161,7 +171,12 @@ class Classifier:
         return self._answer(decoded, inputs, outputs, timing)
 
     def visualize(
-        self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
+        self,
+        data: bytes,
+        target: str | None = None,
+        alpha: float = 0.5,
+        view: View = View.OVERLAY,
+        frame: int | None = None,
     ) -> Visualization:
         """Classify an encoded image and draw what speaks for a class over it.
 
@@ -169,13 +184,14 @@ class Classifier:
             target: The class to explain; by default the predicted one.
             alpha: Opacity of the strongest evidence, in [0, 1].
             view: What is drawn; see `View`.
+            frame: Which frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
             InputError: If the image cannot be judged, or `target` is no class of the network.
         """
         targets = np.array([self._find_class(target)], np.int64)
         start = time.perf_counter()
-        with self._decode(data) as decoded:
+        with self._decode(data, frame) as decoded:
             inputs = preprocess_image(decoded.image, self.card.preprocessing)
             prepared = time.perf_counter()
             explanation = self._engine.explain(inputs, targets)
@@ -209,12 +225,11 @@ class Classifier:
             raise CheckpointError("the outlier detector in its card was fitted to another network")
 
     @contextmanager
-    def _decode(self, data: bytes) -> Iterator[DecodedImage]:
+    def _decode(self, data: bytes, frame: int | None) -> Iterator[DecodedImage]:
         """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
-        source = open_image(data, self._max_image_pixels)
-        is_large = source.width * source.height > LARGE_IMAGE_PIXELS
-        with self._large_image if is_large else nullcontext():
-            yield decode_opened(source)
+        opened = open_image(data, self._max_image_pixels, frame)
+        with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
+            yield decode_opened(opened)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:
@@ -238,7 +253,14 @@ class Classifier:
             prediction_set=reliability.prediction_set,
             review=reliability.review,
             ood=reliability.ood,
-            input=InputReport(decoded.format, decoded.width, decoded.height, decoded.warnings),
+            input=InputReport(
+                decoded.format,
+                decoded.width,
+                decoded.height,
+                decoded.warnings,
+                decoded.frame,
+                decoded.num_frames,
+            ),
             model=self._identity,
             timing_ms=timing,
         )

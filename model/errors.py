@@ -4,7 +4,8 @@
                    |            |                  |
                    |            |                  UnknownClassError (a class nobody trained)
                    |            ImageTooSmallError, BlankImageError
-                   UnsupportedFormatError, ImageTooLargeError, TruncatedImageError
+                   UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
+                   UnsupportedPixelsError, UnknownFrameError (DICOM)
 
     start     file -> checkpoint -> card, network -> engine -> self-test
                |          |              |                         |
@@ -46,6 +47,14 @@ class ImageTooSmallError(UnusableImageError):
 
 class BlankImageError(UnusableImageError):
     """Every pixel has the same value."""
+
+
+class UnsupportedPixelsError(UnusableImageError):
+    """The format is read, but not the way in which this file stores its pixels."""
+
+
+class UnknownFrameError(InputError):
+    """The frame to judge is not one of the file's."""
 
 
 class UnknownClassError(InputError):
