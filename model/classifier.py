@@ -164,11 +164,11 @@ class Classifier:
         """
         start = time.perf_counter()
         with self._decode(data, frame) as decoded:
-            inputs = preprocess_image(decoded.image, self.card.preprocessing)
-            prepared = time.perf_counter()
-            outputs = self._engine.predict(inputs)
-        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        return self._answer(decoded, inputs, outputs, timing)
+            return self._predict(decoded, start)
+
+    def predict_decoded(self, decoded: DecodedImage) -> Prediction:
+        """Classify an image that was decoded elsewhere."""
+        return self._predict(decoded, time.perf_counter())
 
     def visualize(
         self,
@@ -230,6 +230,13 @@ class Classifier:
         opened = open_image(data, self._max_image_pixels, frame)
         with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
             yield decode_opened(opened)
+
+    def _predict(self, decoded: DecodedImage, start: float) -> Prediction:
+        inputs = preprocess_image(decoded.image, self.card.preprocessing)
+        prepared = time.perf_counter()
+        outputs = self._engine.predict(inputs)
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        return self._answer(decoded, inputs, outputs, timing)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:

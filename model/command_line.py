@@ -17,6 +17,8 @@ from tqdm import tqdm
 from model.classifier import Classifier
 from model.engine import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ImagesNotFoundError, InputError, ModelError
+from model.volume_rows import predict_volume
+from model.volume_slices import DEFAULT_SLICES, SliceChoice, is_volume, parse_slices
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,13 @@ def _create_parser() -> argparse.ArgumentParser:
     predict.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="image, or folder with images")
     predict.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="default %(default)s")
     predict.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default %(default)s")
+    predict.add_argument(
+        "--slice",
+        type=parse_slices,
+        default=DEFAULT_SLICES,
+        metavar="PLANE:WHICH",
+        help="of NIfTI volumes: axial, coronal or sagittal; middle, all, or an index from 0; default %(default)s",
+    )
     predict.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
     info = _add_command(commands, "info", _info, "show the card of a weight file")
@@ -86,9 +95,9 @@ def _predict(options: argparse.Namespace) -> int:
     with _open_output(options.output) as output:
         write = _create_writer(output, options.format, classifier.card.classes)
         for file in tqdm(files, "predicting", unit="image", disable=None):
-            row = _predict_file(classifier, file)
-            num_failed += "error" in row
-            write(row)
+            for row in _predict_rows(classifier, file, options.slice):
+                num_failed += "error" in row
+                write(row)
     if num_failed:
         logger.error("%d of %d images could not be judged; their rows say why", num_failed, len(files))
     return 1 if num_failed else 0
@@ -100,6 +109,12 @@ def _find_files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         else:
             yield path
+
+
+def _predict_rows(classifier: Classifier, file: Path, slices: SliceChoice) -> Iterator[dict[str, Any]]:
+    if is_volume(file):
+        return predict_volume(classifier, file, slices)
+    return iter((_predict_file(classifier, file),))
 
 
 def _predict_file(classifier: Classifier, file: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def test_the_answer_is_consistent_with_itself(client, scan):
     assert list(answer["probabilities"]) == list(CLASSES)
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
     assert answer["confidence"] == answer["probabilities"][answer["prediction"]]
-    assert answer["input"] == {"format": "PNG", "width": 120, "height": 100, "warnings": []}
+    size = {"format": "PNG", "width": 120, "height": 100}
+    assert answer["input"] == {**size, "warnings": [], "frame": None, "num_frames": None}
     assert set(answer["model"]) == {"name", "version", "sha256"}
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
     assert "Research use only" in answer["disclaimer"]
