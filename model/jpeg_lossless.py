@@ -53,17 +53,22 @@ def decode_jpeg_lossless(data: bytes) -> npt.NDArray[np.uint16]:
     """
     try:
         frame, scan, codes = _read_segments(data)
+        num_samples = _count_samples(frame)
+        tables = [codes[index] for index in scan.tables]
     except (struct.error, IndexError, ValueError, KeyError) as error:
         raise _damaged() from error
-    num_samples = frame.height * frame.width * len(frame.components)
-    if num_samples > MAX_SAMPLES:
-        raise ImageTooLargeError(f"A lossless JPEG may have at most {MAX_SAMPLES:,} samples (found {num_samples:,}).")
-    tables = [codes[index] for index in scan.tables]
     differences = _read_differences(_entropy_coded(data, scan.start), tables, num_samples)
     planes = differences.reshape(frame.height, frame.width, len(tables)).transpose(2, 0, 1)
     first = 1 << (frame.precision - scan.point_transform - 1)
     restored = [_PREDICTORS[scan.predictor](plane, first) for plane in planes]
     return (np.stack(restored, axis=2) << scan.point_transform).astype(np.uint16)
+
+
+def _count_samples(frame: _Frame) -> int:
+    num_samples = frame.height * frame.width * len(frame.components)
+    if num_samples > MAX_SAMPLES:
+        raise ImageTooLargeError(f"A lossless JPEG may have at most {MAX_SAMPLES:,} samples (found {num_samples:,}).")
+    return num_samples
 
 
 def _read_segments(data: bytes) -> tuple[_Frame, _Scan, dict[int, list[tuple[int, int]]]]:
@@ -127,8 +132,8 @@ def _read_codes(segment: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
                 extra = category % 16  # the difference 32768 has no bits of its own, H.1.2.2
                 table += [(length + extra, category)] * (1 << (_LONGEST_CODE - length))
             position += count
-        if len(table) > 1 << _LONGEST_CODE or len(lengths) < 16:
-            raise ValueError("codes overlap")
+            if len(table) > 1 << _LONGEST_CODE:
+                raise ValueError("codes overlap")
         yield name & 15, table + [(0, -1)] * ((1 << _LONGEST_CODE) - len(table))
 
 
