@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from model.acquisition import NOT_MR, NOT_T1
@@ -125,7 +126,7 @@ def test_the_header_alone_refuses_too_many_pixels():
 
 def test_a_transfer_syntax_that_is_not_read_is_named():
     with pytest.raises(UnsupportedPixelsError, match=r"MPEG2 .* \(1\.2\.840\.10008\.1\.2\.4\.100\)"):
-        decode_image(make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), b"\0\0"))
+        decode_image(make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), encapsulate([b"ab"])))
     with pytest.raises(UnsupportedPixelsError, match="not a known one"):
         decode_image(make_dicom(GREY).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"))
 

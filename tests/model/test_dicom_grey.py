@@ -124,7 +124,7 @@ def test_the_inverted_image_of_monochrome_1_looks_the_same(window):
 
 @pytest.mark.parametrize("slope", [float("inf"), float("nan")])
 def test_rescale_values_that_are_no_numbers_are_refused(slope):
+    frame = Dataset()
+    frame.add_new("RescaleSlope", "FD", slope)
     with np.errstate(all="ignore"), pytest.raises(TruncatedImageError):
-        frame = Dataset()
-        frame.add_new("RescaleSlope", "FD", slope)
         render_grey(np.arange(256).reshape(16, 16), frame, create_layout())
