@@ -4,8 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from tests.api.problems import check_problem
+from tests.corpus import GREY
+from tests.dicoms import make_dicom
 from tests.phantoms import CLASSES, draw_scan, encode
 
 RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
@@ -151,3 +155,17 @@ def test_many_clients_at_once_get_what_one_gets(client):
     for ours, theirs in zip(drawn, pictures, strict=True):
         pixels = [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in (ours, theirs)]
         assert np.abs(pixels[0] - pixels[1]).max() <= 2
+
+
+def test_a_frame_of_a_dicom_file_is_chosen_and_told(client):
+    frames = np.stack([GREY, GREY[::-1]])
+    data = make_dicom(GREY, raw=frames.tobytes(), NumberOfFrames=2)
+    told = client.post("/predict", content=data, params={"frame": 2}).json()["input"]
+    assert (told["format"], told["frame"], told["num_frames"]) == ("DICOM", 2, 2)
+    assert client.post("/predict/visualize", content=data).headers["content-type"] == "image/png"
+    for path in ("/predict", "/predict/visualize"):
+        answer = client.post(path, content=data, params={"frame": 3})
+        assert (answer.status_code, answer.json()["code"]) == (400, "unknown_frame")
+    video = make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), encapsulate([b"ab"]))
+    answer = client.post("/predict", content=video)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unsupported_pixels")

@@ -15,7 +15,12 @@ COUNTS = np.ones(len(VALUES), np.int64)
 
 def create_frame(**tags) -> Dataset:
     frame = Dataset()
-    for name, value in {"BitsStored": 12, "PixelRepresentation": 1, **tags}.items():
+    for name, value in {
+        "PhotometricInterpretation": "MONOCHROME2",
+        "BitsStored": 12,
+        "PixelRepresentation": 1,
+        **tags,
+    }.items():
         setattr(frame, name, value)
     return frame
 
@@ -23,7 +28,7 @@ def create_frame(**tags) -> Dataset:
 def create_table(first, entries, num_bits=16) -> Dataset:
     item = Dataset()
     item.add_new("LUTDescriptor", "SS", [len(entries), first, num_bits])
-    item.add_new("LUTData", "US", list(entries))
+    item.add_new("LUTData", "US", [int(entry) for entry in entries])
     return item
 
 
