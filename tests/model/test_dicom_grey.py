@@ -60,7 +60,8 @@ def test_a_voi_table_is_applied_as_pydicom_does():
 @pytest.mark.parametrize(("center", "width"), [(0, 4096), (40, 400), (-600.5, 1500), (100, 2)])
 def test_windows_are_applied_as_pydicom_does(function, center, width):
     frame = create_frame(WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
-    expected = apply_windowing(VALUES, frame)
+    with np.errstate(over="ignore"):
+        expected = apply_windowing(VALUES, frame)
     low, high = -2048.0, 2047.0
     assert np.allclose(apply_window(VALUES, center, width, function), (expected - low) / (high - low))
 
