@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom import config
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
@@ -106,6 +107,8 @@ _DAMAGE = (
     ValueError,
     struct.error,
     zlib.error,
+    BytesLengthException,
+    InvalidDicomError,
     Warning,  # where warnings are errors
 )
 

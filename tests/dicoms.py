@@ -31,7 +31,7 @@ from model.errors import ImageTooLargeError, ImageTooSmallError, TruncatedImageE
 from tests.corpus import GREY, HEIGHT, RGB, SEED, WIDTH, Case, repeat
 from tests.phantoms import encode
 
-FULL_WINDOW = {"WindowCenter": 128.0, "WindowWidth": 256.0}  # leaves 8-bit values as they are
+FULL_WINDOW: dict[str, Any] = {"WindowCenter": 128.0, "WindowWidth": 256.0}  # leaves 8-bit values as they are
 PATIENT = "Secret^Jane"
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"
 

@@ -1,5 +1,6 @@
 import logging
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_bits_that_do_not_count_are_left_out():
 
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 100.0, "WindowWidth": 100.0}])
 def test_monochrome_1_and_2_of_one_image_give_the_same_probabilities(classifier, window):
-    mirrored = {**window, "WindowCenter": 256.0 - 100.0} if window else {}
+    mirrored: dict[str, Any] = {**window, "WindowCenter": 256.0 - 100.0} if window else {}
     first = classifier.predict(make_dicom(GREY, **window))
     second = classifier.predict(make_dicom(255 - GREY, PhotometricInterpretation="MONOCHROME1", **mirrored))
     assert second.probabilities == first.probabilities
@@ -111,7 +112,7 @@ def test_monochrome_1_and_2_of_one_image_give_the_same_probabilities(classifier,
 
 def test_a_palette_is_looked_up():
     colors = np.random.default_rng(0).integers(0, 256, (3, 256))
-    tags = {}
+    tags: dict[str, Any] = {}
     for color, entries in zip(("Red", "Green", "Blue"), colors, strict=True):
         tags[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
         tags[f"{color}PaletteColorLookupTableData"] = (entries * 257).astype("<u2").tobytes()
