@@ -6,6 +6,7 @@ millions of empty elements, or of sequences in sequences without end, is refused
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model.errors import TruncatedImageError
@@ -84,18 +85,26 @@ def _read_meta(data: bytes) -> tuple[str, int]:
 
 
 def _inflate(deflated: memoryview) -> bytes:
-    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    """Inflate what does not become too much; that is found out before any of it is kept."""
+    num_bytes = 0
     try:
-        for start in range(0, len(deflated), _INFLATE_STEP_BYTES):
-            step = deflated[start : start + _INFLATE_STEP_BYTES]
-            inflated += inflater.decompress(step, MAX_INFLATED_BYTES - len(inflated) + 1)
-            if len(inflated) > MAX_INFLATED_BYTES:
+        for step in _inflate_steps(deflated):
+            num_bytes += len(step)
+            if num_bytes > MAX_INFLATED_BYTES:
                 raise TruncatedImageError("The file inflates to more bytes than an image needs; send it uncompressed.")
-            if inflater.eof:
-                break
+        return b"".join(_inflate_steps(deflated))
     except zlib.error as error:
         raise TruncatedImageError("The deflated data are damaged; send the complete file.") from error
-    return bytes(inflated)
+
+
+def _inflate_steps(deflated: memoryview) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    for start in range(0, len(deflated), _INFLATE_STEP_BYTES):
+        rest: bytes | memoryview = deflated[start : start + _INFLATE_STEP_BYTES]
+        while rest and not inflater.eof:
+            yield inflater.decompress(rest, _INFLATE_STEP_BYTES)
+            rest = inflater.unconsumed_tail
+    yield inflater.flush()
 
 
 class _Walk:

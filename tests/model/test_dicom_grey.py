@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
+from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, apply_windowing
 
 from model.dicom_grey import NO_WINDOW, apply_modality, apply_voi, apply_window, find_percentiles, render_grey
 from model.dicom_pixels import PixelLayout
