@@ -46,6 +46,8 @@ _DAMAGE = (
     EOFError,
     LookupError,
     TypeError,
+    AssertionError,  # such as: no palette where the mode needs one
+    AttributeError,  # the same, where Python runs without assertions
     OverflowError,
     struct.error,
     zlib.error,
