@@ -83,10 +83,11 @@ def unpack_elements(name: str, data: memoryview, num_elements: int) -> list[byte
     """
     elements = []
     for _ in range(num_elements):
-        length, data = int.from_bytes(data[:_NUM_LENGTH_BYTES], "little"), data[_NUM_LENGTH_BYTES:]
-        elements.append(bytes(data[:length]))
-        if len(elements[-1]) != length:
+        head, data = data[:_NUM_LENGTH_BYTES], data[_NUM_LENGTH_BYTES:]
+        length = int.from_bytes(head, "little")
+        if len(head) < _NUM_LENGTH_BYTES or length > len(data):
             raise _wrong_lengths(name, num_elements)
+        elements.append(bytes(data[:length]))
         data = data[length:]
     if data:
         raise _wrong_lengths(name, num_elements)

@@ -53,15 +53,15 @@ def test_schemathesis_finds_nothing_in_the_running_service(calibrated_pair, tmp_
         told = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         metrics = httpx.get(f"{address}/metrics").text
     assert done.returncode == 0, told
-    assert "7 selected / 7 total" in told
-    for path in ("/predict", "/predict/visualize"):
+    assert "16 selected / 16 total" in told
+    for path in ("/predict", "/predict/visualize", "/v2/models/{name}/infer"):
         # Real images, bad requests and wrong keys were all among them.
         for status, least in (("200", 20), ("400", 5), ("401", 3)):
             assert _count_requests(metrics, path, status) >= least, (path, status, metrics)
 
 
 def _count_requests(metrics: str, path: str, status: str) -> int:
-    pattern = rf'^http_requests_total{{method="POST",path="{path}",status="{status}"}} (\d+)'
+    pattern = rf'^http_requests_total{{method="POST",path="{re.escape(path)}",status="{status}"}} (\d+)'
     found = re.search(pattern, metrics, re.MULTILINE)
     return int(found[1]) if found else 0
 
@@ -129,7 +129,10 @@ def test_the_document_names_the_classes_and_asks_for_a_key_only_where_one_is_nee
 
     app = create_app(Settings(model_path=calibrated_pair[1], api_keys=SecretStr(KEY)))
     guarded = {path for path, methods in app.openapi()["paths"].items() if "security" in str(methods)}
-    assert guarded == {"/predict", "/predict/visualize", "/model"}
+    models = {
+        f"/v2/models/{{name}}{part}" for part in ("", "/infer", "/versions/{version}", "/versions/{version}/infer")
+    }
+    assert guarded == {"/predict", "/predict/visualize", "/model", *models}
 
 
 def check_documented(client: TestClient, method: str, path: str, status: int, **request: Any) -> None:
