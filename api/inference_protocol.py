@@ -131,6 +131,7 @@ _BODY: dict[str, Any] = {
 
 
 @router.get("", responses=_ANSWER)
+@router.get("/", include_in_schema=False)  # the specification has it both ways
 async def server_metadata(request: Request) -> ServerMetadata:
     """Name the server and the extensions of the protocol that it has."""
     return ServerMetadata(name=_SERVER_NAME, version=request.app.version, extensions=list(EXTENSIONS))

@@ -22,7 +22,7 @@ OUTPUTS = [None, ["cam"], ["logits", "probabilities"]]
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Let a question that fits the document fit its shapes as well, which the document cannot hold against its data."""
     if not case.path.endswith("/infer") or case.meta is None or case.meta.is_negative_at(ParameterLocation.BODY):
         return

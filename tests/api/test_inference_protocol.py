@@ -178,6 +178,10 @@ def check_error(response, status: int, message: str = "") -> None:
     assert response.headers["x-request-id"]
 
 
+def test_the_server_is_named_with_and_without_a_slash(client):
+    assert client.get("/v2").json() == client.get("/v2/", follow_redirects=False).json()
+
+
 def test_the_torch_engine_serves_it_too(settings, tiny_pair):
     with TestClient(create_app(settings.model_copy(update={"model_path": tiny_pair[0]}))) as client:
         outputs = read_outputs(client.post(INFER, **ask_binary(SCANS[0], outputs=[{"name": "probabilities"}])))
