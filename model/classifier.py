@@ -198,11 +198,10 @@ class Classifier:
         Raises:
             InputsOutOfRangeError: If the values are so large that the network's arithmetic overflows.
         """
-        inference = self._calibrate(self._compute(inputs, explain))
-        maps = () if inference.heatmaps is None else (inference.heatmaps,)
-        if not all(np.isfinite(values).all() for values in (inference.logits, *maps)):
+        outputs = self._compute(inputs, explain)
+        if not all(np.isfinite(values).all() for values in vars(outputs).values()):
             raise InputsOutOfRangeError("The inputs are too large to compute with; normalise them as the card says.")
-        return inference
+        return self._calibrate(outputs)
 
     def visualize(
         self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
