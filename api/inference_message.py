@@ -109,10 +109,8 @@ def read_question(body: bytes, header_length: str | None, limits: TensorLimits) 
     text, behind = _split(body, header_length)
     with _reading:
         request = _parse_request(text)
-        sent = _take_binary(request.inputs, behind)
-        if len(request.inputs) != 1:
-            raise MalformedRequestError(f"Expected one input, {IMAGE!r} or {INPUTS!r}; found {len(request.inputs)}.")
-        items = _read_tensor(request.inputs[0], sent[0], limits)
+        (tensor,) = request.inputs
+        items = _read_tensor(tensor, _take_binary(tensor, behind), limits)
     return Question(request.id, items, _read_outputs(request))
 
 
@@ -155,23 +153,17 @@ def _parse_request(text: bytes) -> InferenceRequest:
         raise MalformedRequestError("Expected JSON in UTF-8, not nested deeply, with finite numbers.") from error
 
 
-def _take_binary(inputs: Sequence[RequestInput], behind: memoryview) -> list[memoryview | None]:
-    """Give each input the bytes behind the JSON that are its own; None where it has none there."""
-    sent: list[memoryview | None] = []
-    for tensor in inputs:
-        size = tensor.parameters.get(_SIZE)
-        if size is None:
-            sent.append(None)
-            continue
-        if type(size) is not int or not 0 <= size <= len(behind):
-            raise MalformedRequestError(
-                f"Expected the bytes behind the JSON to be those that {_SIZE!r} announces, and {HEADER_LENGTH} set."
-            )
-        sent.append(behind[:size])
-        behind = behind[size:]
-    if behind:
-        raise MalformedRequestError(f"There are {len(behind):,} bytes behind the JSON that no {_SIZE!r} announces.")
-    return sent
+def _take_binary(tensor: RequestInput, behind: memoryview) -> memoryview | None:
+    """Find the tensor's bytes behind the JSON; None where it is not there."""
+    size = tensor.parameters.get(_SIZE)
+    if type(size) is not int and size is not None:
+        raise MalformedRequestError(f"Expected a number of bytes as the parameter {_SIZE!r}.")
+    if (size or 0) != len(behind):
+        raise MalformedRequestError(
+            f"Expected as many bytes behind the JSON as {_SIZE!r} announces, and {HEADER_LENGTH} set; "
+            f"found {len(behind):,}."
+        )
+    return None if size is None else behind
 
 
 def _read_tensor(tensor: RequestInput, binary: memoryview | None, limits: TensorLimits) -> Sequence[bytes | FloatArray]:

@@ -85,9 +85,9 @@ class InferenceRequest(_RequestPart):
 
     id: str | None = Field(None, max_length=1024, description="Comes back with the answer.")
     parameters: Parameters = {}
-    inputs: list[RequestInput] = Field(min_length=1, max_length=8)
+    inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One of the model's inputs.")
     outputs: list[RequestOutput] = Field(
-        [], max_length=8, description="By default `probabilities` and `logits`, not `cam`."
+        [], max_length=3, description="By default `probabilities` and `logits`, not `cam`."
     )
 
 

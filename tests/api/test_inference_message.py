@@ -151,7 +151,7 @@ def test_bytes_behind_the_json_have_to_be_those_announced(change):
 
 
 def test_bytes_behind_a_request_that_announces_none_are_refused():
-    with pytest.raises(MalformedRequestError, match="no 'binary_data_size' announces"):
+    with pytest.raises(MalformedRequestError, match="as many bytes behind the JSON"):
         read(**frame(ask_json(b"image"), b"more"))
 
 
