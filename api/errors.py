@@ -2,6 +2,7 @@
 
 Answers are RFC 9457 problem details. Their text is written in `model.errors`' and this module's own errors,
 never taken from a library's exception; no answer and no log line holds a file name or image content.
+Under `/v2` the Open Inference Protocol has a form of its own for the same errors, `{"error": detail}`.
 """
 
 import logging
@@ -13,13 +14,16 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.protocol_schemas import ProtocolError
 from api.schemas import UNSTORED_HEADERS, Problem, describe_header
 from model import errors as model_errors
 
 PROBLEM_JSON = "application/problem+json"
+PROTOCOL_PATH = "/v2"  # below it errors have the form of the Open Inference Protocol
 RETRY_AFTER_SECONDS = 1
 
 logger = logging.getLogger(__name__)
@@ -31,6 +35,10 @@ class ApiError(Exception):
 
 class MalformedRequestError(ApiError):
     """The request is not one the service can read."""
+
+
+class UnknownModelError(ApiError):
+    """A model, or a version of it, that is not served here."""
 
 
 class UnauthorizedError(ApiError):
@@ -87,6 +95,8 @@ class ProblemKind:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_EXAMPLE_PATH = "/predict"
+_MEDIA_TYPES: Mapping[type[BaseModel], str] = {Problem: PROBLEM_JSON, ProtocolError: "application/json"}
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _CLOSE = {"Connection": "close"}
 _DESCRIPTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -111,6 +121,10 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The head has too many bytes", _CLOSE
     ),
     ClientGoneError: ProblemKind(HTTPStatus.BAD_REQUEST, "client_gone", "The client has closed the connection", _CLOSE),
+    UnknownModelError: ProblemKind(HTTPStatus.NOT_FOUND, "unknown_model", "There is no such model"),
+    model_errors.InputsOutOfRangeError: ProblemKind(
+        HTTPStatus.BAD_REQUEST, "inputs_out_of_range", "The inputs are too large to compute with"
+    ),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
@@ -143,14 +157,19 @@ DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The se
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe problems for the OpenAPI document."""
-    return {int(status): _describe(status) for status in statuses}
+    return {int(status): _describe(status, _EXAMPLE_PATH) for status in statuses}
+
+
+def protocol_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe the same errors in the form of the Open Inference Protocol."""
+    return {int(status): _describe(status, PROTOCOL_PATH) for status in statuses}
 
 
 def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
-    problem = _create_problem(request_id, path, kind, detail)
+    told = _create_problem(request_id, path, kind, detail)
     headers = {"Cache-Control": "no-store", **kind.headers}
-    return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
+    return JSONResponse(told.model_dump(), kind.status, headers, _MEDIA_TYPES[type(told)])
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -162,7 +181,9 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
 
 
-def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
+def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem | ProtocolError:
+    if path == PROTOCOL_PATH or path.startswith(f"{PROTOCOL_PATH}/"):
+        return ProtocolError(error=detail)
     return Problem(
         type=f"urn:brain-tumor-mri:problem:{kind.code}",
         title=kind.title,
@@ -174,13 +195,16 @@ def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) 
     )
 
 
-def _describe(status: HTTPStatus) -> dict[str, Any]:
+def _describe(status: HTTPStatus, path: str) -> dict[str, Any]:
     kinds = [kind for kind in (*KINDS.values(), DEFECT) if kind.status is status]
-    examples = {kind.code: {"value": _example(kind)} for kind in kinds}
+    told = {kind.code: _example(path, kind) for kind in kinds}
+    (form,) = set(map(type, told.values()))
+    examples = {code: {"value": problem.model_dump()} for code, problem in told.items()}
+    schema = {"$ref": f"#/components/schemas/{form.__name__}"}
     return {
         "description": "; ".join(kind.title for kind in kinds),
         "headers": {**UNSTORED_HEADERS, **_describe_headers(kinds)},
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+        "content": {_MEDIA_TYPES[form]: {"schema": schema, "examples": examples}},
     }
 
 
@@ -193,11 +217,8 @@ def _describe_headers(kinds: Sequence[ProblemKind]) -> dict[str, Any]:
     }
 
 
-def _example(kind: ProblemKind) -> dict[str, Any]:
-    problem = _create_problem(
-        "57020dab8c2b4db88cd7cd7f23b63ecc", "/predict", kind, f"{kind.title}: why, and what to do."
-    )
-    return problem.model_dump()
+def _example(path: str, kind: ProblemKind) -> Problem | ProtocolError:
+    return _create_problem("57020dab8c2b4db88cd7cd7f23b63ecc", path, kind, f"{kind.title}: why, and what to do.")
 
 
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:

@@ -12,6 +12,7 @@ from structlog.contextvars import bound_contextvars
 
 from api.errors import (
     DEFECT,
+    PROTOCOL_PATH,
     BodyTooLargeError,
     MalformedRequestError,
     QueueFullError,
@@ -23,7 +24,11 @@ from api.metrics import Metrics
 from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics")  # asked every few seconds by machines
+# Asked every few seconds by machines.
+QUIET_PATHS = (
+    *("/livez", "/readyz", "/health", "/metrics"),
+    *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
+)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
 _SECURITY_HEADERS = {

@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         le=150_000_000,
         description="Most pixels an image may have; one needs about 20 bytes while it is judged and drawn.",
     )
+    max_batch: int = Field(32, ge=1, le=4096, description="Most images in one request.")
     max_queue: int = Field(
         64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."
     )

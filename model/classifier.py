@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
 from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
-from model.errors import CheckpointError, UnknownClassError
+from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
 from model.png import encode_png
@@ -94,6 +94,28 @@ class Visualization:
     png: bytes
 
 
+@dataclass(frozen=True)
+class Inference:
+    """What the network says of N inputs, classes in the card's order.
+
+    Attributes:
+        logits: (N, K), as the network computed them.
+        probabilities: (N, K), calibrated as those of a `Prediction` are; rows sum to 1.
+        heatmaps: (N, h, w) in [0, 1], of the class predicted; None where they were not asked for.
+    """
+
+    logits: FloatArray
+    probabilities: npt.NDArray[np.float64]
+    heatmaps: FloatArray | None
+
+
+@dataclass(frozen=True)
+class ImageInference(Inference):
+    """The same of one encoded image, with the prediction that `Classifier.predict` gives for it."""
+
+    prediction: Prediction
+
+
 class Classifier:
     """A loaded network with everything around it; may be called from any number of threads at once."""
 
@@ -152,13 +174,34 @@ class Classifier:
         Raises:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
+        return self.infer_image(data).prediction
+
+    def infer_image(self, data: bytes, *, explain: bool = False) -> ImageInference:
+        """Classify an encoded image, and keep what the network said; `explain` asks for the heatmap.
+
+        Raises:
+            InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
+        """
         start = time.perf_counter()
         with self._decode(data) as decoded:
             inputs = preprocess_image(decoded.image, self.card.preprocessing)
             prepared = time.perf_counter()
-            outputs = self._engine.predict(inputs)
+            outputs = self._compute(inputs, explain)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        return self._answer(decoded, inputs, outputs, timing)
+        said = self._calibrate(outputs)
+        prediction = self._answer(decoded, inputs, outputs, timing)
+        return ImageInference(said.logits, said.probabilities, said.heatmaps, prediction)
+
+    def infer(self, inputs: FloatArray, *, explain: bool = False) -> Inference:
+        """Run the network on finite inputs (N, 3, S, S), normalised by the sender; `explain` asks for heatmaps.
+
+        Raises:
+            InputsOutOfRangeError: If the values are so large that the network's arithmetic overflows.
+        """
+        outputs = self._compute(inputs, explain)
+        if not all(np.isfinite(values).all() for values in vars(outputs).values()):
+            raise InputsOutOfRangeError("The inputs are too large to compute with; normalise them as the card says.")
+        return self._calibrate(outputs)
 
     def visualize(
         self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
@@ -215,6 +258,15 @@ class Classifier:
         is_large = source.width * source.height > LARGE_IMAGE_PIXELS
         with self._large_image if is_large else nullcontext():
             yield decode_opened(source)
+
+    def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
+        if not explain:
+            return self._engine.predict(inputs)
+        return self._engine.explain(inputs, np.full(len(inputs), PREDICTED, np.int64))
+
+    def _calibrate(self, outputs: Outputs | Explanation) -> Inference:
+        heatmaps = outputs.heatmaps if isinstance(outputs, Explanation) else None
+        return Inference(outputs.logits, softmax(outputs.logits, self.card.temperature), heatmaps)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:

@@ -1,8 +1,9 @@
 """Everything that can go wrong between bytes and an answer, named.
 
     request   data (bytes) -> image -> inputs -> logits -> probabilities, heatmap
-                   |            |                  |
-                   |            |                  UnknownClassError (a class nobody trained)
+                   |            |         |        |
+                   |            |         |        UnknownClassError (a class nobody trained)
+                   |            |         InputsOutOfRangeError (where the inputs themselves were sent)
                    |            ImageTooSmallError, BlankImageError
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError
 
@@ -50,6 +51,10 @@ class BlankImageError(UnusableImageError):
 
 class UnknownClassError(InputError):
     """The class to explain is not one the network was trained on."""
+
+
+class InputsOutOfRangeError(InputError):
+    """Inputs that no normalised image has, so large that the network overflows."""
 
 
 class CheckpointError(ModelError):

@@ -22,8 +22,10 @@ from api.main import create_app
 from api.settings import Settings
 from tests.phantoms import CLASSES, draw_scan, encode
 from tests.server import ROOT, running_server
+from tests.triton import ask_binary, ask_json
 
 KEY = "key-of-the-tests-0123456789"
+INFER = "/v2/models/{name}/infer"
 SCAN = encode(draw_scan(64, (0.4, 0.5)))
 BROKEN = {
     "no-bytes": (b"", 400),
@@ -53,15 +55,15 @@ def test_schemathesis_finds_nothing_in_the_running_service(calibrated_pair, tmp_
         told = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         metrics = httpx.get(f"{address}/metrics").text
     assert done.returncode == 0, told
-    assert "7 selected / 7 total" in told
-    for path in ("/predict", "/predict/visualize"):
+    assert "16 selected / 16 total" in told
+    for path in ("/predict", "/predict/visualize", "/v2/models/{name}/infer"):
         # Real images, bad requests and wrong keys were all among them.
         for status, least in (("200", 20), ("400", 5), ("401", 3)):
             assert _count_requests(metrics, path, status) >= least, (path, status, metrics)
 
 
 def _count_requests(metrics: str, path: str, status: str) -> int:
-    pattern = rf'^http_requests_total{{method="POST",path="{path}",status="{status}"}} (\d+)'
+    pattern = rf'^http_requests_total{{method="POST",path="{re.escape(path)}",status="{status}"}} (\d+)'
     found = re.search(pattern, metrics, re.MULTILINE)
     return int(found[1]) if found else 0
 
@@ -86,6 +88,22 @@ def test_what_is_said_about_a_broken_image_is_documented(client, path, name):
         check_documented(client, "POST", path, status, files={"file": body})
 
 
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_the_inference_protocol_says_about_a_broken_image_is_documented(client, name):
+    body, status = BROKEN[name]
+    status = 415 if name == "no-bytes" else status
+    check_documented(client, "POST", INFER, status, json=ask_json(body))
+
+
+def test_what_the_inference_protocol_says_about_bad_requests_and_models_is_documented(client):
+    check_documented(client, "POST", INFER, 400, json={})
+    check_documented(client, "POST", INFER, 404, model="unicorn", json={})
+    check_documented(client, "GET", "/v2/models/{name}", 404, model="unicorn")
+    check_documented(client, "POST", INFER, 200, **ask_binary(SCAN, outputs=[{"name": "cam"}]))
+    wanted = {"parameters": {"binary_data_output": True}}
+    check_documented(client, "POST", INFER, 200, json=ask_json(SCAN, **wanted))
+
+
 def test_what_is_said_about_an_unknown_class_is_documented(client):
     check_documented(client, "POST", "/predict/visualize", 400, params={"target": "unicorn"}, content=SCAN)
 
@@ -100,6 +118,7 @@ def test_what_an_overloaded_or_failing_service_says_is_documented(client, monkey
     monkeypatch.setattr(client.app.state.service.queue, "run", fail)
     for path in ("/predict", "/predict/visualize"):
         check_documented(client, "POST", path, status, content=SCAN)
+    check_documented(client, "POST", INFER, status, json=ask_json(SCAN))
 
 
 def test_what_a_stopping_service_says_is_documented(client):
@@ -129,13 +148,21 @@ def test_the_document_names_the_classes_and_asks_for_a_key_only_where_one_is_nee
 
     app = create_app(Settings(model_path=calibrated_pair[1], api_keys=SecretStr(KEY)))
     guarded = {path for path, methods in app.openapi()["paths"].items() if "security" in str(methods)}
-    assert guarded == {"/predict", "/predict/visualize", "/model"}
+    models = {
+        f"/v2/models/{{name}}{part}" for part in ("", "/infer", "/versions/{version}", "/versions/{version}/infer")
+    }
+    assert guarded == {"/predict", "/predict/visualize", "/model", *models}
 
 
-def check_documented(client: TestClient, method: str, path: str, status: int, **request: Any) -> None:
-    """Apply every check of schemathesis to one answer, save for those that want another status."""
-    response = client.request(method, path, **request)
+def check_documented(
+    client: TestClient, method: str, path: str, status: int, *, model: str = "tiny", **request: Any
+) -> None:
+    """Apply every check of schemathesis to one answer, save for those that want another status.
+
+    `path` is that of the document, of which `model` may be a part.
+    """
+    response = client.request(method, path.format(name=model), **request)
     assert response.status_code == status, response.text
     operation = schemathesis.openapi.from_dict(cast(FastAPI, client.app).openapi())[path][method]
     excluded: list[Any] = [not_a_server_error, positive_data_acceptance]
-    operation.Case().validate_response(response, excluded_checks=excluded)
+    operation.Case(path_parameters={"name": model}).validate_response(response, excluded_checks=excluded)

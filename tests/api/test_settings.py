@@ -37,6 +37,7 @@ def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
         ("CORS_ORIGINS", "viewer.example"),
         ("MODEL_SHA256", "abc"),
         ("WORKERS", "0"),
+        ("MAX_BATCH", "0"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
