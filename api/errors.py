@@ -5,10 +5,10 @@ never taken from a library's exception; no answer and no log line holds a file n
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,11 +16,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.logs import describe_defect
 from api.schemas import UNSTORED_HEADERS, Problem, describe_header
 from model import errors as model_errors
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,10 @@ class UploadTimeoutError(ApiError):
 
 class BodyTooLargeError(ApiError):
     """The body has more bytes than are accepted."""
+
+
+class TooManyFilesError(ApiError):
+    """The body has more files than are accepted."""
 
 
 class HeadTimeoutError(ApiError):
@@ -115,6 +122,9 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
     ),
+    TooManyFilesError: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_files", "The body has too many files"
+    ),
     model_errors.ImageTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pixels", "The image has too many pixels"
     ),
@@ -139,6 +149,7 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
+DEFECT_DETAIL = "An unexpected error; report it with the request_id."
 
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -151,6 +162,27 @@ def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str)
     problem = _create_problem(request_id, path, kind, detail)
     headers = {"Cache-Control": "no-store", **kind.headers}
     return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
+
+
+async def settle(result: Awaitable[Result], request: Request) -> Result | Problem:
+    """Wait for what is one of several results; an error becomes its problem, as the whole answer would be otherwise.
+
+    Raises:
+        ClientGoneError: If nobody waits for any of them.
+    """
+    try:
+        return await result
+    except ClientGoneError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, the others are answered
+        kind, detail = _find_kind(error), str(error)
+        if kind is DEFECT:
+            logger.error("defect", extra=describe_defect(error))
+            detail = DEFECT_DETAIL
+        else:
+            logger.info("refused", extra={"code": kind.code})
+        request.app.state.metrics.observe_rejection(kind.code)
+        return _create_problem(request.state.request_id, request.url.path, kind, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -200,13 +232,17 @@ def _example(kind: ProblemKind) -> dict[str, Any]:
     return problem.model_dump()
 
 
+def _find_kind(error: Exception) -> ProblemKind:
+    return next((KINDS[parent] for parent in type(error).__mro__ if parent in KINDS), DEFECT)
+
+
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
     request.app.state.metrics.observe_rejection(kind.code)
     return problem_response(request.state.request_id, request.url.path, kind, detail)
 
 
 async def _answer_known(request: Request, error: Exception) -> Response:
-    kind = next(KINDS[parent] for parent in type(error).__mro__ if parent in KINDS)
+    kind = _find_kind(error)
     logger.info("refused", extra={"code": kind.code})
     return _answer(request, kind, str(error))
 

@@ -46,6 +46,13 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
     )
+    max_batch: int = Field(32, ge=1, le=1000, description="Most files in one body of /predict/batch.")
+    max_batch_bytes: int = Field(
+        32 * _MEBIBYTE,
+        ge=1024,
+        le=1024 * _MEBIBYTE,
+        description="Largest body of /predict/batch, bytes; below MAX_BUFFERED_BYTES others find room beside it.",
+    )
     max_image_pixels: int = Field(
         DEFAULT_MAX_IMAGE_PIXELS,
         ge=1024,

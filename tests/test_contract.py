@@ -53,8 +53,8 @@ def test_schemathesis_finds_nothing_in_the_running_service(calibrated_pair, tmp_
         told = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         metrics = httpx.get(f"{address}/metrics").text
     assert done.returncode == 0, told
-    assert "7 selected / 7 total" in told
-    for path in ("/predict", "/predict/visualize"):
+    assert "8 selected / 8 total" in told
+    for path in ("/predict", "/predict/visualize", "/predict/batch"):
         # Real images, bad requests and wrong keys were all among them.
         for status, least in (("200", 20), ("400", 5), ("401", 3)):
             assert _count_requests(metrics, path, status) >= least, (path, status, metrics)
@@ -84,6 +84,16 @@ def test_what_is_said_about_a_broken_image_is_documented(client, path, name):
     check_documented(client, "POST", path, status, content=body)
     if name != "bytes":  # a form that is refused while it is sent cannot be looked at again
         check_documented(client, "POST", path, status, files={"file": body})
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_said_about_a_broken_image_of_a_batch_is_documented(client, name):
+    check_documented(client, "POST", "/predict/batch", 200, files=[("files", SCAN), ("files", BROKEN[name][0])])
+
+
+def test_what_is_said_about_a_broken_batch_is_documented(client):
+    check_documented(client, "POST", "/predict/batch", 400, content=SCAN)
+    check_documented(client, "POST", "/predict/batch", 413, files=[("files", SCAN)] * 33)
 
 
 def test_what_is_said_about_an_unknown_class_is_documented(client):
@@ -117,7 +127,12 @@ def test_what_a_service_without_a_model_says_is_documented(app):
 def test_what_is_said_about_a_missing_key_is_documented(calibrated_pair):
     app = create_app(Settings(model_path=calibrated_pair[1], api_keys=SecretStr(KEY)))
     with TestClient(app) as client:
-        for method, path in (("POST", "/predict"), ("POST", "/predict/visualize"), ("GET", "/model")):
+        for method, path in (
+            ("POST", "/predict"),
+            ("POST", "/predict/visualize"),
+            ("POST", "/predict/batch"),
+            ("GET", "/model"),
+        ):
             check_documented(client, method, path, 401, content=SCAN if method == "POST" else None)
 
 
@@ -129,7 +144,7 @@ def test_the_document_names_the_classes_and_asks_for_a_key_only_where_one_is_nee
 
     app = create_app(Settings(model_path=calibrated_pair[1], api_keys=SecretStr(KEY)))
     guarded = {path for path, methods in app.openapi()["paths"].items() if "security" in str(methods)}
-    assert guarded == {"/predict", "/predict/visualize", "/model"}
+    assert guarded == {"/predict", "/predict/visualize", "/predict/batch", "/model"}
 
 
 def check_documented(client: TestClient, method: str, path: str, status: int, **request: Any) -> None:

@@ -29,6 +29,8 @@ def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
         ("PORT", "70000"),
         ("THREADS", "0"),
         ("MAX_UPLOAD_BYTES", "1"),
+        ("MAX_BATCH", "0"),
+        ("MAX_BATCH_BYTES", "1"),
         ("LOG_LEVEL", "loud"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("CORS_ORIGINS", "*"),

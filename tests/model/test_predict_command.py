@@ -149,7 +149,12 @@ def test_what_has_a_row_is_not_judged_again(tiny_pair, folder, tmp_path, monkeyp
     (folder / "z.png").write_bytes(encode(draw_scan(64, seed=3)))
     judged = []
     read = predict_command._read
-    monkeypatch.setattr(predict_command, "_read", lambda path: judged.append(path.name) or read(path))
+
+    def read_and_tell(path):
+        judged.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(predict_command, "_read", read_and_tell)
     assert main([*arguments, "--resume"]) == 0
     assert judged == ["z.png"]
     assert output.read_bytes().startswith(before)
