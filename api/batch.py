@@ -91,7 +91,7 @@ class _Batch:
         if gone.done():
             raise ClientGoneError("The connection was closed before the image's turn had come.")
         call = partial(self.service.classifier.predict, image)
-        done = await self.service.queue.run(call, lambda: asyncio.shield(gone), patient=True)
+        done = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
         self.service.metrics.observe_prediction(done.result, done.queue_ms)
         return ImageAnswer.of(done.result, done.queue_ms)
 

@@ -36,27 +36,47 @@ class InferenceQueue:
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
         self._free = asyncio.Semaphore(num_threads)
         self._places = asyncio.Semaphore(max_queue)
+        self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
         self._timeout_seconds = timeout_seconds
         self._num_admitted = 0
         self._tell_depth = tell_depth or (lambda _: None)
 
-    async def run(
-        self, call: Callable[[], Result], watch: ClientWatch | None = None, *, patient: bool = False
-    ) -> Done[Result]:
+    async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
         """Run `call` as soon as a thread is free.
 
         Args:
             watch: Ends when nobody waits for the result any more; by default never.
-            patient: Wait for a place where all are taken, before those who come later.
 
         Raises:
-            QueueFullError: At once, if `max_queue` calls are waiting or running; not if `patient`.
+            QueueFullError: At once, if `max_queue` calls are waiting or running.
             DeadlinePassedError: If no thread became free within `timeout_seconds`.
             ClientGoneError: If `watch` ended before a thread became free.
         """
-        if self._places.locked() and not patient:
+        if self._places.locked():
             raise QueueFullError("All places in the queue are taken; try again in a moment.")
-        await _wait_for(self._places, watch, None)
+        return await self._run_in_place(call, watch)
+
+    async def run_patiently(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
+        """Run `call` as `run` does, but wait for a place where none is free.
+
+        Such calls take no more than half of the places together, so that others find one.
+
+        Raises:
+            DeadlinePassedError: If it had a place, and no thread became free within `timeout_seconds`.
+            ClientGoneError: If `watch` ended before a thread became free.
+        """
+        await _wait_for(self._patient_places, watch)
+        try:
+            return await self._run_in_place(call, watch)
+        finally:
+            self._patient_places.release()
+
+    def close(self) -> None:
+        """Wait for running calls and stop the threads."""
+        self._executor.shutdown()
+
+    async def _run_in_place(self, call: Callable[[], Result], watch: ClientWatch | None) -> Done[Result]:
+        await _wait_for(self._places, watch)
         self._admit(1)
         try:
             admitted = time.perf_counter()
@@ -66,10 +86,6 @@ class InferenceQueue:
         finally:
             self._admit(-1)
             self._places.release()
-
-    def close(self) -> None:
-        """Wait for running calls and stop the threads."""
-        self._executor.shutdown()
 
     def _admit(self, change: int) -> None:
         self._num_admitted += change
@@ -82,7 +98,7 @@ class InferenceQueue:
             self._free.release()
 
 
-async def _wait_for(free: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None) -> None:
+async def _wait_for(free: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None = None) -> None:
     """Take one of what is free, as soon as there is one."""
     if not free.locked():
         await free.acquire()

@@ -55,8 +55,15 @@ def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[Image
 
 
 def read_listing(stream: BinaryIO, separator: bytes = b"\n") -> list[str]:
-    """Read paths, each of which ends with the separator; empty ones are passed over."""
-    return [os.fsdecode(name) for name in stream.read().split(separator) if name]
+    """Read paths, each of which ends with the separator; empty ones are passed over.
+
+    Raises:
+        ImagesNotFoundError: If the separator is another one.
+    """
+    names = [name for name in stream.read().split(separator) if name]
+    if any(b"\0" in name for name in names):
+        raise ImagesNotFoundError("the list of files holds a NUL, which no path has; --null reads such lists")
+    return [os.fsdecode(name) for name in names]
 
 
 def _expand_pattern(name: str) -> Sequence[str]:
@@ -69,10 +76,17 @@ def _expand_pattern(name: str) -> Sequence[str]:
 
 
 def _walk(path: Path) -> Iterator[ImageFile]:
-    if not path.is_dir():
+    if not _is_folder(path):
         yield ImageFile(path)
         return
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
         if file.suffix.lower() in EXTENSIONS and not hidden and file.is_file():
             yield ImageFile(file, path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it may not be looked at; whoever reads it is told why
+        return False

@@ -149,11 +149,10 @@ def test_a_batch_waits_for_places_where_the_queue_is_full(settings, scan):
 
 
 def test_an_image_whose_turn_comes_too_late_is_a_problem(client, scan, monkeypatch):
-    async def fail(_call, _watch, *, patient):
-        assert patient
+    async def fail(_call, _watch):
         raise DeadlinePassedError("late")
 
-    monkeypatch.setattr(client.app.state.service.queue, "run", fail)
+    monkeypatch.setattr(client.app.state.service.queue, "run_patiently", fail)
     (item,) = post(client, [scan]).json()["results"]
     assert item["problem"]["code"] == "deadline_passed"
 

@@ -60,6 +60,15 @@ def test_a_list_is_read_to_its_end(data, separator, names):
     assert read_listing(io.BytesIO(data), separator) == names
 
 
+def test_a_list_with_another_separator_is_an_error():
+    with pytest.raises(ImagesNotFoundError, match="--null"):
+        read_listing(io.BytesIO(b"a.png\0b.png\0"))
+
+
+def test_a_name_that_no_file_can_have_is_a_file_that_cannot_be_read(folder):
+    assert found("x" * 5000) == ["x" * 5000]
+
+
 @pytest.mark.parametrize("names", [["scans/*.bmp"], ["empty"], ["-"]])
 def test_what_stands_for_nothing_is_an_error(folder, names):
     Path("empty").mkdir()

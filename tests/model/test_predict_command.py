@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -199,6 +200,18 @@ def test_names_may_come_from_standard_input(tiny_pair, folder, monkeypatch, caps
     assert main(["predict", "-", *options, "--weights", str(tiny_pair[1])]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["file"] for row in rows] == list(map(str, names))
+
+
+def test_a_terminal_shows_how_far_it_is(tiny_pair, folder):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "model", "predict", str(folder), "--weights", str(tiny_pair[1])]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "predicting: 100%" in shown
+    assert "2/2" in shown
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_a_file_too_large_for_an_image_is_not_read(tiny_pair, folder, monkeypatch, capsys):
