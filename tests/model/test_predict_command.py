@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -204,6 +205,7 @@ def test_names_may_come_from_standard_input(tiny_pair, folder, monkeypatch, caps
 
 def test_a_terminal_shows_how_far_it_is(tiny_pair, folder):
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
     command = [sys.executable, "-m", "model", "predict", str(folder), "--weights", str(tiny_pair[1])]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, check=True)
     os.close(theirs)
