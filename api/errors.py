@@ -6,10 +6,10 @@ Under `/v2` the Open Inference Protocol has a form of its own for the same error
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.logs import describe_defect
 from api.protocol_schemas import ProtocolError
 from api.schemas import UNSTORED_HEADERS, Problem, describe_header
 from model import errors as model_errors
@@ -25,6 +26,8 @@ from model import errors as model_errors
 PROBLEM_JSON = "application/problem+json"
 PROTOCOL_PATH = "/v2"  # below it errors have the form of the Open Inference Protocol
 RETRY_AFTER_SECONDS = 1
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,10 @@ class UploadTimeoutError(ApiError):
 
 class BodyTooLargeError(ApiError):
     """The body has more bytes than are accepted."""
+
+
+class TooManyFilesError(ApiError):
+    """The body has more files than are accepted."""
 
 
 class HeadTimeoutError(ApiError):
@@ -129,6 +136,9 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
     ),
+    TooManyFilesError: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_files", "The body has too many files"
+    ),
     model_errors.ImageTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pixels", "The image has too many pixels"
     ),
@@ -153,6 +163,7 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
+DEFECT_DETAIL = "An unexpected error; report it with the request_id."
 
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -172,6 +183,27 @@ def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str)
     return JSONResponse(told.model_dump(), kind.status, headers, _MEDIA_TYPES[type(told)])
 
 
+async def settle(result: Awaitable[Result], request: Request) -> Result | Problem:
+    """Wait for what is one of several results; an error becomes its problem, as the whole answer would be otherwise.
+
+    Raises:
+        ClientGoneError: If nobody waits for any of them.
+    """
+    try:
+        return await result
+    except ClientGoneError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, the others are answered
+        kind, detail = _find_kind(error), str(error)
+        if kind is DEFECT:
+            logger.error("defect", extra=describe_defect(error))
+            detail = DEFECT_DETAIL
+        else:
+            logger.info("refused", extra={"code": kind.code})
+        request.app.state.metrics.observe_rejection(kind.code)
+        return _create_plain_problem(request.state.request_id, request.url.path, kind, detail)
+
+
 def add_error_handlers(app: FastAPI) -> None:
     """Register a handler for every error that is expected."""
     for error_type in KINDS:
@@ -184,6 +216,10 @@ def add_error_handlers(app: FastAPI) -> None:
 def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem | ProtocolError:
     if path == PROTOCOL_PATH or path.startswith(f"{PROTOCOL_PATH}/"):
         return ProtocolError(error=detail)
+    return _create_plain_problem(request_id, path, kind, detail)
+
+
+def _create_plain_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
     return Problem(
         type=f"urn:brain-tumor-mri:problem:{kind.code}",
         title=kind.title,
@@ -221,13 +257,17 @@ def _example(path: str, kind: ProblemKind) -> Problem | ProtocolError:
     return _create_problem("57020dab8c2b4db88cd7cd7f23b63ecc", path, kind, f"{kind.title}: why, and what to do.")
 
 
+def _find_kind(error: Exception) -> ProblemKind:
+    return next((KINDS[parent] for parent in type(error).__mro__ if parent in KINDS), DEFECT)
+
+
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
     request.app.state.metrics.observe_rejection(kind.code)
     return problem_response(request.state.request_id, request.url.path, kind, detail)
 
 
 async def _answer_known(request: Request, error: Exception) -> Response:
-    kind = next(KINDS[parent] for parent in type(error).__mro__ if parent in KINDS)
+    kind = _find_kind(error)
     logger.info("refused", extra={"code": kind.code})
     return _answer(request, kind, str(error))
 

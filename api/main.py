@@ -12,7 +12,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import inference_protocol, predict, status
+from api import batch, inference_protocol, predict, status
+from api.body import describe_form
 from api.dependencies import Service
 from api.docs import add_docs
 from api.errors import PROBLEM_JSON, PROTOCOL_PATH, add_error_handlers
@@ -68,8 +69,10 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.state.keys = KeyRing(settings)
     app.state.metrics = metrics or Metrics()
     app.state.draining = False
+    app.state.max_batch = settings.max_batch
     app.include_router(predict.router)
     app.include_router(inference_protocol.router)
+    app.include_router(batch.router)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
@@ -77,6 +80,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes,
+        max_bytes_of={batch.PATH: settings.max_batch_bytes},
         max_buffered_bytes=settings.max_buffered_bytes,
         timeout_seconds=settings.upload_timeout_seconds,
     )
@@ -140,13 +144,14 @@ def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
 
 
 def _complete_document(app: FastAPI) -> None:
-    """Let the OpenAPI document say what only this service knows: problems, whether keys are needed, its classes."""
+    """Let the OpenAPI document say what only this service knows: problems, bounds, if keys are needed, classes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         components = document.setdefault("components", {})
         components.setdefault("schemas", {}).update(_describe_models(Problem, ProtocolError, InferenceRequest))
+        document["paths"][batch.PATH]["post"]["requestBody"] = describe_form(app.state.max_batch)
         operations = [operation for methods in document["paths"].values() for operation in methods.values()]
         if not app.state.keys.enabled:
             components.pop("securitySchemes", None)

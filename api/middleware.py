@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from api.errors import (
     DEFECT,
+    DEFECT_DETAIL,
     PROTOCOL_PATH,
     BodyTooLargeError,
     MalformedRequestError,
@@ -84,8 +86,7 @@ class RequestContext:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
             logger.error("defect", extra=describe_defect(error))
             if not status:
-                detail = "An unexpected error; report it with the request_id."
-                response = problem_response(request_id, scope["path"], DEFECT, detail)
+                response = problem_response(request_id, scope["path"], DEFECT, DEFECT_DETAIL)
                 await response(scope, receive, send_with_id)
         finally:
             if status:
@@ -101,10 +102,22 @@ class BodyLimit:
     It counts the bodies of all requests that are not yet answered as well: together they are what memory holds.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, max_buffered_bytes: int, timeout_seconds: float) -> None:
-        """Wrap `app`; the time runs from the first attempt to read the body."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        max_buffered_bytes: int,
+        timeout_seconds: float,
+        max_bytes_of: Mapping[str, int] | None = None,
+    ) -> None:
+        """Wrap `app`; the time runs from the first attempt to read the body.
+
+        Args:
+            max_bytes_of: The limits of paths that have another one than `max_bytes`.
+        """
         self._app = app
         self._max_bytes = max_bytes
+        self._max_bytes_of = max_bytes_of or {}
         self._max_buffered_bytes = max_buffered_bytes
         self._num_buffered_bytes = 0
         self._timeout_seconds = timeout_seconds
@@ -115,6 +128,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
+        max_bytes = self._max_bytes_of.get(scope["path"], self._max_bytes)
         num_bytes = 0
         deadline: float | None = None
         complete = False
@@ -125,7 +139,7 @@ class BodyLimit:
                 return await receive()
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
-            self._check(int(announced))
+            self._check(int(announced), max_bytes)
             deadline = deadline or asyncio.get_running_loop().time() + self._timeout_seconds
             try:
                 async with asyncio.timeout_at(deadline):
@@ -136,7 +150,7 @@ class BodyLimit:
             num_new_bytes = len(message.get("body", b""))
             num_bytes += num_new_bytes
             self._num_buffered_bytes += num_new_bytes
-            self._check(num_bytes)
+            self._check(num_bytes, max_bytes)
             return message
 
         try:
@@ -144,10 +158,10 @@ class BodyLimit:
         finally:
             self._num_buffered_bytes -= num_bytes
 
-    def _check(self, num_bytes: int) -> None:
-        if num_bytes > self._max_bytes:
-            raise BodyTooLargeError(f"The body may have at most {self._max_bytes:,} bytes.")
-        if self._num_buffered_bytes > max(self._max_buffered_bytes, self._max_bytes):
+    def _check(self, num_bytes: int, max_bytes: int) -> None:
+        if num_bytes > max_bytes:
+            raise BodyTooLargeError(f"The body may have at most {max_bytes:,} bytes.")
+        if self._num_buffered_bytes > max(self._max_buffered_bytes, max_bytes):
             raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
 
 

@@ -62,4 +62,8 @@ class CheckpointError(ModelError):
 
 
 class ImagesNotFoundError(ModelError):
-    """A command was given folders in which there is nothing to judge."""
+    """A command was given folders or patterns in which there is nothing to judge."""
+
+
+class OutputError(ModelError):
+    """A command cannot write where it was told to without harm to what is there."""

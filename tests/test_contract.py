@@ -38,10 +38,17 @@ BROKEN = {
 }
 
 
+# Statuses for what breaks the document's rules: its own list, and 413 for too many files.
+CONFIGURATION = """[checks]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
+"""
+
+
 def test_schemathesis_finds_nothing_in_the_running_service(calibrated_pair, tmp_path):
     # All checks and all kinds of requests. Both ways of sending a key are used, each of which opens by itself.
     keys = ("--header", f"X-API-Key: {KEY}", "--header", f"Authorization: Bearer {KEY}")
     options = ("--checks", "all", "--mode", "all", "--max-examples", "30", "--generation-deterministic", "--no-color")
+    (tmp_path / "schemathesis.toml").write_text(CONFIGURATION, encoding="ascii")
     with running_server(MODEL_PATH=calibrated_pair[1], API_KEYS=KEY, THREADS=1) as (_, port):
         address = f"http://127.0.0.1:{port}"
         done = subprocess.run(
@@ -55,8 +62,8 @@ def test_schemathesis_finds_nothing_in_the_running_service(calibrated_pair, tmp_
         told = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
         metrics = httpx.get(f"{address}/metrics").text
     assert done.returncode == 0, told
-    assert "16 selected / 16 total" in told
-    for path in ("/predict", "/predict/visualize", "/v2/models/{name}/infer"):
+    assert "17 selected / 17 total" in told
+    for path in ("/predict", "/predict/visualize", "/predict/batch", "/v2/models/{name}/infer"):
         # Real images, bad requests and wrong keys were all among them.
         for status, least in (("200", 20), ("400", 5), ("401", 3)):
             assert _count_requests(metrics, path, status) >= least, (path, status, metrics)
@@ -104,6 +111,16 @@ def test_what_the_inference_protocol_says_about_bad_requests_and_models_is_docum
     check_documented(client, "POST", INFER, 200, json=ask_json(SCAN, **wanted))
 
 
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_said_about_a_broken_image_of_a_batch_is_documented(client, name):
+    check_documented(client, "POST", "/predict/batch", 200, files=[("files", SCAN), ("files", BROKEN[name][0])])
+
+
+def test_what_is_said_about_a_broken_batch_is_documented(client):
+    check_documented(client, "POST", "/predict/batch", 400, content=SCAN)
+    check_documented(client, "POST", "/predict/batch", 413, files=[("files", SCAN)] * 33)
+
+
 def test_what_is_said_about_an_unknown_class_is_documented(client):
     check_documented(client, "POST", "/predict/visualize", 400, params={"target": "unicorn"}, content=SCAN)
 
@@ -136,7 +153,12 @@ def test_what_a_service_without_a_model_says_is_documented(app):
 def test_what_is_said_about_a_missing_key_is_documented(calibrated_pair):
     app = create_app(Settings(model_path=calibrated_pair[1], api_keys=SecretStr(KEY)))
     with TestClient(app) as client:
-        for method, path in (("POST", "/predict"), ("POST", "/predict/visualize"), ("GET", "/model")):
+        for method, path in (
+            ("POST", "/predict"),
+            ("POST", "/predict/visualize"),
+            ("POST", "/predict/batch"),
+            ("GET", "/model"),
+        ):
             check_documented(client, method, path, 401, content=SCAN if method == "POST" else None)
 
 
@@ -151,7 +173,7 @@ def test_the_document_names_the_classes_and_asks_for_a_key_only_where_one_is_nee
     models = {
         f"/v2/models/{{name}}{part}" for part in ("", "/infer", "/versions/{version}", "/versions/{version}/infer")
     }
-    assert guarded == {"/predict", "/predict/visualize", "/model", *models}
+    assert guarded == {"/predict", "/predict/visualize", "/predict/batch", "/model", *models}
 
 
 def check_documented(
