@@ -163,6 +163,8 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
+QUEUE_FULL = KINDS[QueueFullError]
+QUEUE_FULL_DETAIL = "All places in the queue are taken; try again in a moment."
 DEFECT_DETAIL = "An unexpected error; report it with the request_id."
 
 

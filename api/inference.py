@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
+from api.errors import QUEUE_FULL_DETAIL, ClientGoneError, DeadlinePassedError, QueueFullError
 
 _NICENESS = 5  # above the event loop's: whoever asks for health, or is refused, is answered first
 
@@ -41,6 +41,11 @@ class InferenceQueue:
         self._num_admitted = 0
         self._tell_depth = tell_depth or (lambda _: None)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `run` would refuse a call now."""
+        return self._places.locked()
+
     async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
         """Run `call` as soon as a thread is free.
 
@@ -52,8 +57,8 @@ class InferenceQueue:
             DeadlinePassedError: If no thread became free within `timeout_seconds`.
             ClientGoneError: If `watch` ended before a thread became free.
         """
-        if self._places.locked():
-            raise QueueFullError("All places in the queue are taken; try again in a moment.")
+        if self.is_full:
+            raise QueueFullError(QUEUE_FULL_DETAIL)
         return await self._run_in_place(call, watch)
 
     async def run_patiently(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:

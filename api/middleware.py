@@ -15,6 +15,8 @@ from api.errors import (
     DEFECT,
     DEFECT_DETAIL,
     PROTOCOL_PATH,
+    QUEUE_FULL,
+    QUEUE_FULL_DETAIL,
     BodyTooLargeError,
     MalformedRequestError,
     QueueFullError,
@@ -31,6 +33,7 @@ QUIET_PATHS = (
     *("/livez", "/readyz", "/health", "/metrics"),
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
+_QUEUED_PATHS = ("/predict", "/predict/visualize")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
 _SECURITY_HEADERS = {
@@ -82,7 +85,12 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if _finds_queue_full(scope):
+                self._metrics.observe_rejection(QUEUE_FULL.code)
+                refusal = problem_response(request_id, scope["path"], QUEUE_FULL, QUEUE_FULL_DETAIL)
+                await refusal(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
             logger.error("defect", extra=describe_defect(error))
             if not status:
@@ -165,8 +173,18 @@ class BodyLimit:
             raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
 
 
+def _finds_queue_full(scope: Scope) -> bool:
+    """Tell, before anything else is spent on it, that a request for a prediction would be refused in the end."""
+    if scope["path"] not in _QUEUED_PATHS or scope["method"] != "POST" or scope["app"].state.draining:
+        return False
+    service = getattr(scope["app"].state, "service", None)
+    return service is not None and service.queue.is_full
+
+
 def _route_path(scope: Scope) -> str | None:
     """Find the path as the route has it: a client cannot make new ones."""
+    if scope["path"] in _QUEUED_PATHS:
+        return str(scope["path"])
     path = getattr(scope.get("route"), "path", None)
     return None if path is None else str(path)
 

@@ -6,6 +6,7 @@ import pytest
 
 from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
 from api.inference import InferenceQueue
+from tests.api.problems import check_problem
 
 
 def test_a_call_is_run_and_its_wait_is_measured():
@@ -187,3 +188,20 @@ def test_the_number_of_requests_under_way_is_told():
 
     asyncio.run(scenario())
     assert sorted(depths) == [0, 1, 1, 2, 2, 3]
+
+
+def test_a_full_queue_refuses_at_once_and_is_counted(client, scan):
+    queue, release = client.app.state.service.queue, threading.Event()
+    for _ in range(64):
+        client.portal.start_task_soon(queue.run, release.wait)
+    while not queue.is_full:
+        time.sleep(0.01)
+
+    for path in ("/predict", "/predict/visualize"):
+        response = client.post(path, content=scan)
+        check_problem(response, 503, "queue_full")
+        assert "retry-after" in response.headers
+    samples = client.get("/metrics").text
+    assert 'http_requests_total{method="POST",path="/predict",status="503"} 1.0' in samples
+    assert 'brain_mri_rejections_total{code="queue_full"} 2.0' in samples
+    release.set()
