@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def test_json_of_more_values_than_memory_is_for_is_refused_before_it_is_read(mon
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
     )
 )
-def test_arbitrary_json_is_refused_by_an_error_of_ours(value):
+def test_arbitrary_json_is_read_or_refused_by_an_error_of_ours(value):
     for request in (value, {"inputs": value}, _with(IMAGE, data=value), _with(FLOATS, shape=value)):
-        with pytest.raises(MalformedRequestError):
+        with suppress(MalformedRequestError):  # [""] is an image, if one of no bytes
             read(json.dumps(request).encode())

@@ -94,7 +94,12 @@ def many(tmp_path):
 
 def start(*arguments):
     command = [sys.executable, "-m", "model", "predict", *map(str, arguments), "--threads", "2"]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # Whoever runs the tests in the background may ignore SIGINT, and its children would too.
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_interrupts)
+
+
+def _heed_interrupts():
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_rows(part, num_rows, process):
