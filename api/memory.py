@@ -1,11 +1,6 @@
 """Giving memory back: an image of many pixels takes hundreds of megabytes for a second."""
 
-import ctypes
-import ctypes.util
-
-# From <malloc.h>
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
+from model.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_allocator_options
 
 _BLOCK_BYTES = 2**20  # more than ordinary scans need at once, which are not to be mapped and zeroed anew each time
 
@@ -19,8 +14,4 @@ def return_freed_memory() -> bool:
     Returns:
         Whether the C library is one that can be told (glibc).
     """
-    library = ctypes.util.find_library("c")
-    mallopt = getattr(ctypes.CDLL(library), "mallopt", None) if library else None
-    if mallopt is None:
-        return False
-    return all(mallopt(option, _BLOCK_BYTES) == 1 for option in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD))
+    return set_allocator_options({MMAP_THRESHOLD: _BLOCK_BYTES, TRIM_THRESHOLD: _BLOCK_BYTES})
