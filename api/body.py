@@ -1,4 +1,4 @@
-"""Getting the image out of a request: a multipart field `file`, or the raw body."""
+"""Getting images out of a request: a multipart field `file`, several named `files`, or the raw body."""
 
 import sys
 from typing import Any
@@ -7,9 +7,11 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from api.errors import MalformedRequestError
+from api.errors import MalformedRequestError, TooManyFilesError
 
 FIELD = "file"
+BATCH_FIELD = "files"
+_MAX_OTHER_FIELDS = 100  # passed over
 _MULTIPART = "multipart/form-data"
 _IMAGE_TYPES = (
     "image/png",
@@ -37,6 +39,19 @@ OPENAPI_BODY: dict[str, Any] = {
 }
 
 
+def describe_form(max_files: int) -> dict[str, Any]:
+    """Describe, for the OpenAPI document, a form with several images."""
+    file = {"type": "string", "format": "binary"}  # one without bytes is a problem of its own
+    images = {"type": "array", "items": file, "minItems": 1, "maxItems": max_files}
+    return {
+        "required": True,
+        "description": "The images, as form fields of one name. Their bytes decide the formats, not their headers.",
+        "content": {
+            _MULTIPART: {"schema": {"type": "object", "required": [BATCH_FIELD], "properties": {BATCH_FIELD: images}}}
+        },
+    }
+
+
 async def read_image(request: Request) -> bytes:
     """Read the bytes of the image.
 
@@ -44,11 +59,26 @@ async def read_image(request: Request) -> bytes:
         MalformedRequestError: If there is no image, or the form cannot be read.
         BodyTooLargeError: If the body is larger than is accepted.
     """
-    is_form = request.headers.get("content-type", "").lower().startswith(_MULTIPART)
-    data = await _read_form(request) if is_form else await request.body()
+    data = await _read_file(request) if _is_form(request) else await request.body()
     if not data:
         raise MalformedRequestError(f"Expected an image in the form field {FIELD!r} or as the body; found no bytes.")
     return data
+
+
+async def read_images(request: Request) -> list[bytes]:
+    """Read the bytes of several images, in their order; some may have none.
+
+    Raises:
+        MalformedRequestError: If there is no image, or the form cannot be read.
+        TooManyFilesError: If there are more than are accepted.
+        BodyTooLargeError: If the body is larger than is accepted.
+    """
+    if not _is_form(request):
+        raise MalformedRequestError(f"Expected a {_MULTIPART} body with files named {BATCH_FIELD!r}.")
+    files = await _read_form(request, BATCH_FIELD, request.app.state.max_batch)
+    if not files:
+        raise MalformedRequestError(f"Expected at least one file in form fields named {BATCH_FIELD!r}.")
+    return files
 
 
 class _InMemoryParser(MultiPartParser):
@@ -56,17 +86,38 @@ class _InMemoryParser(MultiPartParser):
 
     spool_max_size = sys.maxsize
 
+    @property
+    def has_too_many_files(self) -> bool:
+        """Whether that is why parsing ended."""
+        return self._current_files > self.max_files
 
-async def _read_form(request: Request) -> bytes:
-    parser = _InMemoryParser(request.headers, request.stream(), max_files=1, max_fields=8)
+
+def _is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").lower().startswith(_MULTIPART)
+
+
+async def _read_file(request: Request) -> bytes:
+    try:
+        (data,) = await _read_form(request, FIELD, 1)
+    except (TooManyFilesError, ValueError) as error:
+        raise MalformedRequestError(f"Expected one file in the form field {FIELD!r}.") from error
+    return data
+
+
+async def _read_form(request: Request, field: str, max_files: int) -> list[bytes]:
+    """Read the files that the form has under one name."""
+    parser = _InMemoryParser(request.headers, request.stream(), max_files=max_files, max_fields=_MAX_OTHER_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise MalformedRequestError("The multipart body cannot be read; expected one file.") from error
+        if parser.has_too_many_files:
+            raise TooManyFilesError(f"The body may have at most {max_files:,} files; send several.") from error
+        raise MalformedRequestError("The multipart body cannot be read.") from error
     try:
-        file = form.get(FIELD)
-        if not isinstance(file, UploadFile):
-            raise MalformedRequestError(f"Expected a file in the form field {FIELD!r}.")
-        return await file.read()
+        values = form.getlist(field)
+        files = [value for value in values if isinstance(value, UploadFile)]
+        if len(files) < len(values):
+            raise MalformedRequestError(f"Expected files alone in form fields named {field!r}; found text.")
+        return [await file.read() for file in files]
     finally:
         await form.close()

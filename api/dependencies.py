@@ -9,7 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from api.body import read_image
+from api.body import read_image, read_images
 from api.errors import NotReadyError, StoppingError, UnauthorizedError
 from api.inference import ClientWatch, InferenceQueue
 from api.metrics import Metrics
@@ -80,5 +80,6 @@ async def check_key(
 KeyCheck = Depends(check_key)
 ServiceDep = Annotated[Service, Depends(get_service)]
 ImageDep = Annotated[bytes, Depends(read_image)]
+ImagesDep = Annotated[list[bytes], Depends(read_images)]
 ClientWatchDep = Annotated[ClientWatch, Depends(watch_client)]
 RequestIdDep = Annotated[str, Depends(get_request_id)]

@@ -2,25 +2,32 @@
 
 Answers are RFC 9457 problem details. Their text is written in `model.errors`' and this module's own errors,
 never taken from a library's exception; no answer and no log line holds a file name or image content.
+Under `/v2` the Open Inference Protocol has a form of its own for the same errors, `{"error": detail}`.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.logs import describe_defect
+from api.protocol_schemas import ProtocolError
 from api.schemas import UNSTORED_HEADERS, Problem, describe_header
 from model import errors as model_errors
 
 PROBLEM_JSON = "application/problem+json"
+PROTOCOL_PATH = "/v2"  # below it errors have the form of the Open Inference Protocol
 RETRY_AFTER_SECONDS = 1
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +40,10 @@ class MalformedRequestError(ApiError):
     """The request is not one the service can read."""
 
 
+class UnknownModelError(ApiError):
+    """A model, or a version of it, that is not served here."""
+
+
 class UnauthorizedError(ApiError):
     """A key is needed, and none of ours was sent."""
 
@@ -43,6 +54,10 @@ class UploadTimeoutError(ApiError):
 
 class BodyTooLargeError(ApiError):
     """The body has more bytes than are accepted."""
+
+
+class TooManyFilesError(ApiError):
+    """The body has more files than are accepted."""
 
 
 class HeadTimeoutError(ApiError):
@@ -87,6 +102,8 @@ class ProblemKind:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+_EXAMPLE_PATH = "/predict"
+_MEDIA_TYPES: Mapping[type[BaseModel], str] = {Problem: PROBLEM_JSON, ProtocolError: "application/json"}
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 _CLOSE = {"Connection": "close"}
 _DESCRIPTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -111,10 +128,17 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
         HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The head has too many bytes", _CLOSE
     ),
     ClientGoneError: ProblemKind(HTTPStatus.BAD_REQUEST, "client_gone", "The client has closed the connection", _CLOSE),
+    UnknownModelError: ProblemKind(HTTPStatus.NOT_FOUND, "unknown_model", "There is no such model"),
+    model_errors.InputsOutOfRangeError: ProblemKind(
+        HTTPStatus.BAD_REQUEST, "inputs_out_of_range", "The inputs are too large to compute with"
+    ),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     model_errors.UnknownFrameError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_frame", "The file has no such frame"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
+    ),
+    TooManyFilesError: ProblemKind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_files", "The body has too many files"
     ),
     model_errors.ImageTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pixels", "The image has too many pixels"
@@ -143,18 +167,47 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     DeadlinePassedError: ProblemKind(HTTPStatus.GATEWAY_TIMEOUT, "deadline_passed", "The request waited too long"),
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
+QUEUE_FULL = KINDS[QueueFullError]
+QUEUE_FULL_DETAIL = "All places in the queue are taken; try again in a moment."
+DEFECT_DETAIL = "An unexpected error; report it with the request_id."
 
 
 def problem_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     """Describe problems for the OpenAPI document."""
-    return {int(status): _describe(status) for status in statuses}
+    return {int(status): _describe(status, _EXAMPLE_PATH) for status in statuses}
+
+
+def protocol_responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Describe the same errors in the form of the Open Inference Protocol."""
+    return {int(status): _describe(status, PROTOCOL_PATH) for status in statuses}
 
 
 def problem_response(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     """Make the answer for one problem."""
-    problem = _create_problem(request_id, path, kind, detail)
+    told = _create_problem(request_id, path, kind, detail)
     headers = {"Cache-Control": "no-store", **kind.headers}
-    return JSONResponse(problem.model_dump(), kind.status, headers, PROBLEM_JSON)
+    return JSONResponse(told.model_dump(), kind.status, headers, _MEDIA_TYPES[type(told)])
+
+
+async def settle(result: Awaitable[Result], request: Request) -> Result | Problem:
+    """Wait for what is one of several results; an error becomes its problem, as the whole answer would be otherwise.
+
+    Raises:
+        ClientGoneError: If nobody waits for any of them.
+    """
+    try:
+        return await result
+    except ClientGoneError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, the others are answered
+        kind, detail = _find_kind(error), str(error)
+        if kind is DEFECT:
+            logger.error("defect", extra=describe_defect(error))
+            detail = DEFECT_DETAIL
+        else:
+            logger.info("refused", extra={"code": kind.code})
+        request.app.state.metrics.observe_rejection(kind.code)
+        return _create_plain_problem(request.state.request_id, request.url.path, kind, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -166,7 +219,13 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
 
 
-def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
+def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem | ProtocolError:
+    if path == PROTOCOL_PATH or path.startswith(f"{PROTOCOL_PATH}/"):
+        return ProtocolError(error=detail)
+    return _create_plain_problem(request_id, path, kind, detail)
+
+
+def _create_plain_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
     return Problem(
         type=f"urn:brain-tumor-mri:problem:{kind.code}",
         title=kind.title,
@@ -178,13 +237,16 @@ def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) 
     )
 
 
-def _describe(status: HTTPStatus) -> dict[str, Any]:
+def _describe(status: HTTPStatus, path: str) -> dict[str, Any]:
     kinds = [kind for kind in (*KINDS.values(), DEFECT) if kind.status is status]
-    examples = {kind.code: {"value": _example(kind)} for kind in kinds}
+    told = {kind.code: _example(path, kind) for kind in kinds}
+    (form,) = set(map(type, told.values()))
+    examples = {code: {"value": problem.model_dump()} for code, problem in told.items()}
+    schema = {"$ref": f"#/components/schemas/{form.__name__}"}
     return {
         "description": "; ".join(kind.title for kind in kinds),
         "headers": {**UNSTORED_HEADERS, **_describe_headers(kinds)},
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
+        "content": {_MEDIA_TYPES[form]: {"schema": schema, "examples": examples}},
     }
 
 
@@ -197,11 +259,12 @@ def _describe_headers(kinds: Sequence[ProblemKind]) -> dict[str, Any]:
     }
 
 
-def _example(kind: ProblemKind) -> dict[str, Any]:
-    problem = _create_problem(
-        "57020dab8c2b4db88cd7cd7f23b63ecc", "/predict", kind, f"{kind.title}: why, and what to do."
-    )
-    return problem.model_dump()
+def _example(path: str, kind: ProblemKind) -> Problem | ProtocolError:
+    return _create_problem("57020dab8c2b4db88cd7cd7f23b63ecc", path, kind, f"{kind.title}: why, and what to do.")
+
+
+def _find_kind(error: Exception) -> ProblemKind:
+    return next((KINDS[parent] for parent in type(error).__mro__ if parent in KINDS), DEFECT)
 
 
 def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
@@ -210,7 +273,7 @@ def _answer(request: Request, kind: ProblemKind, detail: str) -> Response:
 
 
 async def _answer_known(request: Request, error: Exception) -> Response:
-    kind = next(KINDS[parent] for parent in type(error).__mro__ if parent in KINDS)
+    kind = _find_kind(error)
     logger.info("refused", extra={"code": kind.code})
     return _answer(request, kind, str(error))
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
+from api.errors import QUEUE_FULL_DETAIL, ClientGoneError, DeadlinePassedError, QueueFullError
 
 _NICENESS = 5  # above the event loop's: whoever asks for health, or is refused, is answered first
 
@@ -35,10 +35,16 @@ class InferenceQueue:
         """Start no thread yet; `tell_depth` is called with the number of calls that wait or run when it changes."""
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
         self._free = asyncio.Semaphore(num_threads)
-        self._max_queue = max_queue
+        self._places = asyncio.Semaphore(max_queue)
+        self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
         self._timeout_seconds = timeout_seconds
         self._num_admitted = 0
         self._tell_depth = tell_depth or (lambda _: None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `run` would refuse a call now."""
+        return self._places.locked()
 
     async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
         """Run `call` as soon as a thread is free.
@@ -51,52 +57,72 @@ class InferenceQueue:
             DeadlinePassedError: If no thread became free within `timeout_seconds`.
             ClientGoneError: If `watch` ended before a thread became free.
         """
-        if self._num_admitted >= self._max_queue:
-            raise QueueFullError("All places in the queue are taken; try again in a moment.")
-        self._admit(1)
+        if self.is_full:
+            raise QueueFullError(QUEUE_FULL_DETAIL)
+        return await self._run_in_place(call, watch)
+
+    async def run_patiently(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
+        """Run `call` as `run` does, but wait for a place where none is free.
+
+        Such calls take no more than half of the places together, so that others find one.
+
+        Raises:
+            DeadlinePassedError: If it had a place, and no thread became free within `timeout_seconds`.
+            ClientGoneError: If `watch` ended before a thread became free.
+        """
+        await _wait_for(self._patient_places, watch)
         try:
-            admitted = time.perf_counter()
-            await self._wait_for_thread(watch)
-            queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
-            return Done(await self._run_now(call), queue_ms)
+            return await self._run_in_place(call, watch)
         finally:
-            self._admit(-1)
+            self._patient_places.release()
 
     def close(self) -> None:
         """Wait for running calls and stop the threads."""
         self._executor.shutdown()
 
+    async def _run_in_place(self, call: Callable[[], Result], watch: ClientWatch | None) -> Done[Result]:
+        await _wait_for(self._places, watch)
+        self._admit(1)
+        try:
+            admitted = time.perf_counter()
+            await _wait_for(self._free, watch, self._timeout_seconds)
+            queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
+            return Done(await self._run_now(call), queue_ms)
+        finally:
+            self._admit(-1)
+            self._places.release()
+
     def _admit(self, change: int) -> None:
         self._num_admitted += change
         self._tell_depth(self._num_admitted)
-
-    async def _wait_for_thread(self, watch: ClientWatch | None) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
-        turn, gone = asyncio.create_task(self._free.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
-        try:
-            done, _ = await asyncio.wait(
-                {turn, gone}, timeout=self._timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-        except asyncio.CancelledError:
-            if turn.done():
-                self._free.release()
-            raise
-        finally:
-            gone.cancel()
-            turn.cancel()
-        if turn in done:
-            return
-        if gone in done:
-            raise ClientGoneError("The connection was closed before the image's turn had come.")
-        raise DeadlinePassedError(f"No core became free within {self._timeout_seconds:g} s.")
 
     async def _run_now(self, call: Callable[[], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, call)
         finally:
             self._free.release()
+
+
+async def _wait_for(free: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None = None) -> None:
+    """Take one of what is free, as soon as there is one."""
+    if not free.locked():
+        await free.acquire()
+        return
+    turn, gone = asyncio.create_task(free.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
+    try:
+        done, _ = await asyncio.wait({turn, gone}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        if turn.done():
+            free.release()
+        raise
+    finally:
+        gone.cancel()
+        turn.cancel()
+    if turn in done:
+        return
+    if gone in done:
+        raise ClientGoneError("The connection was closed before the image's turn had come.")
+    raise DeadlinePassedError(f"No core became free within {timeout_seconds:g} s.")
 
 
 async def _watch_nobody() -> None:

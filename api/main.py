@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
-from api import predict, status
+from api import batch, inference_protocol, predict, status
+from api.body import describe_form
 from api.dependencies import Service
 from api.docs import add_docs
-from api.errors import PROBLEM_JSON, add_error_handlers
+from api.errors import PROBLEM_JSON, PROTOCOL_PATH, add_error_handlers
 from api.inference import InferenceQueue
+from api.inference_message import HEADER_LENGTH
 from api.keys import KeyRing
 from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestContext
+from api.protocol_schemas import InferenceRequest, ProtocolError
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
 from api.tracing import configure_telemetry, create_tracer_provider
@@ -32,7 +37,8 @@ VERSION = "0.1.0"
 
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = f"""
-Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROBLEM_JSON}` (RFC 9457).
+Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROBLEM_JSON}` (RFC 9457); below
+`{PROTOCOL_PATH}` it has the form of the Open Inference Protocol.
 
 **{DISCLAIMER}**
 """
@@ -63,7 +69,10 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.state.keys = KeyRing(settings)
     app.state.metrics = metrics or Metrics()
     app.state.draining = False
+    app.state.max_batch = settings.max_batch
     app.include_router(predict.router)
+    app.include_router(inference_protocol.router)
+    app.include_router(batch.router)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
@@ -71,6 +80,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes,
+        max_bytes_of={batch.PATH: settings.max_batch_bytes},
         max_buffered_bytes=settings.max_buffered_bytes,
         timeout_seconds=settings.upload_timeout_seconds,
     )
@@ -79,8 +89,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
             CORSMiddleware,
             allow_origins=settings.cors_origins.split(","),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "traceparent"],
-            expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence"],
+            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "traceparent", HEADER_LENGTH],
+            expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence", HEADER_LENGTH],
         )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
     _complete_document(app)
@@ -134,22 +144,35 @@ def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
 
 
 def _complete_document(app: FastAPI) -> None:
-    """Let the OpenAPI document say what only this service knows: problems, whether keys are needed, its classes."""
+    """Let the OpenAPI document say what only this service knows: problems, bounds, if keys are needed, classes."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
         components = document.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema(ref_template=_REFERENCE)
+        components.setdefault("schemas", {}).update(_describe_models(Problem, ProtocolError, InferenceRequest))
+        document["paths"][batch.PATH]["post"]["requestBody"] = describe_form(app.state.max_batch)
         operations = [operation for methods in document["paths"].values() for operation in methods.values()]
         if not app.state.keys.enabled:
             components.pop("securitySchemes", None)
             for operation in operations:
                 operation.pop("security", None)
         if service := getattr(app.state, "service", None):
+            card = service.classifier.card
+            values = {
+                predict.TARGET: [*card.classes, None],
+                inference_protocol.NAME: [card.name],
+                inference_protocol.VERSION: [card.version],
+            }
             for parameter in (parameter for operation in operations for parameter in operation.get("parameters", ())):
-                if parameter["name"] == predict.TARGET:
-                    parameter["schema"]["enum"] = [*service.classifier.card.classes, None]
+                if parameter["name"] in values:
+                    parameter["schema"]["enum"] = values[parameter["name"]]
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
+
+
+def _describe_models(*models: type[BaseModel]) -> dict[str, Any]:
+    """Describe what FastAPI does not find by itself: errors, and bodies that it does not read."""
+    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+    return dict(schema["$defs"])

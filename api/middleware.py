@@ -5,6 +5,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,10 @@ from structlog.contextvars import bound_contextvars
 
 from api.errors import (
     DEFECT,
+    DEFECT_DETAIL,
+    PROTOCOL_PATH,
+    QUEUE_FULL,
+    QUEUE_FULL_DETAIL,
     BodyTooLargeError,
     MalformedRequestError,
     QueueFullError,
@@ -23,7 +28,12 @@ from api.metrics import Metrics
 from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-QUIET_PATHS = ("/livez", "/readyz", "/health", "/metrics")  # asked every few seconds by machines
+# Asked every few seconds by machines.
+QUIET_PATHS = (
+    *("/livez", "/readyz", "/health", "/metrics"),
+    *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
+)
+_QUEUED_PATHS = ("/predict", "/predict/visualize")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
 _SECURITY_HEADERS = {
@@ -75,12 +85,16 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            if _finds_queue_full(scope):
+                self._metrics.observe_rejection(QUEUE_FULL.code)
+                refusal = problem_response(request_id, scope["path"], QUEUE_FULL, QUEUE_FULL_DETAIL)
+                await refusal(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
             logger.error("defect", extra=describe_defect(error))
             if not status:
-                detail = "An unexpected error; report it with the request_id."
-                response = problem_response(request_id, scope["path"], DEFECT, detail)
+                response = problem_response(request_id, scope["path"], DEFECT, DEFECT_DETAIL)
                 await response(scope, receive, send_with_id)
         finally:
             if status:
@@ -96,10 +110,22 @@ class BodyLimit:
     It counts the bodies of all requests that are not yet answered as well: together they are what memory holds.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, max_buffered_bytes: int, timeout_seconds: float) -> None:
-        """Wrap `app`; the time runs from the first attempt to read the body."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        max_buffered_bytes: int,
+        timeout_seconds: float,
+        max_bytes_of: Mapping[str, int] | None = None,
+    ) -> None:
+        """Wrap `app`; the time runs from the first attempt to read the body.
+
+        Args:
+            max_bytes_of: The limits of paths that have another one than `max_bytes`.
+        """
         self._app = app
         self._max_bytes = max_bytes
+        self._max_bytes_of = max_bytes_of or {}
         self._max_buffered_bytes = max_buffered_bytes
         self._num_buffered_bytes = 0
         self._timeout_seconds = timeout_seconds
@@ -110,6 +136,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
+        max_bytes = self._max_bytes_of.get(scope["path"], self._max_bytes)
         num_bytes = 0
         deadline: float | None = None
         complete = False
@@ -120,7 +147,7 @@ class BodyLimit:
                 return await receive()
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
-            self._check(int(announced))
+            self._check(int(announced), max_bytes)
             deadline = deadline or asyncio.get_running_loop().time() + self._timeout_seconds
             try:
                 async with asyncio.timeout_at(deadline):
@@ -131,7 +158,7 @@ class BodyLimit:
             num_new_bytes = len(message.get("body", b""))
             num_bytes += num_new_bytes
             self._num_buffered_bytes += num_new_bytes
-            self._check(num_bytes)
+            self._check(num_bytes, max_bytes)
             return message
 
         try:
@@ -139,15 +166,25 @@ class BodyLimit:
         finally:
             self._num_buffered_bytes -= num_bytes
 
-    def _check(self, num_bytes: int) -> None:
-        if num_bytes > self._max_bytes:
-            raise BodyTooLargeError(f"The body may have at most {self._max_bytes:,} bytes.")
-        if self._num_buffered_bytes > max(self._max_buffered_bytes, self._max_bytes):
+    def _check(self, num_bytes: int, max_bytes: int) -> None:
+        if num_bytes > max_bytes:
+            raise BodyTooLargeError(f"The body may have at most {max_bytes:,} bytes.")
+        if self._num_buffered_bytes > max(self._max_buffered_bytes, max_bytes):
             raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
+
+
+def _finds_queue_full(scope: Scope) -> bool:
+    """Tell, before anything else is spent on it, that a request for a prediction would be refused in the end."""
+    if scope["path"] not in _QUEUED_PATHS or scope["method"] != "POST" or scope["app"].state.draining:
+        return False
+    service = getattr(scope["app"].state, "service", None)
+    return service is not None and service.queue.is_full
 
 
 def _route_path(scope: Scope) -> str | None:
     """Find the path as the route has it: a client cannot make new ones."""
+    if scope["path"] in _QUEUED_PATHS:
+        return str(scope["path"])
     path = getattr(scope.get("route"), "path", None)
     return None if path is None else str(path)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from api.body import OPENAPI_BODY
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
 from api.errors import problem_responses
-from api.schemas import UNSTORED_HEADERS, PredictionAnswer, describe_header
+from api.schemas import UNSTORED_HEADERS, ImageAnswer, PredictionAnswer, describe_header, model_answer
 from api.tracing import trace_prediction
 from model.overlay import View
 
@@ -60,7 +60,8 @@ async def predict(
     service.metrics.observe_prediction(done.result, done.queue_ms)
     trace_prediction(done.result, done.queue_ms)
     response.headers["Cache-Control"] = "no-store"
-    return PredictionAnswer.of(done.result, done.queue_ms, request_id)
+    answer = ImageAnswer.of(done.result, done.queue_ms)
+    return PredictionAnswer(**dict(answer), model=model_answer(done.result.model), request_id=request_id)
 
 
 @router.post(

@@ -75,8 +75,8 @@ class OutlierAnswer(BaseModel):
     outlier: bool = Field(description="The score exceeds the threshold: do not use the answer.")
 
 
-class PredictionAnswer(BaseModel):
-    """The answer to one image."""
+class ImageAnswer(BaseModel):
+    """What is said about one image."""
 
     prediction: str = Field(description="The most probable class.")
     confidence: float = Field(ge=0, le=1, description="Its probability.")
@@ -89,13 +89,10 @@ class PredictionAnswer(BaseModel):
     review: ReviewAnswer | None = Field(description="Null if the weights carry no calibration.")
     ood: OutlierAnswer | None = Field(description="Null if the weights carry no outlier detector.")
     input: InputAnswer
-    model: ModelAnswer
     timing_ms: TimingAnswer
-    request_id: str
-    disclaimer: str = DISCLAIMER
 
     @classmethod
-    def of(cls, prediction: Prediction, queue_ms: float, request_id: str) -> "PredictionAnswer":
+    def of(cls, prediction: Prediction, queue_ms: float) -> "ImageAnswer":
         """Put a prediction into the answer's form."""
         return cls(
             prediction=prediction.prediction,
@@ -112,12 +109,18 @@ class PredictionAnswer(BaseModel):
                 frame=prediction.input.frame,
                 num_frames=prediction.input.num_frames,
             ),
-            model=model_answer(prediction.model),
             timing_ms=TimingAnswer(
                 decode=prediction.timing_ms.decode, queue=queue_ms, inference=prediction.timing_ms.inference
             ),
-            request_id=request_id,
         )
+
+
+class PredictionAnswer(ImageAnswer):
+    """The answer to one image."""
+
+    model: ModelAnswer
+    request_id: str
+    disclaimer: str = DISCLAIMER
 
 
 class DetectorAnswer(BaseModel):
@@ -170,6 +173,23 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for.")
     code: str = Field(description="For programs; stable.", examples=["unsupported_format"], pattern="^[a-z0-9_]+$")
     request_id: str
+
+
+class ItemAnswer(BaseModel):
+    """What came of one file of a batch: a prediction or a problem."""
+
+    index: int = Field(ge=0, description="The file's place in the body; the first one is 0.")
+    prediction: ImageAnswer | None = Field(description="Null if there is a problem.")
+    problem: Problem | None = Field(description="Null if there is a prediction.")
+
+
+class BatchAnswer(BaseModel):
+    """The answer to a batch."""
+
+    results: list[ItemAnswer] = Field(description="One a file, in the order of the files.")
+    model: ModelAnswer
+    request_id: str
+    disclaimer: str = DISCLAIMER
 
 
 def model_answer(identity: ModelIdentity) -> ModelAnswer:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from api.connections import BoundedProtocol, ConnectionLimits
 from api.main import create_app
+from api.memory import return_freed_memory
 from api.metrics import Metrics
 from api.settings import Settings
 
@@ -38,6 +39,7 @@ async def serve(
         ModelError: If the model cannot be loaded.
         SettingsError: If the keys cannot be used.
     """
+    return_freed_memory()
     app = create_app(settings, metrics)
     async with app.router.lifespan_context(app):
         await DrainingServer(app, settings, tell_ready).serve([listener])

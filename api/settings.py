@@ -1,7 +1,5 @@
 """The settings of the service: environment variables `BRAIN_MRI_...`, or a `.env` file."""
 
-import math
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -9,26 +7,15 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.logs import LogFormat
+from model.cores import available_cores
 from model.engine import DEFAULT_WEIGHTS
 from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
 
 _MEBIBYTE = 2**20
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 class SettingsError(Exception):
     """A setting is out of its bounds; the message names the variable."""
-
-
-def available_cores() -> int:
-    """Count the cores this process may use: its affinity, cut by the container's CPU quota (cgroup v2)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_QUOTA.read_text(encoding="ascii").split()
-        limit = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no cgroup v2, or no limit ("max")
-        return cores
-    return max(1, min(cores, limit))
 
 
 class Settings(BaseSettings):
@@ -58,6 +45,13 @@ class Settings(BaseSettings):
     )
     max_upload_bytes: int = Field(
         20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
+    )
+    max_batch: int = Field(32, ge=1, le=1000, description="Most images in one request.")
+    max_batch_bytes: int = Field(
+        32 * _MEBIBYTE,
+        ge=1024,
+        le=1024 * _MEBIBYTE,
+        description="Largest body of /predict/batch, bytes; below MAX_BUFFERED_BYTES others find room beside it.",
     )
     max_image_pixels: int = Field(
         DEFAULT_MAX_IMAGE_PIXELS,

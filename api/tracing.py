@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PATHS = ("/predict", "/predict/visualize", "/model")  # others are asked by machines, or unknown: a client's own words
+# Others are asked by machines, or unknown: a client's own words.
+_PATHS = ("/predict", "/predict/visualize", "/predict/batch", "/model")
 
 
 def create_tracer_provider() -> "TracerProvider | None":

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
 from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
-from model.errors import CheckpointError, UnknownClassError
+from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
 from model.png import encode_png
@@ -30,6 +30,7 @@ from model.preprocessing import (
 )
 from model.reliability import OutlierScore, ReliabilityCheck, Review
 
+DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
 SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
 
@@ -101,6 +102,28 @@ class Visualization:
     png: bytes
 
 
+@dataclass(frozen=True)
+class Inference:
+    """What the network says of N inputs, classes in the card's order.
+
+    Attributes:
+        logits: (N, K), as the network computed them.
+        probabilities: (N, K), calibrated as those of a `Prediction` are; rows sum to 1.
+        heatmaps: (N, h, w) in [0, 1], of the class predicted; None where they were not asked for.
+    """
+
+    logits: FloatArray
+    probabilities: npt.NDArray[np.float64]
+    heatmaps: FloatArray | None
+
+
+@dataclass(frozen=True)
+class ImageInference(Inference):
+    """The same of one encoded image, with the prediction that `Classifier.predict` gives for it."""
+
+    prediction: Prediction
+
+
 class Classifier:
     """A loaded network with everything around it; may be called from any number of threads at once."""
 
@@ -162,19 +185,41 @@ class Classifier:
         Raises:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
+        return self.infer_image(data, frame).prediction
+
+    def infer_image(self, data: bytes, frame: int | None = None, *, explain: bool = False) -> ImageInference:
+        """Classify an encoded image as `predict` does, and keep what the network said.
+
+        Args:
+            explain: Whether the heatmap is wanted.
+
+        Raises:
+            InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
+        """
         start = time.perf_counter()
         with self._decode(data, frame) as decoded:
-            return self._predict(decoded, start)
+            return self._infer_decoded(decoded, start, explain)
 
     def predict_decoded(self, decoded: DecodedImage) -> Prediction:
         """Classify an image that was decoded elsewhere."""
-        return self._predict(decoded, time.perf_counter())
+        return self._infer_decoded(decoded, time.perf_counter(), explain=False).prediction
+
+    def infer(self, inputs: FloatArray, *, explain: bool = False) -> Inference:
+        """Run the network on finite inputs (N, 3, S, S), normalised by the sender; `explain` asks for heatmaps.
+
+        Raises:
+            InputsOutOfRangeError: If the values are so large that the network's arithmetic overflows.
+        """
+        outputs = self._compute(inputs, explain)
+        if not all(np.isfinite(values).all() for values in vars(outputs).values()):
+            raise InputsOutOfRangeError("The inputs are too large to compute with; normalise them as the card says.")
+        return self._calibrate(outputs)
 
     def visualize(
         self,
         data: bytes,
         target: str | None = None,
-        alpha: float = 0.5,
+        alpha: float = DEFAULT_ALPHA,
         view: View = View.OVERLAY,
         frame: int | None = None,
     ) -> Visualization:
@@ -189,19 +234,13 @@ class Classifier:
         Raises:
             InputError: If the image cannot be judged, or `target` is no class of the network.
         """
-        targets = np.array([self._find_class(target)], np.int64)
-        start = time.perf_counter()
+        start, class_index = time.perf_counter(), self._find_class(target)
         with self._decode(data, frame) as decoded:
-            inputs = preprocess_image(decoded.image, self.card.preprocessing)
-            prepared = time.perf_counter()
-            explanation = self._engine.explain(inputs, targets)
-            timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-            prediction = self._answer(decoded, inputs, explanation, timing)
-            explained = target or prediction.prediction
-            probability = prediction.probabilities[explained]
-            caption = Caption(prediction.prediction, prediction.confidence, explained, probability)
-            png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
-        return Visualization(prediction, explained, png)
+            return self._visualize(decoded, start, class_index, alpha, view)
+
+    def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
+        """Classify an image that was decoded elsewhere, and draw what speaks for the class over it."""
+        return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
@@ -231,12 +270,36 @@ class Classifier:
         with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
             yield decode_opened(opened)
 
-    def _predict(self, decoded: DecodedImage, start: float) -> Prediction:
+    def _infer_decoded(self, decoded: DecodedImage, start: float, explain: bool) -> ImageInference:
         inputs = preprocess_image(decoded.image, self.card.preprocessing)
         prepared = time.perf_counter()
-        outputs = self._engine.predict(inputs)
+        outputs = self._compute(inputs, explain)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        return self._answer(decoded, inputs, outputs, timing)
+        said = self._calibrate(outputs)
+        prediction = self._answer(decoded, inputs, outputs, timing)
+        return ImageInference(said.logits, said.probabilities, said.heatmaps, prediction)
+
+    def _visualize(
+        self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
+    ) -> Visualization:
+        inputs = preprocess_image(decoded.image, self.card.preprocessing)
+        prepared = time.perf_counter()
+        explanation = self._engine.explain(inputs, np.array([class_index], np.int64))
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        prediction = self._answer(decoded, inputs, explanation, timing)
+        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
+        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
+        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        return Visualization(prediction, explained, png)
+
+    def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
+        if not explain:
+            return self._engine.predict(inputs)
+        return self._engine.explain(inputs, np.full(len(inputs), PREDICTED, np.int64))
+
+    def _calibrate(self, outputs: Outputs | Explanation) -> Inference:
+        heatmaps = outputs.heatmaps if isinstance(outputs, Explanation) else None
+        return Inference(outputs.logits, softmax(outputs.logits, self.card.temperature), heatmaps)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:

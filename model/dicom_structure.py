@@ -17,6 +17,7 @@ MAX_INFLATED_BYTES = 2**26
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _MAGIC, _MAGIC_AT = b"DICM", 128
+MAGIC_END = _MAGIC_AT + len(_MAGIC)  # as many bytes tell a DICOM file
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _TRANSFER_SYNTAX = 0x00020010
 _ITEM, _END_OF_ITEM, _END_OF_SEQUENCE = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -51,7 +52,7 @@ class DicomFile:
 
 def is_dicom(data: bytes) -> bool:
     """Tell a DICOM Part 10 file by its bytes."""
-    return data[_MAGIC_AT : _MAGIC_AT + 4] == _MAGIC
+    return data[_MAGIC_AT:MAGIC_END] == _MAGIC
 
 
 def split_dicom(data: bytes) -> DicomFile:
@@ -71,7 +72,7 @@ def split_dicom(data: bytes) -> DicomFile:
 
 def _read_meta(data: bytes) -> tuple[str, int]:
     """Read the transfer syntax from the file's meta information, which is explicit little endian always."""
-    position, syntax = _MAGIC_AT + 4, ""
+    position, syntax = MAGIC_END, ""
     while data[position : position + 2] == b"\2\0":
         group, element, kind, length = struct.unpack_from("<HH2sH", data, position)
         start = position + 8

@@ -1,8 +1,9 @@
 """Everything that can go wrong between bytes and an answer, named.
 
     request   data (bytes) -> image -> inputs -> logits -> probabilities, heatmap
-                   |            |                  |
-                   |            |                  UnknownClassError (a class nobody trained)
+                   |            |         |        |
+                   |            |         |        UnknownClassError (a class nobody trained)
+                   |            |         InputsOutOfRangeError (where the inputs themselves were sent)
                    |            ImageTooSmallError, BlankImageError
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
                    UnsupportedPixelsError, UnknownFrameError (DICOM)
@@ -61,9 +62,17 @@ class UnknownClassError(InputError):
     """The class to explain is not one the network was trained on."""
 
 
+class InputsOutOfRangeError(InputError):
+    """Inputs that no normalised image has, so large that the network overflows."""
+
+
 class CheckpointError(ModelError):
     """A weight file is missing, damaged, foreign or does not do what its card says."""
 
 
 class ImagesNotFoundError(ModelError):
-    """A command was given folders in which there is nothing to judge."""
+    """A command was given folders or patterns in which there is nothing to judge."""
+
+
+class OutputError(ModelError):
+    """A command cannot write where it was told to without harm to what is there."""

@@ -51,6 +51,8 @@ _DAMAGE = (
     EOFError,
     LookupError,
     TypeError,
+    AssertionError,  # such as: no palette where the mode needs one
+    AttributeError,  # the same, where Python runs without assertions
     OverflowError,
     struct.error,
     zlib.error,
@@ -205,12 +207,8 @@ def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
 
 
 def _open_dicom(data: bytes, max_image_pixels: int, frame: int | None) -> "DicomImage":
-    try:
-        from model.dicom import open_dicom
-    except ModuleNotFoundError as error:
-        raise UnsupportedFormatError(
-            "DICOM is not read here: the packages of requirements-dicom.txt are not installed."
-        ) from error
+    from model.dicom import open_dicom  # here, because it takes time that nobody else should wait for
+
     return open_dicom(data, max_image_pixels, frame)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from api.errors import ClientGoneError, DeadlinePassedError, QueueFullError
 from api.inference import InferenceQueue
+from tests.api.problems import check_problem
 
 
 def test_a_call_is_run_and_its_wait_is_measured():
@@ -30,6 +31,59 @@ def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later():
             await queue.run(lambda: None)
         release.set()
         await asyncio.gather(*waiting)
+        assert (await queue.run(lambda: 7)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_is_patient_gets_the_next_place_before_those_who_come_later():
+    async def scenario():
+        queue, release = InferenceQueue(1, 1, 5), threading.Event()
+        running = asyncio.create_task(queue.run(release.wait))
+        await asyncio.sleep(0.01)
+        patient = [asyncio.create_task(queue.run_patiently(lambda: "served")) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        release.set()
+        await running
+        with pytest.raises(QueueFullError):
+            await queue.run(lambda: None)
+        assert [done.result for done in await asyncio.gather(*patient)] == ["served"] * 3
+        assert (await queue.run(lambda: 7)).result == 7
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_patient_leave_half_of_the_places_to_others():
+    async def scenario():
+        queue, release = InferenceQueue(1, 4, 5), threading.Event()
+        patient = [asyncio.create_task(queue.run_patiently(release.wait)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        others = [asyncio.create_task(queue.run(lambda: "served")) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFullError):
+            await queue.run(lambda: None)
+        release.set()
+        assert [done.result for done in await asyncio.gather(*others)] == ["served"] * 2
+        await asyncio.gather(*patient)
+        queue.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_waits_for_a_place_and_goes_takes_none():
+    async def scenario():
+        queue, release, gone = InferenceQueue(1, 1, 5), threading.Event(), asyncio.Event()
+        running = asyncio.create_task(queue.run(release.wait))
+        await asyncio.sleep(0.01)
+        patient = asyncio.create_task(queue.run_patiently(lambda: None, gone.wait))
+        await asyncio.sleep(0.01)
+        gone.set()
+        with pytest.raises(ClientGoneError):
+            await patient
+        release.set()
+        await running
         assert (await queue.run(lambda: 7)).result == 7
         queue.close()
 
@@ -134,3 +188,20 @@ def test_the_number_of_requests_under_way_is_told():
 
     asyncio.run(scenario())
     assert sorted(depths) == [0, 1, 1, 2, 2, 3]
+
+
+def test_a_full_queue_refuses_at_once_and_is_counted(client, scan):
+    queue, release = client.app.state.service.queue, threading.Event()
+    for _ in range(64):
+        client.portal.start_task_soon(queue.run, release.wait)
+    while not queue.is_full:
+        time.sleep(0.01)
+
+    for path in ("/predict", "/predict/visualize"):
+        response = client.post(path, content=scan)
+        check_problem(response, 503, "queue_full")
+        assert "retry-after" in response.headers
+    samples = client.get("/metrics").text
+    assert 'http_requests_total{method="POST",path="/predict",status="503"} 1.0' in samples
+    assert 'brain_mri_rejections_total{code="queue_full"} 2.0' in samples
+    release.set()

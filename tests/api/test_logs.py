@@ -102,3 +102,10 @@ def test_text_is_for_people(stream):
 )
 def test_a_malformed_trace_is_left_out(header):
     assert read_trace_context(header) == {}
+
+
+def test_the_servers_own_lines_say_everything_once(lines):
+    logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "Started [\x1b[36m%d\x1b[0m]"})
+    (line,) = lines()
+    assert line["event"] == "Started [7]"
+    assert "color_message" not in line

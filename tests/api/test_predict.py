@@ -9,7 +9,7 @@ from pydicom.uid import UID
 
 from tests.api.problems import check_problem
 from tests.corpus import GREY
-from tests.dicoms import make_dicom
+from tests.dicoms import bundled_files, make_dicom
 from tests.phantoms import CLASSES, draw_scan, encode
 
 RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
@@ -38,6 +38,22 @@ def test_the_answer_is_consistent_with_itself(client, scan):
     assert set(answer["model"]) == {"name", "version", "sha256"}
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
     assert "Research use only" in answer["disclaimer"]
+
+
+def test_each_file_of_pydicom_gets_an_answer_or_a_problem_with_a_name(calibrated_client):
+    codes = {"damaged_image", "unsupported_pixels", "image_too_small", "blank_image", "body_too_large"}
+    num_answers = 0
+    for name, data in bundled_files().items():
+        response = calibrated_client.post("/predict", content=data)
+        if response.status_code != 200:
+            assert response.json()["code"] in codes, name
+            check_problem(response, response.status_code, response.json()["code"])
+            continue
+        told = response.json()["input"]
+        assert (told["format"], 1 <= told["frame"] <= told["num_frames"]) == ("DICOM", True)
+        assert "MR" in name or told["warnings"], name
+        num_answers += 1
+    assert num_answers > 20
 
 
 def test_without_calibration_the_reliability_is_null(client, scan):

@@ -1,11 +1,9 @@
-import os
 import re
 from pathlib import Path
 
 import pytest
 
-from api import settings as settings_module
-from api.settings import Settings, SettingsError, available_cores, load_settings
+from api.settings import Settings, SettingsError, load_settings
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -31,35 +29,20 @@ def test_the_environment_wins_over_the_env_file(monkeypatch, tmp_path):
         ("PORT", "70000"),
         ("THREADS", "0"),
         ("MAX_UPLOAD_BYTES", "1"),
+        ("MAX_BATCH_BYTES", "1"),
         ("LOG_LEVEL", "loud"),
         ("REQUEST_TIMEOUT_SECONDS", "0"),
         ("CORS_ORIGINS", "*"),
         ("CORS_ORIGINS", "viewer.example"),
         ("MODEL_SHA256", "abc"),
         ("WORKERS", "0"),
+        ("MAX_BATCH", "0"),
     ],
 )
 def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
     monkeypatch.setenv(f"BRAIN_MRI_{name}", value)
     with pytest.raises(SettingsError, match=f"BRAIN_MRI_{name}: "):
         load_settings()
-
-
-@pytest.mark.parametrize(("text", "limit"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1)])
-def test_the_cpu_quota_of_a_container_bounds_the_cores(monkeypatch, tmp_path, text, limit):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
-    (tmp_path / "cpu.max").write_text(text, encoding="ascii")
-    monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")
-    assert available_cores() == limit
-
-
-@pytest.mark.parametrize("text", ["max 100000", "", None])
-def test_without_a_quota_all_cores_of_the_affinity_are_used(monkeypatch, tmp_path, text):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 9})
-    if text is not None:
-        (tmp_path / "cpu.max").write_text(text, encoding="ascii")
-    monkeypatch.setattr(settings_module, "_CPU_QUOTA", tmp_path / "cpu.max")
-    assert available_cores() == 3
 
 
 def test_the_readme_lists_every_setting_with_its_default():

@@ -1,5 +1,4 @@
 import logging
-import sys
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from model.errors import (
     ImageTooLargeError,
     InputError,
     UnknownFrameError,
-    UnsupportedFormatError,
     UnsupportedPixelsError,
 )
 from model.preprocessing import decode_image
@@ -154,19 +152,6 @@ def test_nothing_of_the_patient_is_said_anywhere(caplog, capfd):
         except InputError as error:
             told = f"{error}"
         assert "Secret" not in told + caplog.text + "".join(capfd.readouterr())
-
-
-def test_without_the_packages_dicom_is_refused_in_words(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pydicom", None)
-    for name in [name for name in sys.modules if name == "model.dicom"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("model.dicom", raising=False)
-    with pytest.raises(UnsupportedFormatError, match=r"requirements-dicom\.txt"):
-        decode_image(make_dicom_bytes())
-
-
-def make_dicom_bytes() -> bytes:
-    return bytes(128) + b"DICM" + bytes(100)
 
 
 def test_without_a_window_that_is_said():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import onnx
 import pytest
 
@@ -67,3 +70,8 @@ def test_a_file_from_before_there_were_features_is_refused_with_the_command_that
     onnx.save(model, path)
     with pytest.raises(CheckpointError, match=r"copy\.onnx: its graph lacks the output 'features'.*model export"):
         OnnxEngine(path)
+
+
+def test_the_library_is_told_to_send_nothing_before_it_is_loaded():
+    script = "import os, sys, model.onnx_engine; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    assert subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout == "1\n"

@@ -281,3 +281,11 @@ def test_the_self_test_image_is_the_same_everywhere():
     assert int(image.astype(np.int64).sum()) == int(self_test_image(64).astype(np.int64).sum())
     assert image.min() == 0
     assert image.max() > 150
+
+
+def test_a_palette_image_without_its_palette_is_damaged():
+    data = encode(Image.fromarray(draw_scan(64)).convert("P"))
+    start = data.index(b"PLTE") - 4
+    length = int.from_bytes(data[start : start + 4], "big")
+    with pytest.raises(TruncatedImageError):
+        decode_image(data[:start] + data[start + 12 + length :])

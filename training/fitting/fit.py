@@ -278,6 +278,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
         state=state,
         manifest=data.manifest,
         data=data.splits,
+        initial_weights=options.initial_weights,
     )
     release(network, contents, options.out)
 

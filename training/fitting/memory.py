@@ -5,13 +5,7 @@ one is asked for. A training step frees and asks for the same gigabytes again an
 224 pixels, batch 32, 2 cores: 14.7 images/s as it is, 28.4 with the memory kept.
 """
 
-import ctypes
-import ctypes.util
-
-# From <malloc.h>
-_M_TRIM_THRESHOLD = -1
-_M_TOP_PAD = -2
-_M_MMAP_MAX = -4
+from model.allocator import MMAP_MAX, TOP_PAD, TRIM_THRESHOLD, set_allocator_options
 
 _NEVER_TRIM = 2**31 - 1  # bytes that may lie free at the top of the heap; mallopt takes an int
 _PAD_BYTES = 256 * 2**20
@@ -23,10 +17,4 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library is one that can be told (glibc).
     """
-    library = ctypes.util.find_library("c")
-    mallopt = getattr(ctypes.CDLL(library), "mallopt", None) if library else None
-    if mallopt is None:
-        return False
-    options = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER_TRIM), (_M_TOP_PAD, _PAD_BYTES))
-    accepted = [mallopt(option, value) == 1 for option, value in options]
-    return all(accepted)
+    return set_allocator_options({MMAP_MAX: 0, TRIM_THRESHOLD: _NEVER_TRIM, TOP_PAD: _PAD_BYTES})

@@ -26,6 +26,16 @@ from training.measuring.judged import judge_splits
 from training.measuring.metrics import measure
 
 _SUMMARY_FILE = "summary.json"
+_HISTORY = (  # what a card tells about how weights came about that later weights' cards repeat
+    "recipe",
+    "split",
+    "sources",
+    "initial_weights",
+    "teachers",
+    "num_scans",
+    "validation_accuracy",
+    "manifest_sha256",
+)
 MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
 
 
@@ -40,7 +50,12 @@ class RunReport:
 
 @dataclass(frozen=True)
 class Release:
-    """What a finished run knows about the weights it hands over; `split` is how the data were divided."""
+    """What a finished run knows about the weights it hands over.
+
+    Attributes:
+        split: How the data were divided.
+        initial_weights: The checkpoint of ours that the run started from, if it did.
+    """
 
     recipe: Recipe
     version: str
@@ -48,6 +63,7 @@ class Release:
     state: RunState
     manifest: Manifest
     data: DataSplits
+    initial_weights: Path | None = None
 
 
 def release(network: nn.Module, contents: Release, out: Path) -> None:
@@ -105,7 +121,8 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "recipe": contents.recipe.model_dump(mode="json"),
         "split": contents.split,
         "sources": state.sources,
-        "teachers": [_describe_teacher(Path(path)) for path in contents.recipe.teacher],
+        "initial_weights": contents.initial_weights and _describe_forerunner(contents.initial_weights),
+        "teachers": [_describe_forerunner(Path(path)) for path in contents.recipe.teacher],
         "best_epoch": best.epoch,
         "validation_loss": best.validation_loss,
         "validation_accuracy": best.validation_accuracy,
@@ -116,16 +133,16 @@ def _describe_training(contents: Release) -> dict[str, Any]:
     }
 
 
-def _describe_teacher(path: Path) -> dict[str, Any]:
-    """Say who it is and how it came about, as its own card tells."""
-    teacher = load_checkpoint(path)
-    known = ("recipe", "split", "sources", "teachers", "num_scans", "validation_accuracy", "manifest_sha256")
+def _describe_forerunner(path: Path) -> dict[str, Any]:
+    """Say which checkpoint it is and how it came about, as its own card tells."""
+    forerunner = load_checkpoint(path)
+    card = forerunner.card
     return {
         "file": path.name,
-        "sha256": teacher.sha256,
-        "architecture": teacher.card.architecture,
-        "version": teacher.card.version,
-        "training": {key: teacher.card.training[key] for key in known if key in teacher.card.training},
+        "sha256": forerunner.sha256,
+        "architecture": card.architecture,
+        "version": card.version,
+        "training": {key: card.training[key] for key in _HISTORY if key in card.training},
     }
 
 

@@ -74,8 +74,13 @@ def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: 
     recipe, sources = training.get("recipe", {}), training.get("sources", {})
     teachers = training.get("teachers", ())
     initial = sources.get("initial_weights_sha256") or training.get("initial_weights_sha256")
+    forerunner = training.get("initial_weights")
     sentences = []
-    if initial:
+    if forerunner:
+        name = f"`{forerunner['file']}` ({forerunner['architecture']} {forerunner['version']})"
+        sentences.append(f"{subject} learnt on from the checkpoint {name}, SHA-256 `{forerunner['sha256']}`.")
+        sentences += describe_knowledge(forerunner["architecture"], forerunner["training"], "That checkpoint")
+    elif initial:
         sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
     elif recipe.get("pretrained"):
         file = sources.get("pretrained_file_sha256")
@@ -85,7 +90,11 @@ def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: 
         sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
     if teachers and recipe.get("start_from_teacher"):
         sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
+    known = {teacher["sha256"] for teacher in forerunner["training"].get("teachers", ())} if forerunner else set()
     for teacher in teachers:
+        if teacher["sha256"] in known:
+            sentences.append(f"{subject} learnt from the same teacher, SHA-256 `{teacher['sha256']}`.")
+            continue
         name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
         sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
         its = teacher["training"]

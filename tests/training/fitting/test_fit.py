@@ -163,7 +163,9 @@ def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path
     before, after = (load_checkpoint(path).network for path in (run[1].checkpoint, report.checkpoint))
     for ours, theirs in zip(before.parameters(), after.parameters(), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
-    assert report.summary["training"]["sources"]["initial_weights_sha256"] == hash_file(run[1].checkpoint)
+    told, sha256 = report.summary["training"], hash_file(run[1].checkpoint)
+    assert told["sources"]["initial_weights_sha256"] == told["initial_weights"]["sha256"] == sha256
+    assert told["initial_weights"]["training"]["recipe"]["name"] == _recipe().name
 
 
 def test_for_other_classes_only_the_classifier_is_new(data_folder, tmp_path):

@@ -184,6 +184,9 @@ TEACHER = {
 }
 DISTILLED = {"recipe": {"pretrained": False, "start_from_teacher": True}, "teachers": [TEACHER], "split": "grouped"}
 
+FIRST = {**TEACHER, "file": "first.pth", "sha256": "9f", "architecture": "efficientnet_b0", "training": DISTILLED}
+CONTINUED = {"recipe": {"pretrained": False}, "teachers": [TEACHER], "split": "grouped", "initial_weights": FIRST}
+
 
 @pytest.mark.parametrize(
     ("training", "said"),
@@ -197,6 +200,9 @@ DISTILLED = {"recipe": {"pretrained": False, "start_from_teacher": True}, "teach
         (DISTILLED, "That teacher started as tf_efficientnetv2_b0's ImageNet weights"),
         (DISTILLED, "That teacher was trained on the same split."),
         ({**DISTILLED, "manifest_sha256": "0a"}, "That teacher was trained on the same scans."),
+        (CONTINUED, "It learnt on from the checkpoint `first.pth` (efficientnet_b0 1.0.0), SHA-256 `9f`."),
+        (CONTINUED, "That checkpoint was distilled from the teacher `big.pth`"),
+        (CONTINUED, "It learnt from the same teacher, SHA-256 `cd34`."),
         ({"teachers": [{**TEACHER, "training": {}}]}, "That teacher's card does not say how it came about."),
         ({}, ""),
     ],

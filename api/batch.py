@@ -1,0 +1,107 @@
+"""`POST /predict/batch`: several images in one request, an answer or a problem for each.
+
+files: 0 1 2 3 4 ... -> lanes (at most `LANES` of them) -> InferenceQueue -> results, in the order of the files
+
+A batch has no more places in the queue than lanes, so that requests with one image go on beside it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from itertools import chain
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import ClientWatchDep, ImagesDep, KeyCheck, RequestIdDep, Service, ServiceDep
+from api.errors import BodyTooLargeError, ClientGoneError, MalformedRequestError, problem_responses, settle
+from api.inference import ClientWatch
+from api.predict import FrameQuery
+from api.schemas import UNSTORED_HEADERS, BatchAnswer, ImageAnswer, ItemAnswer, Problem, model_answer
+
+PATH = "/predict/batch"
+LANES = 2
+
+router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
+
+_RESPONSES = {
+    **problem_responses(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+    200: {"description": "A prediction or a problem for each file, in their order.", "headers": UNSTORED_HEADERS},
+}
+
+
+@router.post(PATH, responses=_RESPONSES)
+async def predict_batch(
+    service: ServiceDep,
+    images: ImagesDep,
+    watch: ClientWatchDep,
+    request_id: RequestIdDep,
+    request: Request,
+    response: Response,
+    frame: FrameQuery = None,
+) -> BatchAnswer:
+    """Classify several brain-MRI slices; one that cannot be judged does not fail the others."""
+    results = await _Batch(service, request, images, frame).judge(watch)
+    response.headers["Cache-Control"] = "no-store"
+    return BatchAnswer(results=results, model=model_answer(service.classifier.identity), request_id=request_id)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The images of one request on their way through the queue."""
+
+    service: Service
+    request: Request
+    images: list[bytes]
+    frame: int | None
+
+    async def judge(self, watch: ClientWatch) -> list[ItemAnswer]:
+        """Judge all images, a few at once.
+
+        Raises:
+            ClientGoneError: If the client closed the connection before the last one's turn had come.
+        """
+        gone = asyncio.ensure_future(watch())
+        waiting = iter(range(len(self.images)))
+        lanes = [asyncio.ensure_future(self._run_lane(waiting, gone)) for _ in range(LANES)]
+        try:
+            items = await asyncio.gather(*lanes)
+        finally:
+            for task in (gone, *lanes):
+                task.cancel()
+        return sorted(chain.from_iterable(items), key=lambda item: item.index)
+
+    async def _run_lane(self, waiting: Iterator[int], gone: asyncio.Future[object]) -> list[ItemAnswer]:
+        """Judge one image after the other until none waits."""
+        return [await self._settle(index, gone) for index in waiting]
+
+    async def _settle(self, index: int, gone: asyncio.Future[object]) -> ItemAnswer:
+        result = await settle(self._predict(self.images[index], gone), self.request)
+        if isinstance(result, Problem):
+            return ItemAnswer(index=index, prediction=None, problem=result)
+        return ItemAnswer(index=index, prediction=result, problem=None)
+
+    async def _predict(self, image: bytes, gone: asyncio.Future[object]) -> ImageAnswer:
+        self._check_size(image)
+        if gone.done():
+            raise ClientGoneError("The connection was closed before the image's turn had come.")
+        call = partial(self.service.classifier.predict, image, self.frame)
+        done = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
+        self.service.metrics.observe_prediction(done.result, done.queue_ms)
+        return ImageAnswer.of(done.result, done.queue_ms)
+
+    def _check_size(self, image: bytes) -> None:
+        """Hold each file to the bounds of a request of its own."""
+        max_bytes = self.service.settings.max_upload_bytes
+        if not image:
+            raise MalformedRequestError("Expected an image; found no bytes.")
+        if len(image) > max_bytes:
+            raise BodyTooLargeError(f"A file may have at most {max_bytes:,} bytes.")
