@@ -11,18 +11,21 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from model.batch import map_in_order
-from model.classifier import Classifier, Prediction
+from model.classifier import Classifier, Visualization
 from model.cores import available_cores
+from model.dicom_results import check_packages, write_results
 from model.engine import DEFAULT_WEIGHTS
 from model.errors import InputError
-from model.image_files import FROM_INPUT, find_images, read_listing
+from model.image_files import FROM_INPUT, ImageFile, find_images, read_listing
+from model.overlay_files import SUFFIX as OVERLAY_SUFFIX
 from model.overlay_files import plan_overlays, save_overlay
+from model.result_files import CAPTURE_SUFFIX, save_results
 from model.row_file import RowWriter, open_rows
 from model.rows import CsvTable, JsonLines, Row, RowFormat, name_file
 from model.volume_rows import predict_volume
@@ -49,6 +52,7 @@ class _Task:
 
     path: Path
     overlay: Path | None
+    capture: Path | None
     choice: _Choice
 
 
@@ -70,6 +74,9 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="keep the rows that FILE.part or FILE has, and go on")
     parser.add_argument("--overlays", type=Path, metavar="DIR", help="write the evidence over each scan as PNG too")
     parser.add_argument(
+        "--dicom", type=Path, metavar="DIR", help="write the evidence and a report as DICOM too, for DICOM images"
+    )
+    parser.add_argument(
         "--frame", type=int, metavar="N", help="of DICOM files with several frames, from 1; default: the middle one"
     )
     parser.add_argument(
@@ -90,10 +97,13 @@ def predict_files(options: argparse.Namespace) -> int:
     Returns:
         The exit status: 0; 1 if a file could not be judged; 130 when stopped.
     """
+    if options.dicom:
+        check_packages()
     files = find_images(options.names, _read_input(options))
-    overlays = plan_overlays(options.overlays, files) if options.overlays else [None] * len(files)
     choice = _Choice(options.frame, options.slice)
-    tasks = [_Task(file.path, overlay, choice) for file, overlay in zip(files, overlays, strict=True)]
+    overlays = _plan(options.overlays, files, OVERLAY_SUFFIX)
+    captures = _plan(options.dicom, files, CAPTURE_SUFFIX)
+    tasks = [_Task(*places, choice) for places in zip((file.path for file in files), overlays, captures, strict=True)]
     # One core an image: the same answer to the last bit whatever runs beside it.
     classifier = Classifier.load(options.weights, num_threads=1)
     form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()
@@ -107,6 +117,10 @@ def predict_files(options: argparse.Namespace) -> int:
     if writer.num_failed:
         logger.error("%d of %d images could not be judged; their rows say why", writer.num_failed, len(files))
     return 1 if writer.num_failed else 0
+
+
+def _plan(folder: Path | None, files: Sequence[ImageFile], suffix: str) -> Sequence[Path | None]:
+    return plan_overlays(folder, files, suffix) if folder else [None] * len(files)
 
 
 def _read_input(options: argparse.Namespace) -> list[str]:
@@ -148,22 +162,31 @@ def _judge_image(classifier: Classifier, task: _Task) -> Row:
     except OSError as error:
         return Row(name, error=error.strerror or "cannot be read")
     try:
-        prediction = _predict(classifier, data, task)
+        if task.overlay is None and task.capture is None:
+            return Row(name, classifier.predict(data, task.choice.frame))
+        visualization = classifier.visualize(data, frame=task.choice.frame)
     except InputError as error:
         return Row(name, error=str(error))
-    return Row(name, prediction, overlay=name_file(task.overlay) if task.overlay else None)
+    return _save(Row(name, visualization.prediction), data, visualization, task)
+
+
+def _save(row: Row, data: bytes, visualization: Visualization, task: _Task) -> Row:
+    if task.overlay is not None:
+        save_overlay(visualization, task.overlay)
+        row = replace(row, overlay=name_file(task.overlay))
+    if task.capture is None:
+        return row
+    try:
+        report = save_results(write_results(data, visualization), task.capture)
+    except InputError as error:  # the answer stands, only its results have no place
+        return replace(row, note=str(error))
+    return replace(row, capture=name_file(task.capture), report=name_file(report))
 
 
 def _read(path: Path) -> bytes:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise OSError(None, f"The file may have at most {MAX_FILE_BYTES:,} bytes.")
     return path.read_bytes()
-
-
-def _predict(classifier: Classifier, data: bytes, task: _Task) -> Prediction:
-    if task.overlay is None:
-        return classifier.predict(data, task.choice.frame)
-    return save_overlay(classifier.visualize(data, frame=task.choice.frame), task.overlay)
 
 
 def _read_count(text: str) -> int:

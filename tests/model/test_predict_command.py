@@ -16,6 +16,7 @@ from PIL import Image
 
 from model import predict_command
 from model.command_line import main
+from tests.dicoms import make_study
 from tests.phantoms import CLASSES, draw_scan, encode
 
 ROOT = Path(__file__).parents[2]
@@ -197,6 +198,24 @@ def test_overlays_mirror_the_folder(tiny_pair, folder, tmp_path, capsys, index):
     assert [str(path.relative_to(overlays)) for path in drawn] == ["b.png.png", "deep/a.jpg.png"]
     assert [row.get("overlay") for row in rows] == [str(drawn[0]), None, str(drawn[1])]
     assert all(Image.open(io.BytesIO(path.read_bytes())).size == (64, 64) for path in drawn)
+
+
+def test_dicom_results_mirror_the_folder(tiny_pair, folder, tmp_path, capsys):
+    (folder / "deep" / "IM1").write_bytes(make_study(draw_scan(64, seed=4)[:, :, 0]))
+    target = tmp_path / "results"
+    assert main(["predict", str(folder), "--weights", str(tiny_pair[1]), "--dicom", str(target)]) == 0
+    rows = {Path(row["file"]).name: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    assert written == ["deep/IM1.sc.dcm", "deep/IM1.sr.dcm"]
+    assert [rows["IM1"][name] for name in ("capture", "report")] == [str(target / name) for name in written]
+    assert "note" not in rows["IM1"]
+    assert all("DICOM" in rows[name]["note"] and rows[name]["prediction"] for name in ("b.png", "a.jpg"))
+
+
+def test_dicom_results_need_their_packages(tiny_pair, folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("model.dicom_results.find_spec", lambda _: None)
+    assert main(["predict", str(folder), "--weights", str(tiny_pair[1]), "--dicom", str(tmp_path / "x")]) == 1
+    assert "requirements-dicom.txt" in caplog.text
 
 
 @pytest.mark.parametrize(("separator", "options"), [(b"\n", []), (b"\0", ["--null"])])
