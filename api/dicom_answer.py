@@ -77,11 +77,11 @@ def draw_picture(
     if form is AnswerForm.PNG:
         visualization = classifier.visualize(image, target, alpha, view, frame)
         return Picture(visualization.prediction, visualization.png, form)
-    from model.dicom_results import check_source, write_results  # here, as it takes time that others should not wait
+    from model.dicom_results import check_source, describe_variant, write_results  # here: it takes time to import
 
     check_source(image)
     visualization = classifier.visualize(image, target, alpha, view, frame)
-    results = write_results(image, visualization, f"{alpha} {view}")
+    results = write_results(image, visualization, describe_variant(alpha, view))
     if form is AnswerForm.CAPTURE:
         return Picture(visualization.prediction, results.capture, form)
     return Picture(visualization.prediction, *join_parts((results.capture, results.report)))

@@ -9,13 +9,26 @@ from datetime import UTC, datetime
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sr.coding import Code
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from model.classifier import ModelIdentity, Prediction, Visualization
 
 DISCLAIMER = "AI research - not for diagnosis"
 MANUFACTURER = "brain-tumor-mri"
 
+_OF_SOURCE = (  # what a result does not inherit as it is
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "InstanceNumber"),
+    *("LossyImageCompression", "BodyPartExamined", "Laterality"),
+)
+# Classes whose images have one frame: what refers to them must not name it, even if they have more against the rules.
+_SINGLE_FRAME = (MRImageStorage, CTImageStorage, SecondaryCaptureImageStorage)
 _SERIES_NUMBERS = {"capture": 9_001, "report": 9_002}  # behind those that scanners give
 
 
@@ -46,9 +59,10 @@ class ResultContext:
 
     @property
     def frame_numbers(self) -> tuple[int, ...]:
-        """The frame that was judged, from 1; empty where the image has no other."""
+        """The frame that was judged, from 1; empty where the image has no other, or is of a class that never has."""
         report = self.prediction.input
-        return (report.frame,) if report.frame is not None and report.num_frames != 1 else ()
+        is_single = report.num_frames == 1 or self.source.SOPClassUID in _SINGLE_FRAME
+        return () if report.frame is None or is_single else (report.frame,)
 
     def series_uid(self, kind: str) -> UID:
         """Identify the series of one kind of results: the same for all images of a series."""
@@ -56,7 +70,7 @@ class ResultContext:
 
     def instance_uid(self, kind: str) -> UID:
         """Identify the result."""
-        source = (self.source.SOPInstanceUID, *map(str, self.frame_numbers))
+        source = (self.source.SOPInstanceUID, str(self.prediction.input.frame))
         return generate_uid(entropy_srcs=[kind, *source, self.identity.sha256, self.explained, self.variant])
 
     def series_number(self, kind: str) -> int:
@@ -83,16 +97,8 @@ def create_instance(context: ResultContext, sop_class: UID, kind: str, modality:
     instance.InstanceCreationDate = instance.ContentDate = f"{now:%Y%m%d}"
     instance.InstanceCreationTime = instance.ContentTime = f"{now:%H%M%S}"
     instance.TimezoneOffsetFromUTC = "+0000"
-    add_meta(instance)
+    instance.file_meta = _create_meta(instance)
     return instance
-
-
-def add_meta(instance: Dataset) -> None:
-    """Add what a file begins with: PS3.10, section 7.1."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    instance.file_meta = meta
 
 
 def encode_code(code: Code) -> Dataset:
@@ -102,7 +108,9 @@ def encode_code(code: Code) -> Dataset:
     return item
 
 
-_OF_SOURCE = (
-    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "InstanceNumber"),
-    *("LossyImageCompression", "BodyPartExamined", "Laterality"),
-)
+def _create_meta(instance: Dataset) -> FileMetaDataset:
+    """Make what a file begins with: PS3.10, section 7.1."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = instance.SOPClassUID, instance.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return meta

@@ -13,11 +13,12 @@ from importlib.util import find_spec
 import pydicom
 from pydicom.dataset import Dataset
 
-from model.classifier import Visualization
+from model.classifier import DEFAULT_ALPHA, Visualization
 from model.dicom import DAMAGE, keep_quiet
 from model.dicom_instance import ResultContext
 from model.dicom_source import read_source
 from model.errors import InputError, ResultPackagesError, TruncatedImageError
+from model.overlay import View
 from model.secondary_capture import create_capture
 
 
@@ -52,13 +53,18 @@ def check_source(data: bytes) -> None:
     _read_source(data)
 
 
-def write_results(data: bytes, visualization: Visualization, variant: str = "") -> DicomResults:
+def describe_variant(alpha: float, view: View) -> str:
+    """Tell pictures of one class apart; those of another variant are other instances."""
+    return f"{alpha!r} {view}"
+
+
+def write_results(data: bytes, visualization: Visualization, variant: str | None = None) -> DicomResults:
     """Write the results for an image.
 
     Args:
         data: The image, a DICOM Part 10 file.
         visualization: What `Classifier.visualize` made of it.
-        variant: What else was asked for that changes the picture; another variant is another instance.
+        variant: See `describe_variant`; by default that of the default picture.
 
     Raises:
         ResultSourceError: If the image is no DICOM file, or lacks the identifiers that results refer to.
@@ -68,7 +74,9 @@ def write_results(data: bytes, visualization: Visualization, variant: str = "") 
     check_packages()
     from model.structured_report import create_report
 
-    context = ResultContext.of(_read_source(data), visualization, variant)
+    context = ResultContext.of(
+        _read_source(data), visualization, variant or describe_variant(DEFAULT_ALPHA, View.OVERLAY)
+    )
     return DicomResults(_write(create_capture(context, visualization.png)), _write(create_report(context)))
 
 

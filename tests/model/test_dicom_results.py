@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
-from pydicom.uid import Comprehensive3DSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import Comprehensive3DSRStorage, EnhancedMRImageStorage, SecondaryCaptureImageStorage
 
 from model.classifier import Classifier
 from model.dicom_results import DicomResults, check_packages, write_results
@@ -92,10 +92,11 @@ def test_the_capture_is_the_picture_and_says_what_is_burned_in(classifier, resul
 
 def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, results):
     prediction = classifier.predict(SOURCE)
-    document: Any = hd.sr.srread(io.BytesIO(results.report))
+    document = hd.sr.srread(io.BytesIO(results.report))
     assert isinstance(document, hd.sr.Comprehensive3DSR)
+    content: Any = document.content
     assert read(results.report).ContentTemplateSequence[0].TemplateIdentifier == "1500"
-    (group,) = document.content.get_image_measurement_groups()
+    (group,) = content.get_image_measurement_groups()
     found = {item.name.meaning: item.value for item in group.get_measurements()}
     expected = {f"Probability of {name}": prediction.probabilities[name] for name in CLASSES}
     assert found == pytest.approx(expected, abs=1e-5)
@@ -108,7 +109,7 @@ def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, 
         "Review by a person": prediction.review.level,
         "Unlike the training data": "yes" if prediction.ood.outlier else "no",
     }
-    text = str(read(results.report))
+    text = read(results.report).to_json()
     for fact in (prediction.model.name, prediction.model.version, prediction.model.sha256):
         assert fact in text
     source = read(SOURCE)
@@ -139,7 +140,7 @@ def identify(results):
 
 
 def test_of_several_frames_the_one_that_was_judged_is_named(classifier, tmp_path):
-    data = make_study(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3)
+    data = make_study(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3, SOPClassUID=EnhancedMRImageStorage)
     results = write_results(data, classifier.visualize(data, frame=3))
     assert read(results.capture).SourceImageSequence[0].ReferencedFrameNumber == 3
     document: Any = hd.sr.srread(io.BytesIO(results.report))
@@ -158,7 +159,7 @@ def test_every_file_of_pydicom_that_can_be_judged_gets_valid_results_or_a_named_
     except InputError:
         return
     for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
-        assert "needed to build DICOMDIR" in found or "Laterality" in found
+        assert not found.startswith("Error"), found  # warnings may be about what the image has
     hd.sr.srread(io.BytesIO(results.report))
 
 
