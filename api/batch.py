@@ -69,6 +69,7 @@ class _Batch:
         Raises:
             ClientGoneError: If the client closed the connection before the last one's turn had come.
         """
+        self.service.metrics.observe_batch(len(self.images))
         gone = asyncio.ensure_future(watch())
         waiting = iter(range(len(self.images)))
         lanes = [asyncio.ensure_future(self._run_lane(waiting, gone)) for _ in range(LANES)]

@@ -187,6 +187,7 @@ async def infer(request: Request, service: ServiceDep, body: BodyDep, client: Cl
 
 async def _judge(service: Service, question: Question, client: ClientWatch) -> list[Inference]:
     """Judge one after the other, as if each had been sent alone: a large request takes no place from the others."""
+    service.metrics.observe_batch(len(question.items))
     inferences = []
     for index, item in enumerate(question.items):
         call = partial(_judge_item, service.classifier, item, index, explain=question.wants_cam)
