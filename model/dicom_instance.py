@@ -25,7 +25,7 @@ MANUFACTURER = "brain-tumor-mri"
 
 _OF_SOURCE = (  # what a result does not inherit as it is
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "InstanceNumber"),
-    *("LossyImageCompression", "BodyPartExamined", "Laterality"),
+    *("LossyImageCompression", "BodyPartExamined"),
 )
 # Classes whose images have one frame: what refers to them must not name it, even if they have more against the rules.
 _SINGLE_FRAME = (MRImageStorage, CTImageStorage, SecondaryCaptureImageStorage)

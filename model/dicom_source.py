@@ -23,7 +23,7 @@ _KEPT_EMPTY = (
 )
 _OPTIONAL = (
     *("IssuerOfPatientID", "PatientAge", "StudyDescription"),
-    *("InstanceNumber", "LossyImageCompression", "BodyPartExamined", "Laterality"),
+    *("InstanceNumber", "LossyImageCompression", "BodyPartExamined"),
 )
 # Values that are not what the standard allows are left out: a result must not be refused for what its image has.
 _FORMS = {
@@ -35,7 +35,6 @@ _FORMS = {
     "InstanceNumber": r"[+-]?\d{1,9}",
     "LossyImageCompression": r"0[01]",
     "BodyPartExamined": r"[A-Z0-9_ ]{1,16}",
-    "Laterality": r"[RL]",
 }
 _MAX_CHARACTERS = {"AccessionNumber": 16, "StudyID": 16}
 _DEFAULT_MAX_CHARACTERS = 64

@@ -23,9 +23,11 @@ def create_capture(context: ResultContext, png: bytes) -> Dataset:
     capture.BurnedInAnnotation = "YES"
     capture.ImageComments = DISCLAIMER
     capture.DerivationDescription = f"Grad-CAM of {context.explained} by {context.identity.name}"
-    capture.BodyPartExamined = context.source.get("BodyPartExamined", "BRAIN")
-    if capture.BodyPartExamined not in HEAD_PARTS:
-        capture.Laterality = context.source.get("Laterality", "")
+    part = context.source.get("BodyPartExamined", "BRAIN")
+    if part in HEAD_PARTS:
+        capture.BodyPartExamined = part
+    else:
+        capture.Laterality = ""  # not known; the standard wants it where no part without a pair is named
     capture.PatientOrientation = ""  # not known; the picture may show scan and overlay side by side
     if "LossyImageCompression" in context.source:
         capture.LossyImageCompression = context.source.LossyImageCompression
@@ -47,7 +49,7 @@ def _refer_to_source(context: ResultContext) -> Dataset:
 def _add_pixels(capture: Dataset, png: bytes) -> None:
     with Image.open(io.BytesIO(png)) as picture:
         capture.Columns, capture.Rows = picture.size
-        pixels = picture.convert("RGB").tobytes()
+        pixels = picture.tobytes()  # of a large picture 50 MB, so no more copies than needed
     capture.SamplesPerPixel, capture.PhotometricInterpretation, capture.PlanarConfiguration = 3, "RGB", 0
     capture.BitsAllocated = capture.BitsStored = 8
     capture.HighBit, capture.PixelRepresentation = 7, 0
