@@ -17,6 +17,7 @@ from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
 from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
+from model.picture_layers import PictureLayers, render_layers
 from model.png import encode_png
 from model.preprocessing import (
     DEFAULT_MAX_IMAGE_PIXELS,
@@ -92,6 +93,15 @@ class Visualization:
     prediction: Prediction
     explained: str
     png: bytes
+
+
+@dataclass(frozen=True)
+class LayeredView:
+    """A prediction, the class whose evidence was drawn, and the scan and the evidence as pictures of their own."""
+
+    prediction: Prediction
+    explained: str
+    layers: PictureLayers
 
 
 @dataclass(frozen=True)
@@ -216,19 +226,29 @@ class Classifier:
         Raises:
             InputError: If the image cannot be judged, or `target` is no class of the network.
         """
-        targets = np.array([self._find_class(target)], np.int64)
-        start = time.perf_counter()
+        start, class_index = time.perf_counter(), self._find_class(target)
         with self._decode(data) as decoded:
-            inputs = preprocess_image(decoded.image, self.card.preprocessing)
-            prepared = time.perf_counter()
-            explanation = self._engine.explain(inputs, targets)
-            timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-            prediction = self._answer(decoded, inputs, explanation, timing)
+            prediction, heatmap = self._explain(decoded, start, class_index)
             explained = target or prediction.prediction
             probability = prediction.probabilities[explained]
             caption = Caption(prediction.prediction, prediction.confidence, explained, probability)
-            png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+            png = render_png(decoded.image, heatmap, caption, alpha, view)
         return Visualization(prediction, explained, png)
+
+    def show_layers(self, data: bytes, target: str | None = None) -> LayeredView:
+        """Classify an encoded image and draw it and what speaks for a class as two pictures.
+
+        Args:
+            target: The class to explain; by default the predicted one.
+
+        Raises:
+            InputError: If the image cannot be judged, or `target` is no class of the network.
+        """
+        start, class_index = time.perf_counter(), self._find_class(target)
+        with self._decode(data) as decoded:
+            prediction, heatmap = self._explain(decoded, start, class_index)
+            layers = render_layers(decoded.image, heatmap)
+        return LayeredView(prediction, target or prediction.prediction, layers)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
@@ -258,6 +278,14 @@ class Classifier:
         is_large = source.width * source.height > LARGE_IMAGE_PIXELS
         with self._large_image if is_large else nullcontext():
             yield decode_opened(source)
+
+    def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, FloatArray]:
+        """Classify a decoded image; also its heatmap (h, w) for one class."""
+        inputs = preprocess_image(decoded.image, self.card.preprocessing)
+        prepared = time.perf_counter()
+        explanation = self._engine.explain(inputs, np.array([class_index], np.int64))
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        return self._answer(decoded, inputs, explanation, timing), explanation.heatmaps[0]
 
     def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
         if not explain:

@@ -1,0 +1,131 @@
+"""A page for people at `/demo`: drawn by Gradio, answered as `/predict` is.
+
+    browser --GET /demo/...--------> PagePart: the page and its files, nothing else of Gradio
+    browser --POST /demo/judge-----> key, body limit, queue, classifier: those of every request
+
+A scan never reaches Gradio, whose own upload writes files to a disk: the page sends the bytes as they are to a route of
+ours and gets its pictures in the answer. So of Gradio nothing is reachable but what draws the page.
+"""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount, get_route_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.demo_answer import DemoAnswer
+from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, ServiceDep
+from api.settings import Settings, SettingsError
+from api.tracing import trace_prediction
+from model.phantom import Lesion, draw_phantom, draw_test_chart
+from model.png import encode_png
+
+DEMO_PATH = "/demo"
+JUDGE_PATH = f"{DEMO_PATH}/judge"
+_EXAMPLE_PIXELS, _ICON_PIXELS = 384, 64
+_PAGE = ("/", "/theme.css")
+_FILES = ("/assets/", "/static/")
+# Gradio's page starts by scripts in itself and makes functions of texts. Nothing may be loaded from, or sent to,
+# anywhere but this service.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; manifest-src 'none'; object-src 'none'; base-uri 'self'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.post(JUDGE_PATH, dependencies=[KeyCheck])
+async def judge(
+    service: ServiceDep,
+    image: ImageDep,
+    client: ClientWatchDep,
+    response: Response,
+    target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
+) -> DemoAnswer:
+    """Classify a brain-MRI slice and draw what speaks for a class."""
+    done = await service.queue.run(partial(service.classifier.show_layers, image, target), client)
+    prediction = done.result.prediction
+    service.metrics.observe_prediction(prediction, done.queue_ms)
+    trace_prediction(prediction, done.queue_ms)
+    response.headers["Cache-Control"] = "no-store"
+    return DemoAnswer.of(done.result, done.queue_ms)
+
+
+@router.get(f"{DEMO_PATH}/examples/{{name}}.png")
+async def example(request: Request, name: str) -> Response:
+    """Show one of the pictures that the page offers to try."""
+    png = request.app.state.demo_examples.get(name)
+    if png is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    return Response(png, media_type="image/png")
+
+
+@router.get("/favicon.ico")
+async def icon(request: Request) -> Response:
+    """Show the picture that a browser puts beside the page's title."""
+    return Response(request.app.state.demo_icon, media_type="image/png")
+
+
+def add_demo(app: FastAPI, settings: Settings) -> None:
+    """Serve the page, the route that it asks, and its examples.
+
+    Raises:
+        SettingsError: If Gradio is not installed.
+    """
+    try:
+        from api.demo_page import mount_page
+    except ModuleNotFoundError as error:
+        raise SettingsError("BRAIN_MRI_DEMO: the page needs the packages of requirements-demo.txt") from error
+    app.include_router(router)
+    examples = draw_examples()
+    app.state.demo_examples = examples
+    app.state.demo_icon = encode_png(draw_phantom(_ICON_PIXELS))
+    mount_page(app, DEMO_PATH, settings, tuple(examples))
+    (mount,) = (route for route in app.routes if isinstance(route, Mount) and route.path == DEMO_PATH)
+    mount.app = PagePart(mount.app)
+
+
+def draw_examples() -> dict[str, bytes]:
+    """Draw the page's examples, as PNG, by what they show."""
+    images = {
+        "mass": draw_phantom(_EXAMPLE_PIXELS, Lesion(x=0.72, y=0.62, radius=0.07)),
+        "ring": draw_phantom(_EXAMPLE_PIXELS, Lesion(x=0.64, y=0.4, radius=0.085, hollow=True)),
+        "no-mass": draw_phantom(_EXAMPLE_PIXELS, seed=2),
+        "no-scan": draw_test_chart(_EXAMPLE_PIXELS),
+    }
+    return {name: encode_png(image) for name, image in images.items()}
+
+
+class PagePart:
+    """Lets through to Gradio what loads the page, and answers 404 to all else: uploads, events, files, monitoring."""
+
+    path = f"{DEMO_PATH}/{{file}}"  # by which its requests are counted, whatever they are
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap Gradio's application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request.
+
+        Raises:
+            HTTPException: If it is for anything but the page and its files; with status 404.
+        """
+        scope["route"] = self
+        path = get_route_path(scope)
+        if scope["method"] not in ("GET", "HEAD") or not (path in _PAGE or path.startswith(_FILES)):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = _POLICY
+            await send(message)
+
+        # Gradio writes into the scope, and would read from the query what it is to restore from a disk.
+        await self._app({**scope, "query_string": b""}, receive, send_with_policy)
