@@ -7,8 +7,13 @@ A scan never reaches Gradio, whose own upload writes files to a disk: the page s
 ours and gets its pictures in the answer. So of Gradio nothing is reachable but what draws the page.
 """
 
-from functools import partial
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from http import HTTPStatus
+from tempfile import mkdtemp
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
@@ -21,6 +26,7 @@ from api.demo_answer import DemoAnswer
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, ServiceDep
 from api.settings import Settings, SettingsError
 from api.tracing import trace_prediction
+from api.workers import MEMORY_FOLDER
 from model.phantom import Lesion, draw_phantom, draw_test_chart
 from model.png import encode_png
 
@@ -78,15 +84,16 @@ def add_demo(app: FastAPI, settings: Settings) -> None:
     Raises:
         SettingsError: If Gradio is not installed.
     """
-    try:
-        from api.demo_page import mount_page
-    except ModuleNotFoundError as error:
-        raise SettingsError("BRAIN_MRI_DEMO: the page needs the packages of requirements-demo.txt") from error
     app.include_router(router)
     examples = draw_examples()
     app.state.demo_examples = examples
     app.state.demo_icon = encode_png(draw_phantom(_ICON_PIXELS))
-    mount_page(app, DEMO_PATH, settings, tuple(examples))
+    with _working_folder():
+        try:
+            from api.demo_page import mount_page
+        except ModuleNotFoundError as error:
+            raise SettingsError("BRAIN_MRI_DEMO: the page needs the packages of requirements-demo.txt") from error
+        mount_page(app, DEMO_PATH, settings, tuple(examples))
     (mount,) = (route for route in app.routes if isinstance(route, Mount) and route.path == DEMO_PATH)
     mount.app = PagePart(mount.app)
 
@@ -127,5 +134,31 @@ class PagePart:
                 MutableHeaders(scope=message)["Content-Security-Policy"] = _POLICY
             await send(message)
 
-        # Gradio writes into the scope, and would read from the query what it is to restore from a disk.
-        await self._app({**scope, "query_string": b""}, receive, send_with_policy)
+        await self._app(_reduce(scope), receive, send_with_policy)
+
+
+@contextmanager
+def _working_folder() -> Iterator[None]:
+    """Give Gradio the folder that it makes while it starts and, as nothing is uploaded to it, never writes to."""
+    folder = _choose_folder()
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _choose_folder() -> str:
+    """Choose a folder in memory, once: Gradio remembers the first one."""
+    in_memory = os.access(MEMORY_FOLDER, os.W_OK)  # where the root is read-only, nothing else is writable
+    return mkdtemp(prefix="brain-mri-demo-", dir=MEMORY_FOLDER if in_memory else None)
+
+
+def _reduce(scope: Scope) -> Scope:
+    """Leave out what Gradio would restore from a disk, and what lets it compress files while others wait.
+
+    It writes into what it is given: a copy.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+    return {**scope, "query_string": b"", "headers": headers}

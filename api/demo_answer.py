@@ -1,6 +1,7 @@
 """What the page for people says about a scan, in words."""
 
 import base64
+
 from pydantic import BaseModel, Field
 
 from api.schemas import DISCLAIMER, ImageAnswer, ModelAnswer, model_answer
@@ -13,7 +14,7 @@ _HEADLINES = {
     Level.CONSIDER: "Consider review",
     Level.REQUIRED: "Expert review",
 }
-_CERTAIN = "Nothing speaks against the answer. Errors are possible all the same."
+_CERTAIN = "No reason for doubt was found. The answer may be wrong all the same."
 
 
 class Advice(BaseModel):
@@ -71,7 +72,7 @@ def _tell_reasons(prediction: Prediction) -> list[str]:
     confidence, sentences = prediction.confidence, []
     if (ood := prediction.ood) and ood.outlier:
         sentences.append(
-            f"The image is unlike the slices of training: it scores {ood.score:.2f}, above {ood.threshold:.2f}."
+            f"The image is unlike those of training: its score {ood.score:.2f} exceeds the limit {ood.threshold:.2f}."
         )
     if Reason.AMBIGUOUS in given:
         possible = " and ".join(prediction.prediction_set or ())
