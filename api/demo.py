@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.demo_answer import DemoAnswer
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, ServiceDep
+from api.predict import FrameQuery
 from api.settings import Settings, SettingsError
 from api.tracing import trace_prediction
 from api.workers import MEMORY_FOLDER
@@ -53,9 +54,10 @@ async def judge(
     client: ClientWatchDep,
     response: Response,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
+    frame: FrameQuery = None,
 ) -> DemoAnswer:
     """Classify a brain-MRI slice and draw what speaks for a class."""
-    done = await service.queue.run(partial(service.classifier.show_layers, image, target), client)
+    done = await service.queue.run(partial(service.classifier.show_layers, image, target, frame), client)
     prediction = done.result.prediction
     service.metrics.observe_prediction(prediction, done.queue_ms)
     trace_prediction(prediction, done.queue_ms)

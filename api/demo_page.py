@@ -28,7 +28,7 @@ def mount_page(app: FastAPI, path: str, settings: Settings, examples: Sequence[s
             apply_default_css=False,
             title=_TITLE,
             disclaimer=DISCLAIMER,
-            formats=", ".join(FORMATS),
+            formats=", ".join((*FORMATS, "DICOM")),
             examples=[{"name": name, "label": name.replace("-", " ").capitalize()} for name in examples],
             needs_key=settings.has_keys,
             max_bytes=settings.max_upload_bytes,

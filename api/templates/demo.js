@@ -7,6 +7,7 @@ const problem = find(".problem");
 const percent = (part) => `${(100 * part).toFixed(1)} %`;
 
 let scan = null; // the file that is shown
+let frame = null; // and which of its frames; null where it has none
 let pictures = new Map(); // the evidence for each class that was asked for
 let running = null;
 
@@ -23,16 +24,15 @@ function complain(text) {
 }
 
 function clear() {
-  scan = null;
+  scan = frame = null;
   pictures = new Map();
   find("figure").hidden = find(".controls").hidden = find(".judged").hidden = true;
   find(".invitation").hidden = find(".waiting").hidden = false;
 }
 
-async function ask(file, target) {
+async function ask(file, wanted) {
   const key = find(".key input")?.value.trim();
-  const query = target ? `?target=${encodeURIComponent(target)}` : "";
-  const response = await fetch(`judge${query}`, {
+  const response = await fetch(`judge?${new URLSearchParams(wanted)}`, {
     method: "POST",
     body: file,
     headers: { "Content-Type": "application/octet-stream", ...(key ? { "X-API-Key": key } : {}) },
@@ -44,19 +44,19 @@ async function ask(file, target) {
   throw new Error(told.detail ? `${told.title}. ${told.detail}` : `The service answered with ${response.status}.`);
 }
 
-// Ask for one file and class; a new question ends the one before.
-async function judge(file, target) {
+// Ask for a file, where `wanted` names one for a class or a frame of it; a new question ends the one before.
+async function judge(file, wanted = {}) {
   running?.abort();
   const own = (running = new AbortController());
   complain("");
   find(".busy").hidden = false;
   try {
-    const answer = await ask(file, target);
+    const answer = await ask(file, wanted);
     if (own === running) show(file, answer);
   } catch (error) {
     if (own !== running) return;
-    if (!target) clear();
-    else check(evidence.dataset.target);
+    if (wanted.target) check(evidence.dataset.target);
+    else clear();
     complain(error instanceof TypeError ? "The service cannot be reached. Try again in a moment." : error.message);
   } finally {
     if (own === running) find(".busy").hidden = true;
@@ -77,9 +77,10 @@ function open(file) {
 }
 
 function show(file, answer) {
-  if (file !== scan) {
+  if (file !== scan || answer.image.input.frame !== frame) {
     pictures = new Map();
     scan = file;
+    frame = answer.image.input.frame;
     find(".scan").src = answer.scan;
     showAnswer(answer);
     showTargets(Object.keys(answer.image.probabilities));
@@ -104,10 +105,20 @@ function showTargets(names) {
   find(".targets div").replaceChildren(
     ...names.map((name) => {
       const choice = create("input", { type: "radio", name: "target", value: name });
-      choice.addEventListener("change", () => (pictures.has(name) ? showEvidence(name) : judge(scan, name)));
+      choice.addEventListener("change", () => (pictures.has(name) ? showEvidence(name) : explain(name)));
       return create("label", {}, choice, create("span", { textContent: name }));
     }),
   );
+}
+
+function explain(target) {
+  judge(scan, frame === null ? { target } : { target, frame });
+}
+
+function showFrame(total) {
+  find(".frame").hidden = !(total > 1);
+  Object.assign(find(".frame input"), { max: total, value: frame });
+  find(".frame output").textContent = `${frame} of ${total}`;
 }
 
 function showAnswer({ image, model, advice }) {
@@ -128,7 +139,7 @@ function showAnswer({ image, model, advice }) {
     }),
   );
   const facts = [`${image.input.format}, ${image.input.width} × ${image.input.height} pixels`];
-  if (image.input.num_frames > 1) facts.push(`frame ${image.input.frame} of ${image.input.num_frames}`);
+  showFrame(image.input.num_frames);
   find(".input").replaceChildren(
     ...[...facts, ...image.input.warnings].map((textContent) => create("li", { textContent })),
   );
@@ -152,6 +163,7 @@ find(".opacity input").addEventListener("input", ({ target }) => {
   evidence.style.opacity = target.value / 100;
   find(".opacity output").textContent = `${target.value} %`;
 });
+find(".frame input").addEventListener("change", ({ target }) => judge(scan, { frame: target.value }));
 find(".key")?.addEventListener("submit", (event) => event.preventDefault());
 // A file that misses the stage would replace the page.
 for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.preventDefault());

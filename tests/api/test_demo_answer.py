@@ -15,7 +15,7 @@ PREDICTION = Prediction(
     prediction_set=("glioma",),
     review=Review(Level.NONE, ()),
     ood=OutlierScore(0.3, 1.2, False),
-    input=InputReport("PNG", 64, 64, ("16 bits were reduced to 8",)),
+    input=InputReport("PNG", 64, 64, ("16 bits were reduced to 8",), None, None),
     model=ModelIdentity("tiny", "0.0.1", "0" * 64),
     timing_ms=Timing(1.0, 2.0),
 )
