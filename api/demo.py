@@ -19,7 +19,7 @@ from typing import Annotated
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, get_route_path
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.demo_answer import DemoAnswer
@@ -127,7 +127,7 @@ class PagePart:
             HTTPException: If it is for anything but the page and its files; with status 404.
         """
         scope["route"] = self
-        path = get_route_path(scope)
+        path = str(scope["path"]).removeprefix(DEMO_PATH)
         if scope["method"] not in ("GET", "HEAD") or not (path in _PAGE or path.startswith(_FILES)):
             raise HTTPException(HTTPStatus.NOT_FOUND)
 

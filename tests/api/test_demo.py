@@ -40,7 +40,7 @@ def create_in_loop(settings):
 
 
 @pytest.fixture(scope="module")
-def demo_settings(settings, calibrated_pair) -> Settings:
+def demo_settings(settings: Settings, calibrated_pair: tuple[Path, Path]) -> Settings:
     return settings.model_copy(update={"model_path": calibrated_pair[1], "demo": True})
 
 
@@ -251,7 +251,7 @@ def test_the_openapi_document_is_the_same_with_the_page(demo, demo_settings):
 
 
 def test_no_scan_is_written_to_a_disk(demo, scan, monkeypatch):
-    written = []
+    written: list[str] = []
 
     def watch(event, arguments):
         if event == "open" and watching and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):

@@ -9,12 +9,14 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 from model.engine import DEFAULT_WEIGHTS
+from model.phantom import draw_phantom
+from tests.dicoms import make_dicom
 from tests.phantoms import encode
 from tests.server import ROOT, running_server
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 KEY = "key-of-the-tests-0123456789"
@@ -26,29 +28,29 @@ NO_SCAN = encode(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uin
 class Visit:
     """A page that was opened, and what became known of it meanwhile."""
 
-    page: "playwright.Page"
+    page: Page
     address: str
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
     def upload(self, data: bytes, name: str = "scan.png") -> None:
-        file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+        file: FilePayload = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
         self.page.locator(".file").first.set_input_files(file)
-        playwright.expect(self.page.locator(".busy")).to_be_hidden()
+        expect(self.page.locator(".busy")).to_be_hidden()
 
     def text(self, selector: str) -> str:
-        return self.page.locator(selector).inner_text()
+        return str(self.page.locator(selector).inner_text())
 
     def num_questions(self) -> int:
         return sum("/demo/judge" in request for request in self.requests)
 
 
 @pytest.fixture(scope="module")
-def browser() -> "Iterator[playwright.Browser]":
+def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("there is no Chromium on this machine")
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -65,9 +67,9 @@ def open_page(browser, address, **options) -> Visit:
     visit = Visit(browser.new_page(**options), address)
     visit.page.on("request", lambda request: visit.requests.append(request.url))
     visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    visit.page.on("console", lambda message: message.type == "error" and visit.complaints.append(message.text))
+    visit.page.on("console", lambda message: visit.complaints.extend([message.text] if message.type == "error" else []))
     visit.page.goto(f"{address}/demo")
-    playwright.expect(visit.page.locator(".examples button").last).to_be_visible()
+    expect(visit.page.locator(".examples button").last).to_be_visible()
     return visit
 
 
@@ -129,20 +131,36 @@ def test_the_evidence_for_another_class_is_asked_for_once(visit, example):
     sources = []
     for name in (predicted, other, predicted, other):
         visit.page.locator(".targets label", has_text=name).click()
-        playwright.expect(visit.page.locator(".evidence")).to_have_attribute("data-target", name)
+        expect(visit.page.locator(".evidence")).to_have_attribute("data-target", name)
         sources.append(visit.page.locator(".evidence").get_attribute("src"))
     assert sources[0] == sources[2] != sources[1] == sources[3]
     assert visit.num_questions() == 2
     assert visit.text(".class") == predicted
 
 
+def test_a_frame_of_several_is_chosen(visit):
+    heads = [draw_phantom(96, seed=seed)[..., 0] for seed in range(5)]
+    visit.upload(make_dicom(heads[0], raw=np.stack(heads).tobytes(), NumberOfFrames=5), "scan.dcm")
+    assert visit.text(".frame output") == "3 of 5"
+    middle = visit.page.locator(".scan").get_attribute("src")
+    visit.page.locator(".frame input").fill("5")
+    expect(visit.page.locator(".frame output")).to_have_text("5 of 5")
+    assert visit.page.locator(".scan").get_attribute("src") != middle
+    visit.page.locator(".targets label").first.click()
+    expect(visit.page.locator(".busy")).to_be_hidden()
+    assert visit.text(".frame output") == "5 of 5"
+    assert "DICOM, 96 \u00d7 96 pixels" in visit.text(".input")
+    visit.page.locator("[data-example=mass]").click()
+    expect(visit.page.locator(".frame")).to_be_hidden()
+
+
 def test_what_is_no_brain_is_marked(visit):
     visit.page.locator("[data-example=no-scan]").click()
-    playwright.expect(visit.page.locator(".warning")).to_be_visible()
+    expect(visit.page.locator(".warning")).to_be_visible()
     assert "Does not look like a brain MRI" in visit.text(".warning")
     assert visit.text(".advice b") == "Expert review"
     visit.page.locator("[data-example=no-mass]").click()
-    playwright.expect(visit.page.locator(".warning")).to_be_hidden()
+    expect(visit.page.locator(".warning")).to_be_hidden()
 
 
 @pytest.mark.parametrize(
@@ -168,11 +186,11 @@ def test_garbage_gives_a_sentence_and_no_answer(visit, example, data, sentence):
 
 def test_a_full_queue_and_a_service_that_is_gone_are_told_in_a_sentence(visit, example):
     full = {"title": "The service is full", "detail": "All places are taken; try again in a moment."}
-    visit.page.route("**/judge", lambda route: route.fulfill(status=503, body=json.dumps(full)))
+    visit.page.route("**/judge*", lambda route: route.fulfill(status=503, body=json.dumps(full)))
     visit.upload(example)
     assert visit.text(".problem") == "The service is full. All places are taken; try again in a moment."
-    visit.page.unroute("**/judge")
-    visit.page.route("**/judge", lambda route: route.abort())
+    visit.page.unroute("**/judge*")
+    visit.page.route("**/judge*", lambda route: route.abort())
     visit.upload(example)
     assert visit.text(".problem") == "The service cannot be reached. Try again in a moment."
 
@@ -187,7 +205,7 @@ def test_a_scan_can_be_dropped_anywhere(visit, example):
         list(example),
     )
     visit.page.dispatch_event("h1", "drop", {"dataTransfer": dropped})
-    playwright.expect(visit.page.locator(".judged")).to_be_visible()
+    expect(visit.page.locator(".judged")).to_be_visible()
 
 
 def test_the_page_keeps_nothing(visit, example):
