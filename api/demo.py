@@ -1,6 +1,6 @@
 """A page for people at `/demo`: drawn by Gradio, answered as `/predict` is.
 
-    browser --GET /demo/...--------> PagePart: the page and its files, nothing else of Gradio
+    browser --GET /demo/...--------> PageGate: the page and its files, nothing else of Gradio
     browser --POST /demo/judge-----> key, body limit, queue, classifier: those of every request
 
 A scan never reaches Gradio, whose own upload writes files to a disk: the page sends the bytes as they are to a route of
@@ -17,12 +17,11 @@ from tempfile import mkdtemp
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.demo_answer import DemoAnswer
+from api.demo_gate import DEMO_PATH, PageGate
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, ServiceDep
 from api.predict import FrameQuery
 from api.settings import Settings, SettingsError
@@ -31,18 +30,8 @@ from api.workers import MEMORY_FOLDER
 from model.phantom import Lesion, draw_phantom, draw_test_chart
 from model.png import encode_png
 
-DEMO_PATH = "/demo"
 JUDGE_PATH = f"{DEMO_PATH}/judge"
 _EXAMPLE_PIXELS, _ICON_PIXELS = 384, 64
-_PAGE = ("/", "/theme.css")
-_FILES = ("/assets/", "/static/")
-# Gradio's page starts by scripts in itself and makes functions of texts. Nothing may be loaded from, or sent to,
-# anywhere but this service.
-_POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; manifest-src 'none'; object-src 'none'; base-uri 'self'; "
-    "form-action 'none'; frame-ancestors 'none'"
-)
 
 router = APIRouter(include_in_schema=False)
 
@@ -97,7 +86,7 @@ def add_demo(app: FastAPI, settings: Settings) -> None:
             raise SettingsError("BRAIN_MRI_DEMO: the page needs the packages of requirements-demo.txt") from error
         mount_page(app, DEMO_PATH, settings, tuple(examples))
     (mount,) = (route for route in app.routes if isinstance(route, Mount) and route.path == DEMO_PATH)
-    mount.app = PagePart(mount.app)
+    mount.app = PageGate(mount.app)
 
 
 def draw_examples() -> dict[str, bytes]:
@@ -109,34 +98,6 @@ def draw_examples() -> dict[str, bytes]:
         "no-scan": draw_test_chart(_EXAMPLE_PIXELS),
     }
     return {name: encode_png(image) for name, image in images.items()}
-
-
-class PagePart:
-    """Lets through to Gradio what loads the page, and answers 404 to all else: uploads, events, files, monitoring."""
-
-    path = f"{DEMO_PATH}/{{file}}"  # by which its requests are counted, whatever they are
-
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap Gradio's application."""
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request.
-
-        Raises:
-            HTTPException: If it is for anything but the page and its files; with status 404.
-        """
-        scope["route"] = self
-        path = str(scope["path"]).removeprefix(DEMO_PATH)
-        if scope["method"] not in ("GET", "HEAD") or not (path in _PAGE or path.startswith(_FILES)):
-            raise HTTPException(HTTPStatus.NOT_FOUND)
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Content-Security-Policy"] = _POLICY
-            await send(message)
-
-        await self._app(_reduce(scope), receive, send_with_policy)
 
 
 @contextmanager
@@ -155,12 +116,3 @@ def _choose_folder() -> str:
     """Choose a folder in memory, once: Gradio remembers the first one."""
     in_memory = os.access(MEMORY_FOLDER, os.W_OK)  # where the root is read-only, nothing else is writable
     return mkdtemp(prefix="brain-mri-demo-", dir=MEMORY_FOLDER if in_memory else None)
-
-
-def _reduce(scope: Scope) -> Scope:
-    """Leave out what Gradio would restore from a disk, and what lets it compress files while others wait.
-
-    It writes into what it is given: a copy.
-    """
-    headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-    return {**scope, "query_string": b"", "headers": headers}

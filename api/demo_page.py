@@ -33,6 +33,7 @@ def mount_page(app: FastAPI, path: str, settings: Settings, examples: Sequence[s
             needs_key=settings.has_keys,
             max_bytes=settings.max_upload_bytes,
         )
+    lifespan = app.router.lifespan_context
     gr.mount_gradio_app(
         app,
         page,
@@ -47,6 +48,8 @@ def mount_page(app: FastAPI, path: str, settings: Settings, examples: Sequence[s
         theme=gr.themes.Base(font=_FONT, font_mono=("ui-monospace", "monospace")),
         css=_read("demo.css"),
     )
+    # Gradio's own would look 1,000 times a second whether a queue that nothing can reach has something for it.
+    app.router.lifespan_context = lifespan
 
 
 def _read(name: str) -> str:

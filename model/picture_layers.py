@@ -11,7 +11,7 @@ from model.overlay import turbo_colors
 from model.png import encode_png
 from model.preprocessing import FloatArray, ImageArray
 
-MAX_SCAN_PIXELS = 1536  # of the longer side: more than a page shows
+MAX_SCAN_PIXELS = 1024  # of the longer side: about what a page shows, and a few megabytes at most
 MAX_EVIDENCE_PIXELS = 384  # the map is smooth: enlarging this one adds what a larger one would have
 
 

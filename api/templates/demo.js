@@ -1,4 +1,4 @@
-// The body of a function that Gradio calls with `element`, the page's own, and `props`, what the service said of itself.
+// The body of a function that Gradio calls with `element`, the page's own, and `props`, which the service gave.
 // A scan goes as it is to `judge`; pictures come back in the answer. Nothing is stored, here or there.
 const find = (selector) => element.querySelector(selector);
 const stage = find(".stage");

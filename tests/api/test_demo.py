@@ -218,6 +218,11 @@ def check_closed(response, method):
         assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_gradio_does_nothing_while_nobody_asks(demo):
+    tasks = demo.portal.call(asyncio.all_tasks)
+    assert not [task for task in tasks if "gradio" in task.get_coro().cr_code.co_filename]
+
+
 @pytest.mark.parametrize("path", ["/demo/gradio_api/upload", "/demo/gradio_api/run/predict", "/demo/", "/demo/x"])
 def test_nothing_can_be_sent_to_gradio(demo, scan, path):
     check_closed(demo.post(path, files={"files": scan}), "POST")
