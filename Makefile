@@ -74,7 +74,7 @@ python-is-recent:
 	.venv-serve/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
 	touch $@
 
-.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt requirements-tracing.txt requirements-nifti.txt requirements-demo.txt | python-is-recent
+.venv/.installed: $(wildcard requirements*.txt) | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	.venv/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
