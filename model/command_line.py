@@ -13,6 +13,7 @@ from model.classifier import Classifier
 from model.engine import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ModelError
 from model.predict_command import STOPPED, add_predict_options, predict_files
+from model.watch_command import add_watch_options, watch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ def _create_parser() -> argparse.ArgumentParser:
 
     predict = _add_command(commands, "predict", predict_files, "classify images; one row each, JSON Lines or CSV")
     add_predict_options(predict)
+
+    watch = _add_command(commands, "watch", watch_folder, "judge what is put into a folder, until stopped")
+    add_watch_options(watch)
 
     info = _add_command(commands, "info", _info, "show the card of a weight file")
     info.add_argument("weights", type=Path, nargs="?", default=DEFAULT_WEIGHTS, help="default %(default)s")
