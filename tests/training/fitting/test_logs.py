@@ -5,7 +5,7 @@ from training.fitting.run_state import EpochResult
 
 
 def _result(epoch: int) -> EpochResult:
-    return EpochResult(epoch, 64, 1e-3, 1.0 / epoch, 0.5, 0.9 / epoch, 0.6, 1.5)
+    return EpochResult(epoch, 1, 64, 1e-3, 1.0 / epoch, 0.5, 0.9 / epoch, 0.6, 1.5)
 
 
 def test_a_continued_log_has_each_epoch_once(tmp_path):
