@@ -120,6 +120,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained-file", type=Path, metavar="FILE", help="timm's weights, instead of the model hub")
     parser.add_argument("--groups", type=Path, metavar="CSV", help="path, group, and perhaps split, of every scan")
     parser.add_argument("--boxes", type=Path, metavar="CSV", help="path, x0, y0, x1, y1 of tumours")
+    parser.add_argument("--mlflow", metavar="URI", help="record the run there: a server's address, or file:FOLDER")
+    parser.add_argument("--wandb", metavar="PROJECT", help="record it there; WANDB_MODE=offline needs no account")
     values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
     _add_values(values, Recipe, "")
     _add_values(values, Augmentation, "augmentation.")
@@ -325,6 +327,8 @@ def _read_fit_options(options: argparse.Namespace, name: str) -> FitOptions:
         pretrained_file=options.pretrained_file,
         groups=options.groups,
         boxes=options.boxes,
+        mlflow=options.mlflow,
+        wandb=options.wandb,
     )
 
 

@@ -85,11 +85,11 @@ def draw_tumor_curves(comparison: Comparison, split: str) -> list[Line]:
 
 
 def draw_class_curves(comparison: Comparison, split: str) -> dict[str, list[Line]]:
-    """Draw for each class one ROC curve a system that knows it."""
+    """Draw for each class one ROC curve a system that knows it; of two classes `draw_tumor_curves` says it all."""
     curves: dict[str, list[Line]] = {}
     for system in comparison.systems:
         found = system.split(split)
-        if found is None:
+        if found is None or len(system.card.classes) == 2:
             continue
         for label, name in enumerate(system.card.classes):
             drawn = _draw(system.name, found.judged.labels == label, found.judged.probabilities[:, label])

@@ -82,7 +82,7 @@ def draw_counts(statistics: Statistics) -> str:
     axis.set_xticks(range(len(labels)), labels)
     axis.set_ylabel("images")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return render_svg(figure)
 
 

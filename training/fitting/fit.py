@@ -35,6 +35,9 @@ from training.fitting.starting_weights import (
     start_from_file,
 )
 from training.fitting.trainer import Score, Trainer
+from training.tracking.mlflow_tracker import MlflowTracker
+from training.tracking.tracker import Tracker, Trackers, describe_run
+from training.tracking.wandb_tracker import WandbTracker
 
 STATE_FILE = "last.pt"
 
@@ -58,6 +61,8 @@ class FitOptions:
         fold: Of a grouped split, the part to test on; by default the one `test` part.
         groups: Table of the images that belong together; without one, copies are found and kept together.
         boxes: Table of the tumours' places, for recipes that learn them.
+        mlflow: Address of an MLflow server, or `file:FOLDER`, where the run is recorded too.
+        wandb: Project of Weights & Biases, likewise.
     """
 
     data: Path
@@ -72,6 +77,8 @@ class FitOptions:
     fold: Fold | None = None
     groups: Path | None = None
     boxes: Path | None = None
+    mlflow: str | None = None
+    wandb: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class _Data:
 
 
 def fit(recipe: Recipe, options: FitOptions) -> RunReport:
-    """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
+    """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and what TensorBoard shows.
 
     The epoch with the lowest validation loss, of all stages, is kept; validation always sees the size that will be
     served. After every epoch the state is saved: a run that is killed and resumed ends with the same weights as one
@@ -98,6 +105,7 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
         DataError: If the data folder is not as expected; before the first epoch.
         PretrainedError: If ImageNet weights are wanted and cannot be had.
+        TrackingError: If the run is to be recorded where it cannot be; before the first epoch.
         RunError: If `options.out` holds a run that is not to be resumed, or none that could be, or if there is
             no GPU where one is asked for.
     """
@@ -128,12 +136,29 @@ def _run(recipe: Recipe, options: FitOptions, data: _Data, device: torch.device,
         trainer.restore(state.trainer)
     options.out.mkdir(parents=True, exist_ok=True)
     processes.wait()
-    with RunLog(options.out, state.history if state else ()) if processes.is_main else nullcontext() as log:
-        state = _train(trainer, recipe, options, data, state, log, processes)
-    if processes.is_main:
-        _release(recipe, options, data, state)
+    with _open_trackers(recipe, options, data, state, trainer) if processes.is_main else nullcontext() as trackers:
+        state = _train(trainer, recipe, options, data, state, trackers, processes)
+        if trackers is not None:
+            _release(recipe, options, data, state)
+            trackers.finish(read_report(options.out, recipe.name))
     processes.wait()
     return read_report(options.out, recipe.name)
+
+
+def _open_trackers(
+    recipe: Recipe, options: FitOptions, data: _Data, state: RunState | None, trainer: Trainer
+) -> Trackers:
+    others = {"split": options.split, "version": options.version, "manifest_sha256": data.manifest.sha256}
+    run = describe_run(recipe, options.out, others)
+    chosen: list[Tracker] = []
+    if options.mlflow is not None:
+        chosen.append(MlflowTracker(options.mlflow, run))
+    if options.wandb is not None:
+        chosen.append(WandbTracker(options.wandb, run))
+    log = RunLog(options.out, state.history if state else ())
+    if state is None:
+        log.draw_graph(trainer.network, recipe.preprocessing().input_size)
+    return Trackers([log, *chosen])
 
 
 def _choose_device(name: str | None) -> torch.device:
@@ -185,7 +210,7 @@ def _train(
     options: FitOptions,
     data: _Data,
     state: RunState | None,
-    log: RunLog | None,
+    trackers: Trackers | None,
     processes: Processes,
 ) -> RunState:
     stage_index: int | None = None
@@ -205,9 +230,9 @@ def _train(
             best_weights, best_epoch = state.best_weights, state.best_epoch
         history = (*history, result)
         state = RunState(trainer.state(), best_weights, best_epoch, history, sources)
-        if log is not None:
+        if trackers is not None:
             save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
-            log.write(result)
+            trackers.write(result)
         pixels_done += stage.image_size**2
         if processes.is_main:
             remaining_seconds = (time.monotonic() - start) * remaining_pixels(recipe, history) / pixels_done
