@@ -2,7 +2,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
 from training.fitting.release import RunReport
 from training.fitting.run_state import EpochResult
