@@ -164,7 +164,7 @@ def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
         return card
     parts = (("train", data.train), ("validation", data.validation), ("calibration", data.calibration))
     card = calibrate(card, *judge_splits(engine, [TestSplit(name, scans) for name, scans in parts]))
-    return card.model_copy(update={"review": fit_review(engine, card, data.calibration)})
+    return card.model_copy(update={"review": fit_review(engine, card, [*data.validation, *data.calibration])})
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:
