@@ -6,14 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from timm.models import register_model
+from timm.models.resnetv2 import resnetv2_50
 from torch import nn
 
-from model.torchvision_operators import import_torchvision
 from tests.phantoms import TINY, draw_scan, encode
-
-import_torchvision()
-from timm.models import register_model  # noqa: E402  # it imports torchvision
-from timm.models.resnetv2 import resnetv2_50  # noqa: E402
 
 FOLDERS = ("glioma", "meningioma", "notumor", "pituitary")
 TINY_RESNET = "tiny_resnetv2"

@@ -1,6 +1,7 @@
 """The five reference systems, from their recipes to answers over HTTP, in small."""
 
 import io
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from training.fitting.recipe import load_recipe
 from training.fitting.release import RunReport
 from training.fitting.starting_weights import create_training_network
 from training.measuring.evaluation import EvaluationOptions, evaluate
+from training.measuring.evaluation_file import describe_evaluation
+from training.measuring.model_card import write_model_card
 from training.measuring.report import render_report
 
 BINARY = ("no_tumor", "tumor")
@@ -105,7 +108,7 @@ def test_both_engines_answer_over_http(system):
     assert answers[0]["probabilities"] == pytest.approx(answers[1]["probabilities"], abs=1e-4)
 
 
-def test_it_is_measured_on_the_folders_it_was_trained_on(system):
+def test_it_is_measured_on_the_folders_it_was_trained_on(system, tmp_path):
     evaluation = evaluate(EvaluationOptions(system.data, system.run.checkpoint, prevalence=0.1, num_threads=1))
     (split, *_) = evaluation.splits
     assert split.judged.probabilities.shape == (24, len(system.classes))
@@ -114,6 +117,9 @@ def test_it_is_measured_on_the_folders_it_was_trained_on(system):
     assert {"missed_tumor_rate", "false_alarm_rate"} <= split.metrics.__pydantic_extra__.keys()
     assert ("tumor_accuracy" in split.metrics.__pydantic_extra__) == (len(system.classes) > 2)
     assert all(name in render_report(evaluation) for name in system.classes)
+    (tmp_path / "evaluation.json").write_text(json.dumps(describe_evaluation(evaluation)), encoding="utf-8")
+    page = write_model_card(system.run.checkpoint, tmp_path / "evaluation.json", {})
+    assert all(name in page for name in system.classes)
 
 
 def test_a_frozen_stage_comes_first_and_changes_the_head_only(four_classes, tmp_path):

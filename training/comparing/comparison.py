@@ -73,6 +73,15 @@ class System:
 
 
 @dataclass(frozen=True)
+class SharedVerdicts:
+    """Which scans, (N,), two systems called right, by the classes that both tell apart."""
+
+    classes: tuple[str, ...]
+    first_right: Mask
+    second_right: Mask
+
+
+@dataclass(frozen=True)
 class Pair:
     """Two systems on one split, judged by the classes that both tell apart; `adjusted` is Holm's p-value."""
 
@@ -156,32 +165,32 @@ def _judge_system(name: str, members: dict[str, NamedCheckpoint], options: Compa
 def _compare_pairs(systems: Sequence[System]) -> tuple[Pair, ...]:
     pairs = []
     for name in dict.fromkeys(split.name for system in systems for split in system.evaluation.splits):
-        tests: list[tuple[System, System, tuple[str, ...], PairedTest]] = []
+        tests: list[tuple[System, System, SharedVerdicts, PairedTest]] = []
         for first, second in combinations(systems, 2):
             one, other = first.split(name), second.split(name)
             if one is not None and other is not None:
-                rights = find_right(one, other)
-                if rights is not None:
-                    classes, right, other_right = rights
-                    tests.append((first, second, classes, compare_pair(right, other_right, one.judged.groups)))
+                shared = share_verdicts(one, other)
+                if shared is not None:
+                    test = compare_pair(shared.first_right, shared.second_right, one.judged.groups)
+                    tests.append((first, second, shared, test))
         adjusted = adjust_p_values([test.p_value for *_, test in tests])
         pairs += [
-            Pair(name, first.name, second.name, classes, test, p_value)
-            for (first, second, classes, test), p_value in zip(tests, adjusted, strict=True)
+            Pair(name, first.name, second.name, shared.classes, test, p_value)
+            for (first, second, shared, test), p_value in zip(tests, adjusted, strict=True)
         ]
     return tuple(pairs)
 
 
-def find_right(first: SplitEvaluation, second: SplitEvaluation) -> tuple[tuple[str, ...], Mask, Mask] | None:
+def share_verdicts(first: SplitEvaluation, second: SplitEvaluation) -> SharedVerdicts | None:
     """Find which scans two systems called right, by the coarser of their classes.
 
     Returns:
-        These classes and (N,) for each system; None where neither system's classes are merged from the other's.
+        None where neither system's classes are merged from the other's.
     """
     for coarse in (first.classifier.card, second.classifier.card):
         right, other_right = _find_right_by(first, coarse), _find_right_by(second, coarse)
         if right is not None and other_right is not None:
-            return coarse.classes, right, other_right
+            return SharedVerdicts(coarse.classes, right, other_right)
     return None
 
 

@@ -116,6 +116,7 @@ class MlflowTracker:
 def _set_defaults(uri: str) -> None:
     """Decide what MLflow would ask about; what the user has set stays."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of 7: a run waits for each of them
     if urlparse(uri).scheme in ("", "file"):
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # of one run it is enough, and needs no database

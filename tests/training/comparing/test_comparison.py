@@ -5,7 +5,7 @@ import pytest
 
 from tests.phantoms import CLASSES
 from tests.training.comparing.conftest import save_system
-from training.comparing.comparison import ComparisonOptions, NamedCheckpoint, compare, find_right
+from training.comparing.comparison import ComparisonOptions, NamedCheckpoint, compare, share_verdicts
 from training.errors import DataError
 
 
@@ -30,15 +30,15 @@ def test_systems_of_other_classes_are_compared_by_the_coarser_ones(comparison):
     assert one is not None
     assert two is not None
     for pair in ((one, two), (two, one)):
-        found = find_right(*pair)
+        found = share_verdicts(*pair)
         assert found is not None
-        assert found[0] == ("no_tumor", "tumor")
+        assert found.classes == ("no_tumor", "tumor")
     judged = one.judged
     tumor = 1 - judged.probabilities[:, CLASSES.index("notumor")]
     expected = (tumor > 0.5) == (judged.labels != CLASSES.index("notumor"))
-    found = find_right(one, two)
+    found = share_verdicts(one, two)
     assert found is not None
-    assert np.array_equal(found[1], expected)
+    assert np.array_equal(found.first_right, expected)
 
 
 def test_it_can_be_written_as_json(comparison):
