@@ -4,6 +4,7 @@ A system is one recipe's checkpoint, or two: one trained on the official split a
 by the one that has not seen it, where there is one.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -45,7 +46,7 @@ class ComparisonOptions:
     data: Path
     checkpoints: tuple[NamedCheckpoint, ...]
     groups: Path | None = None
-    num_threads: int = 1
+    num_threads: int = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
