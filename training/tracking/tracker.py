@@ -5,6 +5,7 @@ a run starts -> each epoch -> the finished run's files -> the end, good or bad
 
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +105,15 @@ def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> R
 
 
 def list_metrics(result: EpochResult) -> dict[str, float]:
-    """Name what an epoch brought."""
-    return {name: float(value) for name, value in vars(result).items() if name != "epoch"}
+    """Name what an epoch brought; what stands before a slash becomes a section of the tracker's page."""
+    names = {name: re.sub("^(train|validation)_", r"\1/", name) for name in vars(result) if name != "epoch"}
+    return {shown: float(getattr(result, name)) for name, shown in names.items()}
 
 
 def list_test_metrics(report: RunReport) -> dict[str, float]:
-    """Name what was measured on the tests, "SPLIT.METRIC"."""
+    """Name what was measured on the tests, "SPLIT/METRIC"."""
     return {
-        f"{split}.{name}": float(interval["value"])
+        f"{split}/{name}": float(interval["value"])
         for split, metrics in report.summary["metrics"].items()
         for name, interval in metrics.items()
         if isinstance(interval, Mapping)

@@ -40,12 +40,12 @@ def test_a_run_is_recorded_with_parameters_curves_and_tests(recorded):
     assert (run.info.status, run.info.run_name) == ("FINISHED", RECIPE.name)
     assert run.data.params["learning_rate"] == "0.001"
     assert run.data.params["split"] == "official"
-    history = client.get_metric_history(run.info.run_id, "validation_loss")
+    history = client.get_metric_history(run.info.run_id, "validation/loss")
     assert [(metric.step, metric.value) for metric in history] == [
         (result["epoch"], result["validation_loss"]) for result in report.summary["history"]
     ]
     stated = report.summary["metrics"]["official_test"]["accuracy"]["value"]
-    assert run.data.metrics["official_test.accuracy"] == stated
+    assert run.data.metrics["official_test/accuracy"] == stated
 
 
 def test_its_files_are_kept_and_the_weights_registered(recorded):

@@ -68,10 +68,10 @@ def test_a_description_holds_every_value_of_the_recipe(tmp_path):
 
 
 def test_metrics_have_names():
-    assert list_metrics(RESULT)["validation_loss"] == 0.9
+    assert list_metrics(RESULT)["validation/loss"] == 0.9
     assert "epoch" not in list_metrics(RESULT)
     summary = {"metrics": {"official_test": {"images": 8, "groups": None, "accuracy": {"value": 0.75, "low": 0}}}}
-    assert list_test_metrics(RunReport(Path(), Path(), summary)) == {"official_test.accuracy": 0.75}
+    assert list_test_metrics(RunReport(Path(), Path(), summary)) == {"official_test/accuracy": 0.75}
 
 
 def test_an_identity_is_remembered_beside_others(tmp_path):

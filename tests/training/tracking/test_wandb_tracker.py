@@ -49,7 +49,7 @@ def test_an_offline_run_holds_parameters_curves_and_weights(tmp_path, monkeypatc
         for record in records
         if record.HasField("history")
     ]
-    assert [row["validation_loss"] for row in logged] == ["0.9", "0.45"]
+    assert [row["validation/loss"] for row in logged] == ["0.9", "0.45"]
     (artifact,) = (
         record.request.log_artifact.artifact if record.HasField("request") else record.artifact
         for record in records
