@@ -90,5 +90,5 @@ def test_a_backbone_keeps_its_names_whatever_head_it_gets(tmp_path):
     weights = {name: tensor for name, tensor in source.state_dict().items() if not name.startswith("fc.")}
     torch.save(weights, tmp_path / "timm.pth")
     start_from_file(network, tmp_path / "timm.pth")
-    assert torch.equal(network.get_parameter("conv1.weight"), source.get_parameter("conv1.weight"))
+    assert torch.equal(network.get_parameter("layer1.0.conv1.weight"), source.get_parameter("layer1.0.conv1.weight"))
     assert network.get_parameter("fc.output.weight").shape == (4, recipe.hidden_units)
