@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from model.card import ConformalSets, Preprocessing, ReviewThresholds, SplitMetrics
+from model.card import ConformalSets, Head, Preprocessing, ReviewThresholds, SplitMetrics
 from model.classifier import ModelIdentity, Prediction
 from model.reliability import Level, OutlierScore, Reason, Review
 
@@ -141,7 +141,9 @@ class CardAnswer(BaseModel):
     threads: int = Field(description="Images judged at once, and cores that work on one, in each worker.")
     workers: int = Field(description="Processes that serve.")
     architecture: str
+    head: Head
     classes: list[str]
+    class_map: dict[str, str] = Field(description="Which of them those of the training data became, if others.")
     preprocessing: Preprocessing
     gradcam_layer: str
     temperature: float = Field(description="Logits are divided by it before the softmax.")

@@ -142,14 +142,28 @@ class ReviewThresholds(_Record):
     )
 
 
+class Head(_Record):
+    """What lies between the features and the logits."""
+
+    hidden_units: int = Field(0, ge=0, le=65_536, description="Of a hidden layer with ReLU; 0: there is none.")
+    batch_norm: bool = Field(False, description="Whether the hidden layer is normalised.")
+    output: Literal["softmax", "sigmoid"] = Field(
+        "softmax", description="One output a class, or a single one for two classes: the second one's probability."
+    )
+
+
 class ModelCard(_Record):
     """Everything a user of the weights has to know and cannot read from them."""
 
     name: Name
     version: Name
     architecture: Name = Field(description="The name by which `model.network` makes the network.")
+    head: Head = Head()
     classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=1000)] = Field(
         description="In the order of the logits."
+    )
+    class_map: dict[Name, Name] = Field(
+        {}, description="Which of the classes those of the training data became; empty where they are the same."
     )
     preprocessing: Preprocessing
     gradcam_layer: str = Field(
@@ -172,6 +186,8 @@ class ModelCard(_Record):
     def _check_classes(self) -> Self:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must differ")
+        if not set(self.class_map.values()) <= set(self.classes):
+            raise ValueError("class_map must lead to the classes")
         if len(self.self_test_logits) != len(self.classes):
             raise ValueError("self_test_logits must hold one value a class")
         return self

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from model.card import ModelCard, parse_card
 from model.errors import CheckpointError
 from model.file_hash import hash_file
-from model.network import create_network
+from model.network import create_network_of
 
 FORMAT = "brain-tumor-mri/1"
 
@@ -72,7 +72,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 f"expected a checkpoint of format {FORMAT!r}; train one with `python -m training fit`"
             )
         card = parse_card(content.get("card"))
-        network = create_network(card.architecture, len(card.classes))
+        network = create_network_of(card)
         load_weights(network, content.get("state_dict"))
     except CheckpointError as error:
         raise CheckpointError(f"cannot load {path}: {error}") from error

@@ -84,5 +84,9 @@ class ImagesNotFoundError(ModelError):
     """A command was given folders or patterns in which there is nothing to judge."""
 
 
+class ClusterError(ModelError):
+    """A cluster that a command was told to use cannot be reached, or fails."""
+
+
 class OutputError(ModelError):
     """A command cannot write where it was told to without harm to what is there."""

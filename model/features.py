@@ -11,17 +11,20 @@ from contextvars import ContextVar
 from torch import Tensor, nn
 
 from model.gradcam import GradCam
+from model.network import find_classifier
 
 _READING: ContextVar[tuple["FeatureReader", list[Tensor]] | None] = ContextVar("reading", default=None)
 
 
 class FeatureReader:
-    """Reads the input of a network's classifier, for EfficientNet-B0 the 1280 averages over positions."""
+    """Reads the input of a network's classifier, for EfficientNet-B0 the 1280 averages over positions.
+
+    Where the classifier sees each position, as in `model.small_networks`, the averages are taken here.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         """Place the hook; the network computes what it did before."""
-        # Every network of timm has this method.
-        network.get_classifier().register_forward_pre_hook(self._record)  # type: ignore[operator]
+        network.get_submodule(find_classifier(network)).register_forward_pre_hook(self._record)
 
     @contextmanager
     def read(self) -> Iterator[list[Tensor]]:
@@ -36,7 +39,8 @@ class FeatureReader:
     def _record(self, _classifier: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         reading = _READING.get()
         if reading is not None and reading[0] is self:
-            reading[1].append(inputs[0].detach().flatten(1))
+            features = inputs[0].detach()
+            reading[1].append(features.mean(dim=(2, 3)) if features.ndim == 4 else features.flatten(1))
 
 
 class Explainer(nn.Module):

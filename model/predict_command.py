@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from model.image_files import FROM_INPUT, ImageFile, find_images, read_listing
 from model.judging import Choice, Task, judge_file
 from model.overlay_files import SUFFIX as OVERLAY_SUFFIX
 from model.overlay_files import plan_overlays
+from model.ray_cluster import map_on_ray
 from model.result_files import CAPTURE_SUFFIX
 from model.row_file import RowWriter, open_rows
-from model.rows import CsvTable, JsonLines, RowFormat, name_file
+from model.rows import CsvTable, JsonLines, Row, RowFormat, name_file
 from model.volume_slices import DEFAULT_SLICES, parse_slices
 
 MAX_THREADS = 256
@@ -68,6 +69,9 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=_read_count, default=available_cores(), help="images judged at once; default %(default)s"
     )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="judge on a Ray cluster instead: auto, ray://HOST:PORT, or local"
+    )
 
 
 def predict_files(options: argparse.Namespace) -> int:
@@ -88,7 +92,7 @@ def predict_files(options: argparse.Namespace) -> int:
     form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()
     try:
         with open_rows(options.output, form, classifier.identity.sha256, resume=options.resume) as writer:
-            _write_rows(classifier, tasks, options.threads, writer)
+            _write_rows(classifier, tasks, options, writer)
     except KeyboardInterrupt:
         if options.output:
             logger.error("stopped; the same command with --resume goes on")
@@ -117,15 +121,24 @@ def _leave_out(tasks: Iterable[Task], earlier: Counter[str]) -> Iterator[Task]:
             yield task
 
 
-def _write_rows(classifier: Classifier, tasks: list[Task], num_threads: int, writer: RowWriter) -> None:
+def _write_rows(classifier: Classifier, tasks: list[Task], options: argparse.Namespace, writer: RowWriter) -> None:
     wanted = list(_leave_out(tasks, writer.earlier))
     num_earlier = len(tasks) - len(wanted)
     begin = time.perf_counter()
-    with closing(map_in_order(lambda task: judge_file(classifier, task), wanted, num_threads)) as judged:
+    with closing(_judge_files(classifier, wanted, options)) as judged:
         for rows in tqdm(judged, "predicting", len(tasks), unit="image", disable=None, initial=num_earlier):
             writer.write(rows)
     seconds = time.perf_counter() - begin
     logger.info("%d images in %.1f s: %.1f a second", len(wanted), seconds, len(wanted) / max(seconds, 1e-9))
+
+
+def _judge_files(
+    classifier: Classifier, tasks: list[Task], options: argparse.Namespace
+) -> Generator[Sequence[Row], None, None]:
+    """Judge files here or on a cluster; the rows of each, in their order."""
+    if options.ray is None:
+        return map_in_order(lambda task: judge_file(classifier, task), tasks, options.threads)
+    return map_on_ray(options.ray, options.weights, classifier.identity.sha256, judge_file, tasks)
 
 
 def _read_count(text: str) -> int:

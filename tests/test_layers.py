@@ -17,7 +17,9 @@ NEEDS_TORCH = {
     "export",
     "features",
     "gradcam",
+    "heads",
     "network",
+    "small_networks",
     "torch_engine",
     "torchvision_operators",
 }

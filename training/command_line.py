@@ -16,6 +16,12 @@ from pydantic import BaseModel
 from model.errors import ModelError
 from training.auditing.audit import audit, format_headlines
 from training.auditing.audit_report import REPORT, write_audit
+from training.comparing.comparison import ComparisonOptions, NamedCheckpoint, compare
+from training.comparing.comparison_report import REPORT as COMPARISON
+from training.comparing.comparison_report import format_table, update_document, write_comparison
+from training.describing.statistics import format_statistics, measure_statistics
+from training.describing.statistics_report import REPORT as STATISTICS
+from training.describing.statistics_report import write_statistics
 from training.errors import DataError, RecipeError, TrainingError
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions, fit
@@ -63,6 +69,12 @@ def _create_parser() -> argparse.ArgumentParser:
     )
     _add_evaluate(commands.add_parser("evaluate", help="measure weights", description="Measure on labelled scans."))
     _add_audit(commands.add_parser("audit", help="look for copies and shortcuts", description="Look at a data set."))
+    _add_statistics(
+        commands.add_parser("statistics", help="count and measure images", description="Describe a folder of images.")
+    )
+    _add_compare(
+        commands.add_parser("compare", help="put checkpoints side by side", description="Judge several checkpoints.")
+    )
     _add_localize(
         commands.add_parser("localize", help="measure heat maps", description="Compare heat maps with experts' boxes.")
     )
@@ -108,6 +120,8 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pretrained-file", type=Path, metavar="FILE", help="timm's weights, instead of the model hub")
     parser.add_argument("--groups", type=Path, metavar="CSV", help="path, group, and perhaps split, of every scan")
     parser.add_argument("--boxes", type=Path, metavar="CSV", help="path, x0, y0, x1, y1 of tumours")
+    parser.add_argument("--mlflow", metavar="URI", help="record the run there: a server's address, or file:FOLDER")
+    parser.add_argument("--wandb", metavar="PROJECT", help="record it there; WANDB_MODE=offline needs no account")
     values = parser.add_argument_group("values of the recipe", "written as in TOML; default: as in the recipe")
     _add_values(values, Recipe, "")
     _add_values(values, Augmentation, "augmentation.")
@@ -156,6 +170,27 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_audit)
     parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/ or CLASS/")
     parser.add_argument("--out", type=Path, default=Path("audit"), metavar="DIR", help="default %(default)s")
+
+
+def _add_statistics(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_statistics)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds SPLIT/CLASS/ or CLASS/")
+    parser.add_argument("--out", type=Path, default=Path("statistics"), metavar="DIR", help="default %(default)s")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_run_compare)
+    parser.add_argument("data", type=Path, metavar="DIR", help="holds Testing/CLASS/ and Training/CLASS/")
+    parser.add_argument(
+        "checkpoints",
+        type=_named_checkpoint,
+        nargs="+",
+        metavar="[NAME=]FILE.pth",
+        help="two of one recipe, trained on the official and on the grouped split, are one system",
+    )
+    parser.add_argument("--groups", type=Path, metavar="CSV", help="table with the columns path, group and split")
+    parser.add_argument("--document", type=Path, metavar="FILE.md", help="put the table between the marks in it")
+    parser.add_argument("--out", type=Path, default=Path("comparison"), metavar="DIR", help="default %(default)s")
 
 
 def _add_localize(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +281,23 @@ def _run_audit(options: argparse.Namespace) -> None:
     logger.info("wrote %s", options.out / REPORT)
 
 
+def _run_statistics(options: argparse.Namespace) -> None:
+    statistics = measure_statistics(options.data, skip=options.out)
+    write_statistics(statistics, options.out)
+    sys.stdout.write(format_statistics(statistics) + "\n")
+    logger.info("wrote %s", options.out / STATISTICS)
+
+
+def _run_compare(options: argparse.Namespace) -> None:
+    comparison = compare(ComparisonOptions(options.data, tuple(options.checkpoints), options.groups))
+    write_comparison(comparison, options.out)
+    table = format_table(comparison)
+    sys.stdout.write(table)
+    if options.document:
+        update_document(options.document, table)
+    logger.info("wrote %s", options.out / COMPARISON)
+
+
 def _run_cross_validate(options: argparse.Namespace) -> None:
     recipe = _read_recipe(options)
     fit_options = _read_fit_options(options, f"cross-validation/{recipe.name}")
@@ -275,6 +327,8 @@ def _read_fit_options(options: argparse.Namespace, name: str) -> FitOptions:
         pretrained_file=options.pretrained_file,
         groups=options.groups,
         boxes=options.boxes,
+        mlflow=options.mlflow,
+        wandb=options.wandb,
     )
 
 
@@ -286,6 +340,11 @@ def _parse_value(key: str, text: str) -> Any:
         if any(mark in text for mark in "[]{}\"'\n"):
             raise RecipeError(f"{key.removeprefix('value.')}: expected a value as in TOML, found {text!r}") from error
         return text
+
+
+def _named_checkpoint(text: str) -> NamedCheckpoint:
+    name, separator, path = text.rpartition("=")
+    return NamedCheckpoint(Path(path), name if separator else None)
 
 
 def _count(text: str) -> int:

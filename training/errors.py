@@ -4,6 +4,7 @@ recipe file, options -> Recipe        RecipeError
 folder -> scans -> splits             DataError
 model hub -> ImageNet weights         PretrainedError
 run folder -> state of a killed run   RunError
+run -> MLflow, Weights & Biases       TrackingError
 """
 
 
@@ -25,3 +26,7 @@ class PretrainedError(TrainingError):
 
 class RunError(TrainingError):
     """The output folder holds another run, or no run to resume."""
+
+
+class TrackingError(TrainingError):
+    """A run cannot be recorded where that was asked for."""

@@ -37,10 +37,28 @@ def test_audit(data_folder, tmp_path, capsys):
     assert (out / "report.html").stat().st_size > 5000
 
 
+def test_statistics(data_folder, tmp_path, capsys):
+    assert main(["statistics", str(data_folder), "--out", str(tmp_path / "out")]) == 0
+    assert "Training: 24 images, the largest class 1.00 times the smallest" in capsys.readouterr().out
+    assert (tmp_path / "out" / "statistics.html").stat().st_size > 5000
+
+
+def test_compare(tiny_pair, grouped_folder, tmp_path, capsys):
+    document = tmp_path / "systems.md"
+    document.write_text("<!-- compare: begin --><!-- compare: end -->", encoding="utf-8")
+    systems = [f"a={tiny_pair[0]}", f"b={tiny_pair[0]}"]
+    assert main(["compare", str(grouped_folder), *systems, "--out", str(tmp_path), "--document", str(document)]) == 0
+    assert "| a |" in capsys.readouterr().out
+    assert "| b |" in document.read_text(encoding="utf-8")
+    assert (tmp_path / "comparison.html").stat().st_size > 5000
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["audit", "nowhere"], "nowhere"),
+        (["statistics", "nowhere"], "nowhere"),
+        (["compare", "nowhere", "missing.pth"], "missing.pth"),
         (["fit", "nowhere"], "nowhere"),
         (["fit", "nowhere", "--recipe", "unknown"], "unknown"),
         (["fit", "nowhere", "--learning-rate", "fast"], "learning_rate"),

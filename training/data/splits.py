@@ -7,13 +7,15 @@ grouped     all images are divided anew, by whole groups, or as a table says
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from training.data.class_map import map_classes
 from training.data.copies import find_copies
 from training.data.groups import PARTS, GroupRow, load_groups
 from training.data.scans import TESTING, TRAINING, Scan, find_scans
@@ -47,16 +49,29 @@ class Fold:
 
 @dataclass(frozen=True)
 class DataSplits:
-    """Parts that share no group; `calibration` may be empty where there is too little to calibrate on."""
+    """Parts that share no group; `calibration` may be empty where there is too little to calibrate on.
+
+    Attributes:
+        classes: In the order of the labels.
+        class_map: What the folders' classes became, where they are others.
+    """
 
     classes: tuple[str, ...]
     train: tuple[Scan, ...]
     validation: tuple[Scan, ...]
     calibration: tuple[Scan, ...]
     tests: tuple[TestSplit, ...]
+    class_map: dict[str, str] = field(default_factory=dict)
 
 
-def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold: Fold | None = None) -> DataSplits:
+def split_data(
+    root: Path,
+    name: SplitName,
+    groups: Path | None,
+    seed: int,
+    fold: Fold | None = None,
+    class_map: Mapping[str, str] = MappingProxyType({}),
+) -> DataSplits:
     """Divide the scans of a data folder.
 
     Args:
@@ -66,6 +81,7 @@ def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold
         seed: Decides who goes where, unless the table does.
         fold: Of a grouped split, the part to test on. A fixed test part in the table then takes no part at all: it is
             for the last measurement only.
+        class_map: The classes to tell apart, by those of the folders. It does not change who goes where.
 
     Raises:
         DataError: If the folder or the table is not as expected, or a part lacks a class.
@@ -85,18 +101,34 @@ def split_data(root: Path, name: SplitName, groups: Path | None, seed: int, fold
         tests = (TestSplit("grouped_test", parts["test"]),)
     for part, members in parts.items():
         _check_classes(part, members, classes)
-    return DataSplits(classes, parts["train"], parts["validation"], parts["calibration"], tests)
+    if class_map:
+        mapping = map_classes(classes, class_map)
+        parts = {part: mapping.relabel(members) for part, members in parts.items()}
+        tests = tuple(replace(test, scans=mapping.relabel(test.scans)) for test in tests)
+        classes, used = mapping.classes, mapping.used
+    else:
+        used = {}
+    return DataSplits(classes, parts["train"], parts["validation"], parts["calibration"], tests, used)
 
 
-def find_test_splits(root: Path, classes: Sequence[str], groups: Path | None) -> tuple[TestSplit, ...]:
+def find_test_splits(
+    root: Path, classes: Sequence[str], groups: Path | None, class_map: Mapping[str, str] = MappingProxyType({})
+) -> tuple[TestSplit, ...]:
     """Find everything in a data folder that can be reported on.
 
     The grouped test part is there only where a table names a fixed split.
 
+    Args:
+        classes: In the order of the labels.
+        class_map: Which of the classes those of the folders are, where they have other names.
+
     Raises:
         DataError: If there is nothing, or the folder or the table is not as expected.
     """
-    _, training, testing = _find_grouped_scans(root, classes, groups)
+    folders, training, testing = _find_grouped_scans(root, None if class_map else classes, groups)
+    if class_map:
+        mapping = map_classes(folders, class_map, classes)
+        training, testing = mapping.relabel(training), mapping.relabel(testing)
     tests = list(_official_tests(training, testing, groups))
     fixed = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
     if fixed:

@@ -19,6 +19,16 @@ class Pose:
 
     matrix: tuple[float, float, float, float, float, float]
 
+    def after(self, scale_x: float, scale_y: float, shift_x: float, shift_y: float) -> "Pose":
+        """Look up (scale_x x + shift_x, scale_y y + shift_y) first, and that point by this map."""
+        a, b, c, d, e, f = self.matrix
+        return Pose(
+            (
+                *(a * scale_x, b * scale_y, a * shift_x + b * shift_y + c),
+                *(d * scale_x, e * scale_y, d * shift_x + e * shift_y + f),
+            )
+        )
+
     def move_box(self, box: Box) -> Box:
         """Bound the corners of a box of the original in the augmented image, clipped to it."""
         a, b, c, d, e, f = self.matrix
@@ -58,7 +68,25 @@ def draw_pose(settings: Augmentation, generator: np.random.Generator) -> Pose:
     a, b = mirror * scale_x * cosine, mirror * scale_x * (slant * cosine - sine)
     d, e = scale_y * sine, scale_y * (slant * sine + cosine)
     c, f = 0.5 + shift_x - 0.5 * (a + b), 0.5 + shift_y - 0.5 * (d + e)
-    return Pose((a, b, c, d, e, f))
+    pose = Pose((a, b, c, d, e, f))
+    if settings.crop:
+        pose = pose.after(*_draw_crop(settings.crop, generator))
+    if settings.vertical_flip and generator.random() < settings.vertical_flip:
+        pose = pose.after(1.0, -1.0, 0.0, 1.0)
+    return pose
+
+
+def _draw_crop(largest_loss: float, generator: np.random.Generator) -> tuple[float, float, float, float]:
+    """Draw a part of the image: width, height, left and top, parts of the sides.
+
+    Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6. What would be wider or higher than the image
+    is cut to it.
+    """
+    area = generator.uniform(1 - largest_loss, 1)
+    ratio = math.exp(generator.uniform(-1, 1) * math.log(4 / 3))
+    width, height = min(math.sqrt(area * ratio), 1.0), min(math.sqrt(area / ratio), 1.0)
+    left, top = generator.uniform(0, 1, 2) * (1 - width, 1 - height)
+    return width, height, float(left), float(top)
 
 
 def _transform(image: GreyArray, pose: Pose) -> GreyArray:

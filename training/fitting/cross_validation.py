@@ -43,7 +43,9 @@ def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> Cross
         CheckpointError, DataError, PretrainedError, RunError: As `training.fitting.fit.fit`.
     """
     judged = [_run_fold(recipe, options, Fold(index, num_folds)) for index in range(num_folds)]
-    classes = split_data(options.data, "grouped", options.groups, recipe.seed, Fold(0, num_folds)).classes
+    classes = split_data(
+        options.data, "grouped", options.groups, recipe.seed, Fold(0, num_folds), recipe.class_map
+    ).classes
     result = CrossValidation(tuple(_measure([fold], classes) for fold in judged), _measure(judged, classes))
     content = {
         "recipe": recipe.model_dump(mode="json"),
@@ -74,7 +76,7 @@ def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> Judged:
     resume = options.resume and (out / STATE_FILE).exists()
     fold_options = replace(options, out=out, split="grouped", fold=fold, resume=resume)
     report = fit(recipe, fold_options)
-    tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold).tests
+    tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold, recipe.class_map).tests
     return judge_splits(load_engine(report.exported), tests)[0]
 
 

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from model.checkpoint import load_weights
 from model.file_hash import hash_file
-from model.network import create_network
 from training.data.boxes import Box, load_boxes
 from training.data.scans import Manifest, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
@@ -24,6 +23,7 @@ from training.fitting.dataset import ScanDataset, create_loader, derive_seed
 from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
+from training.fitting.progress import next_stage, remaining_pixels
 from training.fitting.recipe import Recipe, Stage
 from training.fitting.release import Release, RunReport, read_report, release
 from training.fitting.run_state import EpochResult, RunState, clone_weights, load_state, save_state
@@ -35,6 +35,9 @@ from training.fitting.starting_weights import (
     start_from_file,
 )
 from training.fitting.trainer import Score, Trainer
+from training.tracking.mlflow_tracker import MlflowTracker
+from training.tracking.tracker import Tracker, Trackers, describe_run
+from training.tracking.wandb_tracker import WandbTracker
 
 STATE_FILE = "last.pt"
 
@@ -58,6 +61,8 @@ class FitOptions:
         fold: Of a grouped split, the part to test on; by default the one `test` part.
         groups: Table of the images that belong together; without one, copies are found and kept together.
         boxes: Table of the tumours' places, for recipes that learn them.
+        mlflow: Address of an MLflow server, or `file:FOLDER`, where the run is recorded too.
+        wandb: Project of Weights & Biases, likewise.
     """
 
     data: Path
@@ -72,6 +77,8 @@ class FitOptions:
     fold: Fold | None = None
     groups: Path | None = None
     boxes: Path | None = None
+    mlflow: str | None = None
+    wandb: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,16 +95,17 @@ class _Data:
 
 
 def fit(recipe: Recipe, options: FitOptions) -> RunReport:
-    """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and TensorBoard curves.
+    """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and what TensorBoard shows.
 
-    The epoch with the lowest validation loss is kept; validation always sees the size that will be served. After
-    every epoch the state is saved: a run that is killed and resumed ends with the same weights as one that was
-    not (on the CPU; on a GPU as far as its kernels are deterministic).
+    The epoch with the lowest validation loss, of all stages, is kept; validation always sees the size that will be
+    served. After every epoch the state is saved: a run that is killed and resumed ends with the same weights as one
+    that was not (on the CPU; on a GPU as far as its kernels are deterministic).
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
         DataError: If the data folder is not as expected; before the first epoch.
         PretrainedError: If ImageNet weights are wanted and cannot be had.
+        TrackingError: If the run is to be recorded where it cannot be; before the first epoch.
         RunError: If `options.out` holds a run that is not to be resumed, or none that could be, or if there is
             no GPU where one is asked for.
     """
@@ -128,12 +136,29 @@ def _run(recipe: Recipe, options: FitOptions, data: _Data, device: torch.device,
         trainer.restore(state.trainer)
     options.out.mkdir(parents=True, exist_ok=True)
     processes.wait()
-    with RunLog(options.out, state.history if state else ()) if processes.is_main else nullcontext() as log:
-        state = _train(trainer, recipe, options, data, state, log, processes)
-    if processes.is_main:
-        _release(recipe, options, data, state)
+    with _open_trackers(recipe, options, data, state, trainer) if processes.is_main else nullcontext() as trackers:
+        state = _train(trainer, recipe, options, data, state, trackers, processes)
+        if trackers is not None:
+            _release(recipe, options, data, state)
+            trackers.finish(read_report(options.out, recipe.name))
     processes.wait()
     return read_report(options.out, recipe.name)
+
+
+def _open_trackers(
+    recipe: Recipe, options: FitOptions, data: _Data, state: RunState | None, trainer: Trainer
+) -> Trackers:
+    others = {"split": options.split, "version": options.version, "manifest_sha256": data.manifest.sha256}
+    run = describe_run(recipe, options.out, others)
+    chosen: list[Tracker] = []
+    if options.mlflow is not None:
+        chosen.append(MlflowTracker(options.mlflow, run))
+    if options.wandb is not None:
+        chosen.append(WandbTracker(options.wandb, run))
+    log = RunLog(options.out, state.history if state else ())
+    if state is None:
+        log.draw_graph(trainer.network, recipe.preprocessing().input_size)
+    return Trackers([log, *chosen])
 
 
 def _choose_device(name: str | None) -> torch.device:
@@ -145,7 +170,7 @@ def _choose_device(name: str | None) -> torch.device:
 
 def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
     root = options.data
-    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold)
+    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold, recipe.class_map)
     used = (*splits.train, *splits.validation, *splits.calibration)
     manifest = check_scans(ScanFolder(root, splits.classes, used))
     for test in splits.tests:
@@ -185,30 +210,33 @@ def _train(
     options: FitOptions,
     data: _Data,
     state: RunState | None,
-    log: RunLog | None,
+    trackers: Trackers | None,
     processes: Processes,
 ) -> RunState:
-    stage: Stage | None = None
+    stage_index: int | None = None
     sources = state.sources if state else _describe_sources(recipe, options)
+    history = state.history if state else ()
     start, pixels_done = time.monotonic(), 0
-    for epoch in range(len(state.history) if state else 0, recipe.num_epochs):
-        if stage is not recipe.stage_of(epoch):
-            stage = recipe.stage_of(epoch)
+    while (index := next_stage(recipe, history)) is not None:
+        stage = recipe.stages[index]
+        if stage_index != index:
+            trainer.enter_stage(stage, is_new=all(result.stage != index + 1 for result in history))
             training, validation = _create_datasets(recipe, stage, data)
-        result = _run_epoch(trainer, recipe, options, training, validation, epoch, processes)
+            stage_index = index
+        result = _run_epoch(trainer, recipe, options, training, validation, len(history), index, processes)
         if state is None or result.validation_loss < state.history[state.best_epoch - 1].validation_loss:
             best_weights, best_epoch = clone_weights(trainer.network), result.epoch
         else:
             best_weights, best_epoch = state.best_weights, state.best_epoch
-        history = (*(state.history if state else ()), result)
+        history = (*history, result)
         state = RunState(trainer.state(), best_weights, best_epoch, history, sources)
-        if log is not None:
+        if trackers is not None:
             save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
-            log.write(result)
+            trackers.write(result)
         pixels_done += stage.image_size**2
-        remaining = sum(recipe.stage_of(later).image_size ** 2 for later in range(epoch + 1, recipe.num_epochs))
         if processes.is_main:
-            _report(result, recipe, best_epoch == result.epoch, (time.monotonic() - start) * remaining / pixels_done)
+            remaining_seconds = (time.monotonic() - start) * remaining_pixels(recipe, history) / pixels_done
+            _report(result, recipe, best_epoch == result.epoch, remaining_seconds)
     if state is None:
         raise RunError("the recipe has no epochs")
     return state
@@ -230,6 +258,7 @@ def _run_epoch(
     training: ScanDataset,
     validation: ScanDataset,
     epoch: int,
+    stage_index: int,
     processes: Processes,
 ) -> EpochResult:
     start = time.monotonic()
@@ -237,7 +266,7 @@ def _run_epoch(
     load = partial(create_loader, epoch=epoch, num_workers=options.num_workers, processes=processes)
     loader = load(training, recipe.batch_size, shuffle_seed=recipe.seed)
     score = Score(float("nan"), float("nan"))
-    size = recipe.stage_of(epoch).image_size
+    size = recipe.stages[stage_index].image_size
     title = f"epoch {epoch + 1}/{recipe.num_epochs} {size} px"
     with tqdm(total=len(loader), desc=title, disable=None if processes.is_main else True) as bar:
         for score in trainer.train(loader, epoch, len(loader)):
@@ -247,7 +276,17 @@ def _run_epoch(
     validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
     trainer.end_epoch(validated.loss)
     seconds = round(time.monotonic() - start, 3)
-    return EpochResult(epoch + 1, size, rate, score.loss, score.accuracy, validated.loss, validated.accuracy, seconds)
+    return EpochResult(
+        epoch=epoch + 1,
+        stage=stage_index + 1,
+        image_size=size,
+        learning_rate=rate,
+        train_loss=score.loss,
+        train_accuracy=score.accuracy,
+        validation_loss=validated.loss,
+        validation_accuracy=validated.accuracy,
+        seconds=seconds,
+    )
 
 
 def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_seconds: float) -> None:
@@ -269,7 +308,7 @@ def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_secon
 
 
 def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> None:
-    network = create_network(recipe.architecture, len(data.classes))
+    network = create_training_network(recipe, len(data.classes), pretrained=False)
     load_weights(network, state.best_weights)
     contents = Release(
         recipe=recipe,

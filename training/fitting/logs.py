@@ -1,21 +1,24 @@
-"""What a run writes for people to read: a CSV file and TensorBoard curves."""
+"""What a run always writes for people to read: a CSV file, and TensorBoard's curves and graph."""
 
+import copy
 import csv
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+import torch
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
+from training.fitting.release import RunReport
 from training.fitting.run_state import EpochResult
 
 
 class RunLog:
-    """The logs of one run, continued where a killed run left them."""
+    """The logs of one run, continued where a killed run left them; a `training.tracking.tracker.Tracker`."""
 
     def __init__(self, folder: Path, history: Sequence[EpochResult]) -> None:
         """Open the logs in `folder`; what a killed run wrote past `history` is dropped."""
@@ -23,15 +26,12 @@ class RunLog:
         self._history = list(history)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=len(history) + 1)
 
-    def __enter__(self) -> Self:
-        """Return the log itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the files."""
-        self._board.close()
+    def draw_graph(self, network: nn.Module, input_size: int) -> None:
+        """Show the network's operators to TensorBoard."""
+        inputs = torch.zeros(1, 3, input_size, input_size)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tracer's, about constants and about its own future
+            self._board.add_graph(copy.deepcopy(network).cpu().eval(), inputs)
 
     def write(self, result: EpochResult) -> None:
         """Add one epoch to both logs."""
@@ -41,6 +41,19 @@ class RunLog:
             if name != "epoch":
                 self._board.add_scalar(name.replace("_", "/", 1), value, result.epoch)
         self._board.flush()
+
+    def finish(self, report: RunReport) -> None:
+        """Add what was measured on the tests, at the epoch that was kept."""
+        best_epoch = report.summary["training"]["best_epoch"]
+        for split, metrics in report.summary["metrics"].items():
+            for name, interval in metrics.items():
+                if isinstance(interval, dict):
+                    self._board.add_scalar(f"{split}/{name}", interval["value"], best_epoch)
+
+    def close(self, *, failed: bool) -> None:
+        """Close the files; they look the same whether the run failed or not."""
+        del failed
+        self._board.close()
 
     def _write_csv(self) -> None:
         text = io.StringIO()

@@ -83,10 +83,19 @@ def share_statistics(network: nn.Module) -> None:
             outputs: Tensor = self.act(self.drop(_normalize(self, inputs)))
             return outputs
 
-    shared: dict[type, Any] = {nn.BatchNorm2d: _SharedBatchNorm2d, BatchNormAct2d: SharedBatchNormAct2d}
+    shared: dict[type, Any] = {
+        nn.BatchNorm1d: _SharedBatchNorm1d,
+        nn.BatchNorm2d: _SharedBatchNorm2d,
+        BatchNormAct2d: SharedBatchNormAct2d,
+    }
     for module in network.modules():
         if type(module) in shared:
             module.__class__ = shared[type(module)]
+
+
+class _SharedBatchNorm1d(nn.BatchNorm1d):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return _normalize(self, inputs) if self.training else super().forward(inputs)
 
 
 class _SharedBatchNorm2d(nn.BatchNorm2d):
@@ -94,17 +103,18 @@ class _SharedBatchNorm2d(nn.BatchNorm2d):
         return _normalize(self, inputs) if self.training else super().forward(inputs)
 
 
-def _normalize(layer: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
+def _normalize(layer: nn.BatchNorm1d | nn.BatchNorm2d, inputs: Tensor) -> Tensor:
     """Normalise over images of all processes and positions; Ioffe and Szegedy, ICML 2015, algorithm 1.
 
     Args:
-        inputs: (N, C, H, W), of which N is the same in every process.
+        inputs: (N, C) or (N, C, H, W), of which N is the same in every process.
     """
     values = inputs.float()
     count = distributed.get_world_size() * values.numel() / values.shape[1]
-    mean = _sum_over_processes(values.sum(dim=(0, 2, 3))) / count
-    centered = values - mean[:, None, None]
-    variance = _sum_over_processes((centered**2).sum(dim=(0, 2, 3))) / count
+    others, by_channel = [0, *range(2, values.ndim)], (-1, *[1] * (values.ndim - 2))
+    mean = _sum_over_processes(values.sum(dim=others)) / count
+    centered = values - mean.view(by_channel)
+    variance = _sum_over_processes((centered**2).sum(dim=others)) / count
     if layer.track_running_stats and layer.running_mean is not None and layer.running_var is not None:
         share = layer.momentum or 0.1
         layer.running_mean.lerp_(mean.detach(), share)
@@ -112,7 +122,7 @@ def _normalize(layer: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
         if layer.num_batches_tracked is not None:
             layer.num_batches_tracked += 1
     scale = layer.weight * torch.rsqrt(variance + layer.eps)
-    return (centered * scale[:, None, None] + layer.bias[:, None, None]).to(inputs.dtype)
+    return (centered * scale.view(by_channel) + layer.bias.view(by_channel)).to(inputs.dtype)
 
 
 def _sum_over_processes(tensor: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from model.card import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, Triple
+from model.card import IMAGENET_MEAN, IMAGENET_STD, Head, Name, Preprocessing, Triple
 from training.errors import RecipeError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -18,21 +19,52 @@ class _Settings(BaseModel):
 
 
 class Stage(_Settings):
-    """A stretch of epochs at one image size; small images first is "progressive resizing"."""
+    """A stretch of epochs at one image size; small images first is "progressive resizing".
 
-    epochs: int = Field(ge=1, le=10_000)
+    What is None is as the recipe says. One with a learning rate or a plateau of its own starts with a new optimiser.
+    """
+
+    epochs: int = Field(ge=1, le=10_000, description="At most, if stopped early.")
     image_size: int = Field(ge=32, le=1024, description="Height and width of the inputs, pixels.")
+    trained_layers: int | None = Field(
+        None,
+        ge=0,
+        description="Layers with weights, from the end of the backbone, that learn beside the head; None: all.",
+    )
+    learning_rate: float | None = Field(None, gt=0, le=1)
+    plateau_factor: float | None = Field(None, gt=0, lt=1)
+    plateau_patience: int | None = Field(None, ge=0)
+    early_stopping_patience: int | None = Field(None, ge=0)
+
+    @property
+    def has_own_schedule(self) -> bool:
+        """Whether it starts with a new optimiser."""
+        return (self.learning_rate, self.plateau_factor, self.plateau_patience) != (None, None, None)
+
+
+@dataclass(frozen=True)
+class StageSchedule:
+    """How the learning rate of a stage starts and falls, and when the stage ends early."""
+
+    learning_rate: float
+    plateau_factor: float
+    plateau_patience: int
+    early_stopping_patience: int
 
 
 class Augmentation(_Settings):
     """Random changes that leave the diagnosis as it is; 0 switches one off."""
 
     horizontal_flip: Probability = Field(0.0, description="Probability of mirroring left-right.")
+    vertical_flip: Probability = Field(0.0, description="Probability of mirroring top-bottom.")
     rotation: float = Field(0.0, ge=0, le=180, description="Largest angle to either side, degrees.")
     translation: float = Field(0.0, ge=0, lt=1, description="Largest shift, part of the side.")
     zoom: float = Field(0.0, ge=0, lt=1, description="Sides are scaled by 1 - zoom to 1 + zoom.")
     aspect: float = Field(0.0, ge=0, lt=0.5, description="Each side is scaled by a further 1 - it to 1 + it.")
     shear: float = Field(0.0, ge=0, lt=90, description="Largest angle to either side, degrees.")
+    crop: float = Field(
+        0.0, ge=0, lt=1, description="Random resized crop: 1 - it to 1 of the area, sides 3:4 to 4:3, anywhere."
+    )
     brightness: float = Field(0.0, ge=0, lt=1, description="Values rise or fall by up to it, part of their mean.")
     contrast: float = Field(0.0, ge=0, lt=1, description="Distance from the mean is multiplied by 1 - it to 1 + it.")
     gamma: float = Field(0.0, ge=0, le=4, description="Exponent of the values is 1 / (1 + it) to 1 + it.")
@@ -48,9 +80,16 @@ class Recipe(_Settings):
     """All that decides, together with the data, which weights come out."""
 
     name: str = Field(pattern=r"^\w+$", max_length=100)
-    architecture: str = Field("efficientnet_b0", description="A timm name.")
+    architecture: str = Field("efficientnet_b0", description="A timm name, compact_cnn or binary_cnn.")
     pretrained: bool = Field(True, description="Start from timm's ImageNet weights.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Before the classifier.")
+    hidden_units: int = Field(0, ge=0, le=65_536, description="Of a hidden layer in the classifier; 0: there is none.")
+    hidden_batch_norm: bool = Field(False, description="Whether the hidden layer is normalised.")
+    hidden_dropout: float = Field(0.0, ge=0, lt=1, description="After the hidden layer.")
+    output: Literal["softmax", "sigmoid"] = Field("softmax", description="sigmoid: a single output for two classes.")
+    class_map: dict[Name, Name] = Field(
+        {}, description="Which classes to learn instead of those of the folders, by the folder's."
+    )
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth, of the last block.")
     teacher: tuple[str, ...] = Field((), description="Checkpoints to distil from: one file or several.")
     start_from_teacher: bool = Field(False, description="Copy what fits of the first teacher's weights.")
@@ -65,16 +104,20 @@ class Recipe(_Settings):
     std: Triple = Field(IMAGENET_STD, description="Of the channels, of values in [0, 1].")
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(epochs=15, image_size=224),)
     batch_size: int = Field(32, ge=2, le=4096)
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="Of AdamW, before the schedule.")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="Of AdamW; of kernels, not of biases and norms.")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="adam: the weight decay is an L2 penalty.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Before the schedule.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Of kernels, not of biases and norms.")
     max_gradient_norm: float | None = Field(None, gt=0, description="Longer gradients are shortened to it.")
     average_decay: float = Field(
         0.0, ge=0, lt=1, description="Of the running average of weights; 0: the last are kept."
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    schedule: Literal["reduce_on_plateau", "cosine"] = "reduce_on_plateau"
+    schedule: Literal["reduce_on_plateau", "cosine", "constant"] = "reduce_on_plateau"
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="The rate is multiplied by it on a plateau.")
     plateau_patience: int = Field(2, ge=0, description="Epochs without a lower validation loss that are borne.")
+    early_stopping_patience: int = Field(
+        0, ge=0, description="Epochs without a lower validation loss after which a stage ends; 0: it goes on."
+    )
     warmup_epochs: float = Field(0.0, ge=0, description="Of the cosine schedule: linear rise from 0.")
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
@@ -88,18 +131,31 @@ class Recipe(_Settings):
     def _take_one_for_several(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if self.schedule == "cosine" and (
+            self.early_stopping_patience or any(s.has_own_schedule or s.early_stopping_patience for s in self.stages)
+        ):
+            raise ValueError("a cosine runs over all stages to its end: give them no schedule and no early stopping")
+        if self.location_weight and self.hidden_units:
+            raise ValueError("location_weight needs a classifier without hidden_units")
+        return self
+
     @property
     def num_epochs(self) -> int:
-        """Epochs of all stages together."""
+        """Epochs of all stages together, if none is stopped early."""
         return sum(stage.epochs for stage in self.stages)
 
-    def stage_of(self, epoch: int) -> Stage:
-        """Find the stage that an epoch, counted from 0, belongs to."""
-        for stage in self.stages:
-            if epoch < stage.epochs:
-                return stage
-            epoch -= stage.epochs
-        return self.stages[-1]
+    @property
+    def head(self) -> Head:
+        """Design of the classifier."""
+        return Head(hidden_units=self.hidden_units, batch_norm=self.hidden_batch_norm, output=self.output)
+
+    def schedule_of(self, stage: Stage) -> StageSchedule:
+        """Fill what a stage leaves to the recipe."""
+        names = ("learning_rate", "plateau_factor", "plateau_patience", "early_stopping_patience")
+        own = {name: getattr(stage, name) for name in names}
+        return StageSchedule(**{name: getattr(self, name) if own[name] is None else own[name] for name in names})
 
     def preprocessing(self, stage: Stage | None = None) -> Preprocessing:
         """Describe the inputs of a stage, by default of the last: what the finished network expects."""

@@ -19,6 +19,7 @@ from model.preprocessing import self_test_inputs
 from training.data.scans import Manifest
 from training.data.splits import DataSplits, TestSplit
 from training.fitting.calibration import calibrate
+from training.fitting.learning_curves import CURVES_FILE, draw_learning_curves
 from training.fitting.recipe import Recipe
 from training.fitting.review_thresholds import fit_review
 from training.fitting.run_state import RunState
@@ -67,7 +68,7 @@ class Release:
 
 
 def release(network: nn.Module, contents: Release, out: Path) -> None:
-    """Write `NAME.pth` and `NAME.onnx`, calibrated and measured, load both as the service would, and sum up.
+    """Write `NAME.pth` and `NAME.onnx`, calibrated and measured, load both as the service would, sum up and draw.
 
     Raises:
         CheckpointError: If the exported file does not agree with the checkpoint.
@@ -84,6 +85,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     export_onnx(checkpoint, exported)
     for path in (checkpoint, exported):
         Classifier.load(path)
+    draw_learning_curves(contents.state.history, contents.state.best_epoch, out / CURVES_FILE)
     summary = {
         "checkpoint": checkpoint.name,
         "sha256": sha256,
@@ -91,6 +93,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
         "metrics": {name: metrics.model_dump(mode="json") for name, metrics in card.metrics.items()},
         "training": card.training,
         "history": [asdict(result) for result in contents.state.history],
+        "learning_curves": CURVES_FILE,
     }
     (out / _SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
@@ -107,7 +110,9 @@ def _write_card(network: nn.Module, contents: Release) -> ModelCard:
         name=recipe.architecture,
         version=contents.version,
         architecture=recipe.architecture,
+        head=recipe.head,
         classes=contents.data.classes,
+        class_map=contents.data.class_map,
         preprocessing=recipe.preprocessing(),
         gradcam_layer=recipe.gradcam_layer,
         self_test_logits=_self_test_logits(network, recipe),
@@ -124,6 +129,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "sources": state.sources,
         "initial_weights": contents.initial_weights and _describe_forerunner(contents.initial_weights),
         "teachers": [_describe_forerunner(Path(path)) for path in contents.recipe.teacher],
+        "epochs": len(state.history),
         "best_epoch": best.epoch,
         "validation_loss": best.validation_loss,
         "validation_accuracy": best.validation_accuracy,

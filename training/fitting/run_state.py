@@ -13,14 +13,15 @@ from model.errors import CheckpointError
 from training.errors import RunError
 from training.fitting.recipe import Recipe
 
-_FORMAT = "brain-tumor-mri-run/2"
+_FORMAT = "brain-tumor-mri-run/3"
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch brought; losses in nats, `epoch` counted from 1."""
+    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1."""
 
     epoch: int
+    stage: int
     image_size: int
     learning_rate: float
     train_loss: float

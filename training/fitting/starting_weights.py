@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from model.checkpoint import load_checkpoint, load_weights, read_tensors
 from model.errors import CheckpointError, ModelError
-from model.network import create_network, find_layer
+from model.network import create_network, find_classifier, find_layer
+from model.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
-from training.fitting.recipe import Recipe
+from training.fitting.recipe import Recipe, recipe_names
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +28,23 @@ def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: boo
     Raises:
         CheckpointError: If there is no such architecture, or it lacks the recipe's Grad-CAM layer.
         PretrainedError: If the hub cannot be reached.
+        RecipeError: If the stages have several image sizes, and the architecture takes only one.
     """
+    size = recipe.preprocessing().input_size
+    if recipe.architecture in SMALL_NETWORKS and any(stage.image_size != size for stage in recipe.stages):
+        raise RecipeError(f"{recipe.architecture} takes images of one size: give all stages the same image_size")
     if pretrained:
         logger.info("getting the ImageNet weights of %s", recipe.architecture)
     try:
         network = create_network(
-            recipe.architecture, num_classes, pretrained=pretrained, dropout=recipe.dropout, drop_path=recipe.drop_path
+            recipe.architecture,
+            num_classes,
+            input_size=size,
+            head=recipe.head,
+            pretrained=pretrained,
+            dropout=recipe.dropout,
+            hidden_dropout=recipe.hidden_dropout,
+            drop_path=recipe.drop_path,
         )
     except ModelError:
         raise
@@ -42,7 +54,7 @@ def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: boo
         raise PretrainedError(
             f"cannot get the ImageNet weights of {recipe.architecture}: let this machine reach the model hub "
             "(or set HF_HOME to a filled cache), name a file of them with --pretrained-file, or start without "
-            "them: --recipe efficientnet_b0_scratch"
+            f"them: {_describe_way_out(recipe)}"
         ) from error
     find_layer(network, recipe.gradcam_layer)
     return network
@@ -57,7 +69,7 @@ def start_from_file(network: nn.Module, path: Path) -> None:
     weights = read_tensors(path)
     if not isinstance(weights, dict):
         raise CheckpointError(f"expected a state dict of timm weights in {path}")
-    classifier = _classifier_name(network)
+    classifier = find_classifier(network)
     own = network.state_dict()
     missing = [
         name
@@ -85,7 +97,7 @@ def start_from(network: nn.Module, recipe: Recipe, classes: Sequence[str], check
         )
     weights = source.network.state_dict()
     if source.card.classes != tuple(classes):
-        classifier = _classifier_name(network)
+        classifier = find_classifier(network)
         kept = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(classifier)}
         weights = {**weights, **kept}
     load_weights(network, weights)
@@ -120,7 +132,7 @@ def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
         CheckpointError: If there was none.
     """
     theirs = source.state_dict()
-    classifier = _classifier_name(network)
+    classifier = find_classifier(network)
     num_copied = 0
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
@@ -140,10 +152,9 @@ def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
     return num_copied
 
 
-def _classifier_name(network: nn.Module) -> str:
-    """Find the path of the classifier among the modules."""
-    classifier = network.get_classifier()  # type: ignore[operator]  # every network of timm has it
-    return next(str(name) for name, module in network.named_modules() if module is classifier)
+def _describe_way_out(recipe: Recipe) -> str:
+    scratch = recipe.name.removesuffix("_scratch") + "_scratch"
+    return f"--recipe {scratch}" if scratch in recipe_names() else "--pretrained false"
 
 
 def _fits(tensor: Tensor, other: Tensor) -> bool:

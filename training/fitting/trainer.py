@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import AdamW
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from training.fitting.freezing import freeze_layers
 from training.fitting.objective import Batch, Learner, Objective, autocast
 from training.fitting.processes import ALONE, Processes, share_statistics
-from training.fitting.recipe import Recipe
+from training.fitting.recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Trainer:
         teachers: Sequence[nn.Module] = (),
         processes: Processes = ALONE,
     ) -> None:
-        """Move `network` and `teachers` to `device` and prepare to train by `recipe`."""
+        """Move `network` and `teachers` to `device` and prepare to train all layers by `recipe`."""
         if processes.size > 1:
             share_statistics(network)
         self._processes = processes
@@ -50,10 +51,8 @@ class Trainer:
         self._average = _create_average(self._network, recipe)
         self._recipe = recipe
         self._device = device
-        self._optimizer = AdamW(_parameter_groups(self._learner, recipe), lr=recipe.learning_rate, fused=True)
-        self._plateau = ReduceLROnPlateau(
-            self._optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
-        )
+        self._frozen: tuple[nn.Module, ...] = ()
+        self._start_schedule(recipe.stages[0])
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
 
     @property
@@ -66,6 +65,14 @@ class Trainer:
         """The rate in use."""
         return float(self._optimizer.param_groups[0]["lr"])
 
+    def enter_stage(self, stage: Stage, *, is_new: bool) -> None:
+        """Let the layers learn that a stage wants; where it is new, start its schedule if it has one of its own."""
+        if stage.trained_layers is not None or self._frozen:
+            self._frozen = freeze_layers(self._network, stage.trained_layers)
+            self._shared_learner = self._processes.wrap(self._learner)  # anew: it asks once which gradients to share
+        if is_new and stage.has_own_schedule:
+            self._start_schedule(stage)
+
     def train(self, batches: Iterable[Batch], epoch: int, num_batches: int) -> Iterator[Score]:
         """Train on the batches of one epoch, counted from 0.
 
@@ -73,6 +80,8 @@ class Trainer:
             The running score after each batch, and at last that of all processes.
         """
         self._learner.train()
+        for module in self._frozen:
+            module.eval()  # statistics of batches do not enter what is frozen
         tally = _Tally(self._device)
         for step, batch in enumerate(batches):
             if self._recipe.schedule == "cosine":
@@ -119,6 +128,14 @@ class Trainer:
             "scaler": self._scaler,
         }
         return parts if self._average is None else {**parts, "average": self._average}
+
+    def _start_schedule(self, stage: Stage) -> None:
+        schedule = self._recipe.schedule_of(stage)
+        kind = AdamW if self._recipe.optimizer == "adamw" else Adam
+        self._optimizer = kind(_parameter_groups(self._learner, self._recipe), lr=schedule.learning_rate, fused=True)
+        self._plateau = ReduceLROnPlateau(
+            self._optimizer, factor=schedule.plateau_factor, patience=schedule.plateau_patience
+        )
 
     def _step(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)

@@ -90,7 +90,7 @@ def localize(options: LocalizationOptions) -> Localization:
     """
     checkpoint = load_checkpoint(options.checkpoint)
     layers, classes = choose_layers(checkpoint, options.layers), checkpoint.card.classes
-    found = find_boxed_scans(options.data, options.boxes, options.groups, classes)
+    found = find_boxed_scans(options.data, options.boxes, options.groups, classes, checkpoint.card.class_map)
     part = options.part or ("validation" if any(boxed.part for boxed in found) else "all")
     judged = draw_scans([boxed for boxed in found if part in ("all", boxed.part)], options.num_scans, options.seed)
     if not judged:

@@ -130,7 +130,9 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     """
     engine = load_engine(options.checkpoint, options.num_threads)
     official = _load_official(options, engine)
-    splits = [split for split in find_test_splits(options.data, engine.card.classes, options.groups) if split.scans]
+    card = engine.card
+    found = find_test_splits(options.data, card.classes, options.groups, card.class_map)
+    splits = [split for split in found if split.scans]
     if not splits:
         raise DataError(f"expected {options.data / 'Testing'}, or a table of groups with a test part; found neither")
     grouped = [split for split in splits if split.name == GROUPED_TEST]

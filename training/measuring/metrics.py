@@ -96,7 +96,7 @@ def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[
     """Define the means over a split's images.
 
     - missed_tumor_rate: tumours called healthy; false_alarm_rate: healthy scans called a tumour.
-    - tumor_accuracy: of scans of tumours, judged among the tumour classes alone.
+    - tumor_accuracy: of scans of tumours, judged among the tumour classes alone, if there are several.
     - nll: -log p(true class), in nats. brier: sum over classes of (p - [class is true])^2, in [0, 2]
       (Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 1950).
 
@@ -111,7 +111,8 @@ def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[
         among_tumors = np.where(np.arange(len(classes)) == healthy, -1.0, probabilities).argmax(axis=1)
         means["missed_tumor_rate"] = Mean(predicted == healthy, tumor)
         means["false_alarm_rate"] = Mean(predicted != healthy, ~tumor)
-        means["tumor_accuracy"] = Mean(among_tumors == labels, tumor)
+        if len(classes) > 2:
+            means["tumor_accuracy"] = Mean(among_tumors == labels, tumor)
     means["nll"] = Mean(_surprise(labels, probabilities), everywhere)
     means["brier"] = Mean((probabilities**2).sum(axis=1) - 2 * true_probability + 1, everywhere)
     return means

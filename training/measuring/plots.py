@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from training.measuring.evaluation import SplitEvaluation
 from training.measuring.metrics import CalibrationBin
-from training.measuring.ranking import roc_curve
+from training.measuring.ranking import Mask, Scores, roc_auc, roc_curve
 
 SIDE = 240  # of a plot's square, in the units of its viewBox; x goes right and y goes down
 
@@ -33,12 +35,17 @@ def roc_lines(split: SplitEvaluation) -> list[Line]:
     """Draw one ROC curve a class that both sides of are present."""
     lines = []
     for label, name in enumerate(split.classifier.card.classes):
-        area = split.per_class[label].intervals.get("roc_auc")
-        if area is not None:
-            corners = roc_curve(split.judged.labels == label, split.judged.probabilities[:, label])
-            points = " ".join(f"{x * SIDE:.1f},{(1 - y) * SIDE:.1f}" for x, y in corners)
-            lines.append(Line(f"{name} {area.value:.3f}", points))
+        if "roc_auc" in split.per_class[label].intervals:
+            judged = split.judged
+            lines.append(draw_roc_line(name, judged.labels == label, judged.probabilities[:, label]))
     return lines
+
+
+def draw_roc_line(name: str, positive: Mask, scores: Scores) -> Line:
+    """Draw the ROC curve of scores (N,), of which both sides are present; its label is `name` and the area."""
+    area = float(roc_auc(positive, scores, np.ones((1, len(scores))))[0])
+    points = " ".join(f"{x * SIDE:.1f},{(1 - y) * SIDE:.1f}" for x, y in roc_curve(positive, scores))
+    return Line(f"{name} {area:.3f}", points)
 
 
 def reliability_bars(split: SplitEvaluation) -> list[Bar]:

@@ -1,16 +1,15 @@
 """What shifts do to a model: as a table for a terminal, and as curves for a page."""
 
-import io
 from collections.abc import Callable
 from math import nan
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model.card import Interval
 from training.measuring.columns import TITLES
+from training.measuring.figures import render_svg
 from training.shifting.shift import ShiftMeasurement, ShiftScore
 
 _COLUMNS = 4
@@ -53,7 +52,7 @@ def draw_shift(measurement: ShiftMeasurement) -> str:
         axis.set_axis_off()
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(_CURVES), frameon=False)
-    return _to_svg(figure)
+    return render_svg(figure)
 
 
 def _draw_panel(axis: Axes, scores: list[ShiftScore], named: ShiftScore) -> None:
@@ -67,15 +66,6 @@ def _draw_panel(axis: Axes, scores: list[ShiftScore], named: ShiftScore) -> None
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.tick_params(labelsize=7)
     axis.grid(alpha=0.3)
-
-
-def _to_svg(figure: Figure) -> str:
-    buffer = io.StringIO()
-    # Text stays text; the salt and the missing date make the same figure the same file.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "shift", "font.family": "sans-serif"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    drawn = buffer.getvalue()
-    return drawn[drawn.index("<svg") :]
 
 
 def _format_score(score: ShiftScore) -> str:

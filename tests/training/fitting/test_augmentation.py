@@ -7,7 +7,9 @@ from training.fitting.augmentation import augment, draw_pose
 from training.fitting.recipe import Augmentation, load_recipe, recipe_names
 
 GREY = draw_scan(64, (0.3, 0.5))[:, :, 0]
-STRONG = Augmentation(horizontal_flip=0.5, rotation=25, translation=0.1, zoom=0.2, aspect=0.1, shear=8)
+STRONG = Augmentation(
+    horizontal_flip=0.5, rotation=25, translation=0.1, zoom=0.2, aspect=0.1, shear=8, crop=0.2, vertical_flip=0.5
+)
 
 
 def _generator(seed=0):
@@ -50,6 +52,21 @@ def test_a_box_follows_what_it_encloses(seed):
     rows, columns = np.nonzero(moved > 127)
     found = (columns.min() / 200, rows.min() / 200, (columns.max() + 1) / 200, (rows.max() + 1) / 200)
     assert found == pytest.approx((box.x0, box.y0, box.x1, box.y1), abs=0.012)
+
+
+def test_a_certain_vertical_flip_turns_upside_down():
+    image, _ = augment(GREY, Augmentation(vertical_flip=1.0), _generator())
+    assert np.array_equal(image, GREY[::-1])
+
+
+def test_a_crop_enlarges_a_part_that_lies_inside():
+    for seed in range(50):
+        a, b, c, d, e, f = draw_pose(Augmentation(crop=0.9), _generator(seed)).matrix
+        assert b == d == 0
+        assert a * e > 0.1 - 1e-9
+        assert (3 / 4 - 1e-9 <= a / e <= 4 / 3 + 1e-9) or 1.0 in (a, e)
+        assert min(c, f) >= 0
+        assert max(a + c, e + f) <= 1 + 1e-9
 
 
 def test_a_box_moved_out_of_the_image_is_clipped():

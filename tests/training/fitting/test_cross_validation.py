@@ -40,14 +40,14 @@ def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
 
 
 def test_folds_are_fitted_judged_and_pooled(data_folder, tmp_path):
-    result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
+    result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 5)
     assert sum(fold.images for fold in result.folds) == result.pooled.images == 32
     weighted = [fold.images * fold.__pydantic_extra__["accuracy"].value for fold in result.folds]
     assert result.pooled.__pydantic_extra__["accuracy"].value == pytest.approx(np.sum(weighted) / 32)
     stored = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
     assert stored["pooled"]["images"] == 32
-    assert (tmp_path / "fold-1" / "efficientnet_b0_scratch.onnx").exists()
-    assert "2 folds, 32 images of 32 groups" in format_cross_validation(result)
+    assert (tmp_path / "fold-4" / "efficientnet_b0_scratch.onnx").exists()
+    assert "5 folds, 32 images of 32 groups" in format_cross_validation(result)
 
 
 def test_more_folds_than_groups_are_an_error(data_folder):

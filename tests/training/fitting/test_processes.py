@@ -38,10 +38,14 @@ def test_variables_that_torchrun_would_not_set_are_refused(monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(data_folder, tmp_path):
-    """The same global batch, through gloo. Single weights may differ: AdamW makes a step of what is rounding."""
+    """The same global batch, through gloo, first with most layers frozen and then with all.
+
+    Single weights may differ: AdamW makes a step of what is rounding.
+    """
+    stages = "[{epochs=1, image_size=64, trained_layers=2}, {epochs=1, image_size=64}]"
     fit = [
         *("training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch", "--architecture", TINY),
-        *("--stages", "[{epochs=2, image_size=64}]", "--batch-size", "8", "--learning-rate", "0.001"),
+        *("--stages", stages, "--batch-size", "8", "--learning-rate", "0.001"),
         *("--dropout", "0", "--average-decay", "0.5", "--num-workers", "0"),
     ]
     together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")

@@ -73,8 +73,69 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones():
         load_recipe("b0", {})
 
 
-def test_epochs_belong_to_stages_in_order():
-    recipe = load_recipe(
-        "efficientnet_b0", {"stages": [{"epochs": 2, "image_size": 64}, {"epochs": 1, "image_size": 96}]}
-    )
-    assert [recipe.stage_of(epoch).image_size for epoch in range(3)] == [64, 64, 96]
+def test_a_cosine_bears_no_schedule_of_stages():
+    for changes in (
+        {"early_stopping_patience": 3},
+        {"stages": [{"epochs": 1, "image_size": 64, "learning_rate": 1e-4}]},
+    ):
+        with pytest.raises(RecipeError, match="cosine"):
+            load_recipe("efficientnet_b0_scratch", changes)
+
+
+def test_boxes_are_not_learnt_through_a_hidden_layer():
+    with pytest.raises(RecipeError, match="hidden_units"):
+        load_recipe("efficientnet_b3", {"location_weight": 0.1})
+
+
+def test_compact_cnn_is_the_published_one():
+    recipe = load_recipe("compact_cnn", {})
+    assert (recipe.optimizer, recipe.learning_rate, recipe.weight_decay) == ("adamw", 1e-4, 1e-4)
+    assert (recipe.batch_size, recipe.stages, recipe.dropout) == (128, (Stage(epochs=10, image_size=224),), 0.2)
+    assert (recipe.mean, recipe.std) == ((0.5,) * 3, (0.5,) * 3)
+    assert (recipe.augmentation.horizontal_flip, recipe.augmentation.rotation) == (0.5, 15)
+    assert min(recipe.augmentation.crop, recipe.augmentation.brightness, recipe.augmentation.contrast) > 0
+    assert recipe.schedule == "constant"
+    assert not recipe.pretrained
+
+
+def test_binary_cnn_is_the_published_one():
+    recipe = load_recipe("binary_cnn", {})
+    assert (recipe.optimizer, recipe.learning_rate, recipe.output) == ("adam", 7e-4, "sigmoid")
+    assert {stage.image_size for stage in recipe.stages} == {150}
+    assert (recipe.mean, recipe.std) == ((0,) * 3, (1,) * 3)
+    assert set(recipe.class_map.values()) == {"tumor", "no_tumor"}
+    assert recipe.schedule == "reduce_on_plateau"
+    assert recipe.early_stopping_patience > 0
+    augmentation = recipe.augmentation
+    assert min(augmentation.horizontal_flip, augmentation.rotation, augmentation.zoom, augmentation.shear) > 0
+
+
+def test_resnet50v2_two_stage_is_the_published_one():
+    recipe = load_recipe("resnet50v2_two_stage", {})
+    first, second = recipe.stages
+    schedules = [recipe.schedule_of(stage) for stage in recipe.stages]
+    assert (first.epochs, first.image_size, first.trained_layers) == (10, 299, 0)
+    assert (second.epochs, second.image_size, second.trained_layers) == (40, 299, 10)
+    assert [schedule.learning_rate for schedule in schedules] == [1e-4, 1e-5]
+    assert (schedules[1].early_stopping_patience, schedules[1].plateau_patience) == (10, 3)
+    assert (schedules[1].plateau_factor, recipe.optimizer) == (0.5, "adam")
+    assert (recipe.dropout, recipe.hidden_units, recipe.hidden_dropout) == (0.5, 256, 0.3)
+    expected = Augmentation(horizontal_flip=0.5, rotation=15, translation=0.1, zoom=0.1)
+    assert recipe.augmentation == expected
+
+
+def test_efficientnet_b3_has_its_head_and_stops_early():
+    recipe = load_recipe("efficientnet_b3", {})
+    assert (recipe.architecture, recipe.stages[-1].image_size) == ("efficientnet_b3", 300)
+    assert recipe.head.batch_norm
+    assert min(recipe.hidden_units, recipe.hidden_dropout, recipe.early_stopping_patience) > 0
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "resnet50v2_two_stage", "efficientnet_b3"])
+def test_each_system_that_starts_from_imagenet_has_a_variant_that_does_not(name):
+    reference, scratch = load_recipe(name, {}), load_recipe(f"{name}_scratch", {})
+    assert reference.pretrained
+    assert not scratch.pretrained
+    assert (scratch.architecture, scratch.head) == (reference.architecture, reference.head)
+    assert scratch.preprocessing() == reference.preprocessing()
+    assert all(stage.trained_layers is None for stage in scratch.stages)

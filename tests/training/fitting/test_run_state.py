@@ -6,7 +6,7 @@ from training.fitting.recipe import load_recipe
 from training.fitting.run_state import EpochResult, RunState, load_state, save_state
 
 RECIPE = load_recipe("efficientnet_b0", {})
-RESULT = EpochResult(1, 224, 1e-3, 1.0, 0.5, 0.9, 0.6, 12.5)
+RESULT = EpochResult(1, 1, 224, 1e-3, 1.0, 0.5, 0.9, 0.6, 12.5)
 STATE = RunState({"network": {"w": torch.ones(3)}}, {"w": torch.ones(3)}, 1, (RESULT,), {"groups_sha256": "abc"})
 
 

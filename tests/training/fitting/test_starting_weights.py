@@ -6,7 +6,12 @@ from model.network import create_network
 from tests.phantoms import CLASSES, create_tiny_network, save_tiny_checkpoint
 from training.errors import RecipeError
 from training.fitting.recipe import load_recipe
-from training.fitting.starting_weights import copy_matching_weights, load_teachers, start_from_file
+from training.fitting.starting_weights import (
+    copy_matching_weights,
+    create_training_network,
+    load_teachers,
+    start_from_file,
+)
 
 
 @pytest.fixture
@@ -70,3 +75,20 @@ def test_a_teacher_of_other_classes_or_other_inputs_is_refused(tmp_path):
         load_teachers(load_recipe("efficientnet_b0", {"teacher": path}), ("a", "b"))
     with pytest.raises(RecipeError, match="mean and std"):
         load_teachers(load_recipe("efficientnet_b0", {"teacher": path, "mean": [0.5, 0.5, 0.5]}), CLASSES)
+
+
+def test_a_network_for_one_size_does_not_grow_its_images():
+    stages = [{"epochs": 1, "image_size": 64}, {"epochs": 1, "image_size": 96}]
+    with pytest.raises(RecipeError, match="compact_cnn takes images of one size"):
+        create_training_network(load_recipe("compact_cnn", {"stages": stages}), 4, pretrained=False)
+
+
+def test_a_backbone_keeps_its_names_whatever_head_it_gets(tmp_path):
+    """So that timm's weights fit."""
+    recipe = load_recipe("resnet50v2_two_stage", {"architecture": "test_resnet", "gradcam_layer": "layer4"})
+    source, network = create_network("test_resnet", 9), create_training_network(recipe, 4, pretrained=False)
+    weights = {name: tensor for name, tensor in source.state_dict().items() if not name.startswith("fc.")}
+    torch.save(weights, tmp_path / "timm.pth")
+    start_from_file(network, tmp_path / "timm.pth")
+    assert torch.equal(network.get_parameter("layer1.0.conv1.weight"), source.get_parameter("layer1.0.conv1.weight"))
+    assert network.get_parameter("fc.output.weight").shape == (4, recipe.hidden_units)

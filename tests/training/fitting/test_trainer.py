@@ -114,3 +114,38 @@ def test_bfloat16_on_a_cpu_learns_too():
     trainer = Trainer(create_tiny_network(), recipe, CPU)
     scores = [list(trainer.train([_batch()], epoch, 1))[-1] for epoch in range(10)]
     assert scores[-1].loss < 0.7 * scores[0].loss
+
+
+def test_adam_takes_the_decay_as_a_penalty():
+    recipe = load_recipe("efficientnet_b0", {"optimizer": "adam", "weight_decay": 0.1, "stages": STAGES})
+    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    assert type(trainer._optimizer) is torch.optim.Adam
+    assert trainer.learning_rate == recipe.learning_rate
+    assert list(trainer.train([_batch()], 0, 1))[-1].loss > 0
+
+
+def test_a_stage_with_its_own_rate_starts_anew_and_another_goes_on():
+    stages = [{"epochs": 1, "image_size": 64}, {"epochs": 1, "image_size": 64, "learning_rate": 1e-5}]
+    recipe = load_recipe("efficientnet_b0", {"stages": stages})
+    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    trainer.enter_stage(recipe.stages[0], is_new=True)
+    list(trainer.train([_batch()], 0, 1))
+    assert trainer.state()["optimizer"]["state"]
+    trainer.enter_stage(recipe.stages[1], is_new=False)  # resumed within it
+    assert trainer.state()["optimizer"]["state"]
+    trainer.enter_stage(recipe.stages[1], is_new=True)
+    assert trainer.learning_rate == 1e-5
+    assert not trainer.state()["optimizer"]["state"]
+
+
+def test_what_is_frozen_keeps_its_weights_and_its_statistics():
+    stage = {"epochs": 1, "image_size": 64, "trained_layers": 2}
+    recipe = load_recipe("efficientnet_b0", {"stages": [stage], "weight_decay": 0.5})
+    network = create_tiny_network()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    trainer = Trainer(network, recipe, CPU)
+    trainer.enter_stage(recipe.stages[0], is_new=True)
+    list(trainer.train([_batch()], 0, 1))
+    changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert {name.split(".")[0] for name in changed} == {"conv_head", "bn2", "classifier"}
+    assert "bn2.running_mean" in changed

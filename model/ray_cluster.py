@@ -1,0 +1,122 @@
+"""Work on many files on a Ray cluster: for data that outgrow one machine.
+
+tasks -> blocks of the data set -> judged on every node, one network a core -> results, in the order of the tasks
+"""
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+import model
+from model.classifier import Classifier
+from model.errors import CheckpointError, ClusterError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_BLOCK_TASKS = 32  # a unit of work: seconds on one core, so that no node waits long for the last one
+_KNOCK_SECONDS = 10.0
+_Column = dict[str, npt.NDArray[Any]]
+
+
+def map_on_ray(
+    address: str, weights: Path, sha256: str, judge: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
+) -> Generator[Result, None, None]:
+    """Judge tasks on all cores of a cluster.
+
+    The package itself is sent to the nodes; they need requirements-serve.txt, requirements-ray.txt, and the weights and
+    whatever the tasks name under the same paths.
+
+    Args:
+        address: Of the cluster, as `ray.init` takes it: "auto", "ray://HOST:PORT", or "local" for one of its own.
+        weights: What every node loads.
+        sha256: What their identity must be.
+        judge: Called on the nodes, with one core to use.
+
+    Returns:
+        The results, in the order of the tasks.
+
+    Raises:
+        ClusterError: If Ray is not installed, cannot be reached, or a node fails.
+    """
+    try:
+        import ray
+        from ray.exceptions import RayError
+    except ModuleNotFoundError as error:
+        raise ClusterError("--ray needs Ray: install requirements-ray.txt") from error
+    _connect(address)
+    try:
+        with closing(_read_results(weights, sha256, judge, tasks)) as results:
+            yield from results
+    except RayError as error:
+        raise ClusterError(f"a node of the cluster failed: {_last_line(error)}") from error
+    finally:
+        ray.shutdown()
+
+
+class _Judge:
+    """What runs on the nodes: a network, loaded once."""
+
+    def __init__(self, folder: str, weights: str, sha256: str, judge: Callable[[Classifier, Any], Any]) -> None:
+        os.chdir(folder)  # the tasks' names may be relative to where the command was given
+        self._classifier = Classifier.load(Path(weights), num_threads=1)
+        self._judge = judge
+        if self._classifier.identity.sha256 != sha256:
+            raise CheckpointError(f"{weights} holds other weights on a node than where the command was given")
+
+    def __call__(self, column: _Column) -> _Column:
+        results = [pickle.dumps(self._judge(self._classifier, pickle.loads(task))) for task in column["item"]]
+        return {"item": np.array(results, object)}
+
+
+def _connect(address: str) -> None:
+    import ray
+
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
+    package = {"py_modules": [str(Path(model.__file__).parent)]}
+    try:
+        _knock(address)
+        ray.init(address=address, runtime_env=package, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"cannot reach Ray at {address}: {_last_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Ask at HOST:PORT whether anybody is there: Ray itself would try for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host, int(port)), _KNOCK_SECONDS).close()
+
+
+def _read_results(
+    weights: Path, sha256: str, judge: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
+) -> Generator[Result, None, None]:
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    num_blocks = max(1, -(-len(tasks) // _BLOCK_TASKS))
+    num_workers = max(1, min(num_blocks, int(ray.cluster_resources().get("CPU", 1))))
+    judged = ray.data.from_items([pickle.dumps(task) for task in tasks], override_num_blocks=num_blocks).map_batches(
+        _Judge,
+        fn_constructor_args=(str(Path.cwd()), str(weights), sha256, judge),
+        batch_size=None,
+        batch_format="numpy",
+        concurrency=(1, num_workers),
+        num_cpus=1,
+    )
+    for row in judged.iter_rows():
+        yield pickle.loads(row["item"])
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -1,0 +1,47 @@
+from collections.abc import Sequence
+
+from training.fitting.progress import next_stage, remaining_pixels
+from training.fitting.recipe import load_recipe
+from training.fitting.run_state import EpochResult
+
+RECIPE = load_recipe(
+    "efficientnet_b0",
+    {
+        "stages": [
+            {"epochs": 2, "image_size": 64},
+            {"epochs": 5, "image_size": 96, "early_stopping_patience": 2},
+            {"epochs": 1, "image_size": 128},
+        ]
+    },
+)
+
+
+def _run(*stages: Sequence[float]) -> list[EpochResult]:
+    """Epochs of stages with these validation losses."""
+    return [
+        EpochResult(0, index + 1, 64, 1e-3, 1.0, 0.5, loss, 0.5, 1.0)
+        for index, losses in enumerate(stages)
+        for loss in losses
+    ]
+
+
+def test_a_stage_ends_after_its_epochs():
+    assert [next_stage(RECIPE, _run([1.0] * count)) for count in range(3)] == [0, 0, 1]
+    assert next_stage(RECIPE, _run([1, 1], [5, 4, 3, 2])) == 1
+    assert next_stage(RECIPE, _run([1, 1], [5, 4, 3, 2, 1])) == 2
+
+
+def test_a_stage_ends_early_without_a_lower_loss_of_its_own():
+    assert next_stage(RECIPE, _run([1, 1], [5, 4, 4])) == 1
+    assert next_stage(RECIPE, _run([1, 1], [5, 4, 4, 6])) == 2  # the first stage's 1 does not count
+
+
+def test_after_the_last_stage_there_is_none():
+    history = _run([1, 1], [5, 6, 7], [1])
+    assert next_stage(RECIPE, history) is None
+    assert remaining_pixels(RECIPE, history) == 0
+
+
+def test_what_may_remain_is_the_rest_of_all_stages():
+    assert remaining_pixels(RECIPE, _run([1])) == 64**2 + 5 * 96**2 + 128**2
+    assert remaining_pixels(RECIPE, _run([1, 1], [5, 4])) == 3 * 96**2 + 128**2

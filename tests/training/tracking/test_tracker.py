@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from training.errors import TrackingError
+from training.fitting.recipe import load_recipe
+from training.fitting.release import RunReport
+from training.fitting.run_state import EpochResult
+from training.tracking.tracker import (
+    Trackers,
+    describe_run,
+    list_metrics,
+    list_test_metrics,
+    recall_identity,
+    remember_identity,
+)
+
+RESULT = EpochResult(3, 1, 64, 1e-3, 1.0, 0.5, 0.9, 0.6, 1.5)
+
+
+class _Recorder:
+    def __init__(self, works: bool = True) -> None:
+        self.works = works
+        self.told: list[object] = []
+
+    def _tell(self, what: object) -> None:
+        if not self.works:
+            raise TrackingError("the server is away")
+        self.told.append(what)
+
+    def write(self, result: EpochResult) -> None:
+        self._tell(result)
+
+    def finish(self, report: RunReport) -> None:
+        self._tell(report)
+
+    def close(self, *, failed: bool) -> None:
+        self._tell(failed)
+
+
+def test_one_that_fails_stops_neither_the_run_nor_the_others(caplog):
+    broken, working = _Recorder(works=False), _Recorder()
+    report = RunReport(Path("a.pth"), Path("a.onnx"), {})
+    with Trackers([broken, working]) as trackers:
+        trackers.write(RESULT)
+        trackers.finish(report)
+    assert working.told == [RESULT, report, False]
+    assert caplog.text.count("the server is away") == 3
+
+
+def test_a_run_that_fails_is_recorded_as_failed():
+    recorder = _Recorder()
+    with pytest.raises(RuntimeError), Trackers([recorder]):
+        raise RuntimeError
+    assert recorder.told == [True]
+
+
+def test_a_description_holds_every_value_of_the_recipe(tmp_path):
+    run = describe_run(load_recipe("binary_cnn", {}), tmp_path / "fold-1", {"split": "grouped"})
+    assert run.name == "binary_cnn fold-1"
+    assert describe_run(load_recipe("binary_cnn", {}), tmp_path / "binary_cnn", {}).name == "binary_cnn"
+    assert run.parameters["learning_rate"] == 7e-4
+    assert run.parameters["augmentation.shear"] == 10
+    assert run.parameters["class_map.notumor"] == "no_tumor"
+    assert json.loads(str(run.parameters["stages"]))[0]["image_size"] == 150
+    assert run.parameters["split"] == "grouped"
+
+
+def test_metrics_have_names():
+    assert list_metrics(RESULT)["validation/loss"] == 0.9
+    assert "epoch" not in list_metrics(RESULT)
+    summary = {"metrics": {"official_test": {"images": 8, "groups": None, "accuracy": {"value": 0.75, "low": 0}}}}
+    assert list_test_metrics(RunReport(Path(), Path(), summary)) == {"official_test/accuracy": 0.75}
+
+
+def test_an_identity_is_remembered_beside_others(tmp_path):
+    assert recall_identity(tmp_path, "mlflow") is None
+    remember_identity(tmp_path, "mlflow", "a")
+    remember_identity(tmp_path, "wandb", "b")
+    assert [recall_identity(tmp_path, name) for name in ("mlflow", "wandb", "other")] == ["a", "b", None]

@@ -1,0 +1,1 @@
+"""Several checkpoints on the same scans."""

@@ -1,0 +1,50 @@
+"""Other classes than those of the folders, such as tumor and no_tumor."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from training.data.scans import Scan
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class ClassMapping:
+    """How labels of folders become labels of classes.
+
+    Attributes:
+        classes: In the order of the labels.
+        used: The class of each folder.
+        labels: The label of each folder's label.
+    """
+
+    classes: tuple[str, ...]
+    used: dict[str, str]
+    labels: tuple[int, ...]
+
+    def relabel(self, scans: Sequence[Scan]) -> tuple[Scan, ...]:
+        """Give scans, labelled by their folders, the labels of the classes."""
+        return tuple(replace(scan, label=self.labels[scan.label]) for scan in scans)
+
+
+def map_classes(
+    folders: Sequence[str], class_map: Mapping[str, str], classes: Sequence[str] | None = None
+) -> ClassMapping:
+    """Say which class each folder holds.
+
+    Args:
+        folders: Their names, in the order of the labels; a folder that has the name of a class holds that class.
+        class_map: Classes by names of folders; there may be more than there are folders.
+        classes: In the order of the labels to be; by default those found, in the order of their names.
+
+    Raises:
+        DataError: If a folder has no class, or fewer than two classes are left.
+    """
+    wanted = set(class_map.values())
+    used = {name: class_map.get(name, name) for name in folders}
+    unknown = [name for name, became in used.items() if became not in wanted]
+    if unknown:
+        raise DataError(f"the class map does not say what {unknown[0]!r} is; expected {', '.join(class_map)}")
+    found = tuple(classes or sorted(set(used.values())))
+    if len(found) < 2:
+        raise DataError(f"the class map leaves a single class, {found[0]!r}, of the folders {', '.join(folders)}")
+    return ClassMapping(found, used, tuple(found.index(used[name]) for name in folders))

@@ -1,0 +1,30 @@
+"""Which layers of a backbone learn."""
+
+from torch import nn
+
+from model.network import find_classifier
+
+
+def freeze_layers(network: nn.Module, num_trained: int | None) -> tuple[nn.Module, ...]:
+    """Let the classifier learn, and of the backbone only the last layers.
+
+    A layer is a module that has weights of its own, such as a convolution or a normalisation; activations, pooling and
+    sums, which other libraries count too, are none.
+
+    Args:
+        num_trained: Layers of the backbone that learn; None: all of them.
+
+    Returns:
+        The layers that do not, to be kept in evaluation mode.
+    """
+    classifier = find_classifier(network)
+    backbone = [
+        module
+        for name, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None and not f"{name}.".startswith(f"{classifier}.")
+    ]
+    num_frozen = 0 if num_trained is None else max(0, len(backbone) - num_trained)
+    for index, layer in enumerate(backbone):
+        for parameter in layer.parameters(recurse=False):
+            parameter.requires_grad_(index >= num_frozen)
+    return tuple(backbone[:num_frozen])

@@ -1,0 +1,32 @@
+"""Where a run is among the stages of its recipe, read from what its epochs brought."""
+
+from collections.abc import Sequence
+
+from training.fitting.recipe import Recipe
+from training.fitting.run_state import EpochResult
+
+
+def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:
+    """Find the stage of the next epoch, counted from 0; None where the run is complete.
+
+    A stage ends after its epochs, or after as many without a lower validation loss as its early stopping bears.
+    """
+    if not history:
+        return 0
+    index = history[-1].stage - 1
+    stage = recipe.stages[index]
+    losses = [result.validation_loss for result in history if result.stage == index + 1]
+    patience = recipe.schedule_of(stage).early_stopping_patience
+    stopped = bool(patience) and len(losses) - 1 - losses.index(min(losses)) >= patience
+    following = index + 1 if stopped or len(losses) >= stage.epochs else index
+    return following if following < len(recipe.stages) else None
+
+
+def remaining_pixels(recipe: Recipe, history: Sequence[EpochResult]) -> int:
+    """Sum up the pixels of an image over the epochs that may be left: what the remaining time goes with."""
+    index = next_stage(recipe, history)
+    if index is None:
+        return 0
+    num_done = sum(result.stage == index + 1 for result in history)
+    epochs = [recipe.stages[index].epochs - num_done, *(stage.epochs for stage in recipe.stages[index + 1 :])]
+    return sum(count * stage.image_size**2 for count, stage in zip(epochs, recipe.stages[index:], strict=True))
