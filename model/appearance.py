@@ -45,17 +45,20 @@ def _describe(picture: Image.Image) -> FloatArray:
 
 
 def _measure_steps(image: FloatArray) -> tuple[float, float, float]:
-    across, down = np.abs(np.diff(image, axis=1)), np.abs(np.diff(image, axis=0))
+    across, down = np.abs(image[:, 1:] - image[:, :-1]), np.abs(image[1:] - image[:-1])
     (strong,) = _quantiles(across, _EDGE_QUANTILES)
     return float(across.mean()) + _EDGE_FLOOR, float(down.mean()) + _EDGE_FLOOR, float(strong) + _EDGE_FLOOR
 
 
 def _quantiles(values: FloatArray, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Compute what `numpy.quantile` does, which takes two to three times as long on 16,000 values."""
+    """Compute what `numpy.quantile` does of values that are not negative, in half of its time.
+
+    Such floats are in the order of their bits (IEEE 754), and integers are told apart faster.
+    """
     places = parts * (values.size - 1)
     below = places.astype(np.intp)
     above = np.minimum(below + 1, values.size - 1)
-    ordered = np.partition(values, np.concatenate([below, above]), axis=None)
+    ordered = np.partition(values.view(np.int32), np.concatenate([below, above]), axis=None).view(np.float32)
     low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
     return low + (high - low) * (places - below)  # type: ignore[no-any-return]
 

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import re
 import signal
@@ -83,3 +84,21 @@ def test_an_address_in_use_stops_the_start():
 def test_connections_are_refused_until_someone_listens():
     with take_address(Settings(port=0)) as taken, pytest.raises(ConnectionRefusedError):
         socket.create_connection(taken.getsockname())
+
+
+def test_an_answer_does_not_wait_until_the_one_before_it_is_acknowledged():
+    async def scenario() -> int:
+        accepted = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport):
+                accepted.set_result(transport.get_extra_info("socket"))
+
+        with take_address(Settings(port=0)) as taken:
+            async with await asyncio.get_running_loop().create_server(Protocol, sock=taken):
+                _, writer = await asyncio.open_connection(*taken.getsockname())
+                option: int = (await accepted).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                writer.close()
+                return option
+
+    assert asyncio.run(scenario()) != 0

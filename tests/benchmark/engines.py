@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from model.onnx_engine import OUTPUTS
+from model.exported_card import OUTPUTS
 
 
 @dataclass(frozen=True)
