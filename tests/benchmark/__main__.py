@@ -53,8 +53,7 @@ async def measure(options: Options, part: str = "") -> Results:
         BenchmarkError: If a server does not start, or answers anything but 200.
     """
     results = Results()
-    async with prepare(options) as everything:
-        wanted = [measurement for measurement in everything if part in measurement.name]
+    async with prepare(options, part) as wanted:
         with tqdm(total=options.rounds * len(wanted), disable=None, unit="measurement") as progress:
             for _ in range(options.rounds):
                 for measurement in wanted:

@@ -1,6 +1,7 @@
 """What is measured, by name; one round measures everything once, so that all share what the machine was like."""
 
 import asyncio
+import importlib.util
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,17 +13,17 @@ from tempfile import TemporaryDirectory
 
 from model.cores import available_cores
 from tests.benchmark.decoding import time_decoding, time_drawing
-from tests.benchmark.engines import Pace, time_onnxruntime, time_torch, time_torch_cam
+from tests.benchmark.engines import Pace, time_onnxruntime, time_openvino, time_torch, time_torch_cam
 from tests.benchmark.folder import time_command, time_loop, write_folder
 from tests.benchmark.load import Load, apply_load
 from tests.benchmark.options import Options
 from tests.benchmark.pictures import draw_pictures
-from tests.benchmark.systems import Running, Start, list_systems, run_system, time_start
+from tests.benchmark.systems import Running, Start, System, list_systems, run_system, time_start
 
 PREDICT, VISUALIZE = "/predict", "/predict/visualize"
 KINDS = tuple((form, side) for side in (224, 512) for form in ("JPEG", "PNG"))
 NUM_CLIENTS = (1, 8, 32)
-_OF_SLOW_SYSTEMS = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
+_MAIN = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class Measurement:
 
 
 @asynccontextmanager
-async def prepare(options: Options) -> AsyncIterator[list[Measurement]]:
-    """Start what is measured; servers and the processes of the engines wait for their turns side by side.
+async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measurement]]:
+    """Start what is measured of all that has `part` in its name.
+
+    Servers and the processes of the engines wait for their turns side by side.
 
     Raises:
         BenchmarkError: If a server does not start.
@@ -43,17 +46,34 @@ async def prepare(options: Options) -> AsyncIterator[list[Measurement]]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         write_folder(folder, options.num_files)
-        child, torch_child = stack.enter_context(_start_child()), stack.enter_context(_start_child())
+        child, openvino_child, torch_child = (stack.enter_context(_start_child()) for _ in range(3))
         measurements = [
             *(Measurement(name, partial(_run, child, call)) for name, call in _list_calls(options, folder)),
+            *(Measurement(name, partial(_run, openvino_child, call)) for name, call in _list_openvino_calls(options)),
             *(Measurement(name, partial(_run, torch_child, call)) for name, call in _list_torch_calls(options)),
             Measurement("folder/command", partial(asyncio.to_thread, time_command, options.weights, folder)),
         ]
         for system in list_systems(options):
             measurements.append(Measurement(f"start/{system.name}", partial(time_start, system)))
-            running = await stack.enter_async_context(run_system(system))
-            measurements += list(_list_loads(options, running))
-        yield measurements
+            loads = [load for load in _list_loads(system) if part in load.name]
+            if loads:
+                running = await stack.enter_async_context(run_system(system))
+                measurements += [Measurement(load.name, partial(_measure, load, running, options)) for load in loads]
+        yield [measurement for measurement in measurements if part in measurement.name]
+
+
+@dataclass(frozen=True)
+class _Load:
+    """Clients that ask a system for one kind of answer about one kind of picture."""
+
+    system: System
+    path: str
+    kind: tuple[str, int]
+    num_clients: int
+
+    @property
+    def name(self) -> str:
+        return name_load(self.system.name, self.path, *self.kind, self.num_clients)
 
 
 def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[[], Pace]]]:
@@ -69,6 +89,17 @@ def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[
     yield "folder/loop", partial(time_loop, options.weights, folder)
 
 
+def _list_openvino_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace]]]:
+    if importlib.util.find_spec("openvino") is None:
+        return
+    num_cores = available_cores()
+    for precision in ("f32", "bf16"):
+        for num_streams in sorted({1, num_cores}):
+            num_threads = num_cores // num_streams
+            call = partial(time_openvino, options.weights, precision, num_threads, num_streams, options.seconds)
+            yield name_engine(f"openvino {precision}", num_threads, num_streams), call
+
+
 def _list_torch_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace]]]:
     for num_threads in sorted({1, available_cores()}):
         name = name_engine("torch", num_threads, 1)
@@ -77,18 +108,21 @@ def _list_torch_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace
     yield name, partial(time_torch_cam, options.checkpoint, available_cores(), options.slow_seconds / 2)
 
 
-def _list_loads(options: Options, running: Running) -> Iterator[Measurement]:
-    system = running.system
-    paths = (PREDICT, VISUALIZE) if system.draws else (PREDICT,)
-    wanted = _OF_SLOW_SYSTEMS if system.is_slow else [(path, kind) for path in paths for kind in KINDS]
+def _list_loads(system: System) -> Iterator[_Load]:
+    wanted = (
+        _MAIN
+        if system.is_slow or system.is_optional
+        else [(path, kind) for path in (PREDICT, VISUALIZE) for kind in KINDS]
+    )
     for path, kind in wanted:
-        if path not in paths:
-            continue
-        requests = [system.write_request(path, picture) for picture in draw_pictures(*kind)]
-        seconds = options.slow_seconds if system.is_slow else options.seconds
-        for num_clients in NUM_CLIENTS:
-            measure = partial(apply_load, running.port, running.process.pid, requests, num_clients, seconds)
-            yield Measurement(name_load(system.name, path, *kind, num_clients), measure)
+        if path == PREDICT or system.draws:
+            yield from (_Load(system, path, kind, num_clients) for num_clients in NUM_CLIENTS)
+
+
+async def _measure(load: _Load, running: Running, options: Options) -> Load:
+    requests = [load.system.write_request(load.path, picture) for picture in draw_pictures(*load.kind)]
+    seconds = options.slow_seconds if load.system.is_slow else options.seconds
+    return await apply_load(running.port, running.process.pid, requests, load.num_clients, seconds)
 
 
 def name_engine(library: str, num_threads: int, num_streams: int, *, explain: bool = False) -> str:

@@ -98,6 +98,9 @@ def _list_rules() -> Iterator[_Rule]:
     yield _at_least("one client: times as fast as the usual service", 5, (one, "rate"), (usual_one, "rate"))
     yield _at_least("32 clients: rate / engine, a stream a core", 0.85, (many, "rate"), (streams, "rate"))
     yield _at_least("32 clients: times as fast as the usual service", 6, (many, "rate"), (usual_many, "rate"))
+    reduced = name_load("ours, OpenVINO bf16", PREDICT, "JPEG", 224, 32)
+    name = "32 clients, OpenVINO bf16: times as fast as the usual service"
+    yield _at_least(name, 9, (reduced, "rate"), (usual_many, "rate"))
     yield _at_most("32 clients: p99 / p50", 2, (many, "p99_ms"), (many, "p50_ms"))
     needs = ((many, "server_cpu_ms"), (streams, "cpu_ms"))
     yield _Rule("32 clients: CPU / (engine + 1.5 ms)", needs, lambda cpu, engine: cpu / (engine + 1.5), 1, False)

@@ -1,10 +1,9 @@
 """What is written to a connection: the image as a form's field, as `curl -F` and browsers send it, or in JSON."""
 
 import base64
-import json
 
 from tests.benchmark.pictures import Picture
-from tests.soak.request import post_form
+from tests.soak.request import post_form, post_json
 
 
 def form_request(path: str, picture: Picture) -> bytes:
@@ -14,6 +13,4 @@ def form_request(path: str, picture: Picture) -> bytes:
 
 def json_request(path: str, picture: Picture) -> bytes:
     """Write a request with the image as base64 in the field `image`."""
-    body = json.dumps({"image": base64.b64encode(picture.data).decode()}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: benchmark\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    return f"{head}\r\n\r\n".encode() + body
+    return b"".join(post_json(path, {"image": base64.b64encode(picture.data).decode()}, "").pieces)

@@ -36,6 +36,7 @@ class System:
         arguments: Of Python; "{port}" stands for the port.
         draws: Whether it has `/predict/visualize`.
         is_slow: Whether it needs a longer measurement.
+        is_optional: Whether it is another one with one part changed, of which the main paths are enough.
     """
 
     name: str
@@ -44,6 +45,7 @@ class System:
     write_request: Callable[[str, Picture], bytes] = form_request
     draws: bool = True
     is_slow: bool = False
+    is_optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ def list_systems(options: Options) -> list[System]:
         System("ours", ("-m", "api"), ours),
         System("usual", ("-m", "tests.benchmark.usual", "{port}", checkpoint), is_slow=True),
     ]
+    if importlib.util.find_spec("openvino") is not None:
+        for precision in ("f32", "bf16"):
+            environment = {**ours, "BRAIN_MRI_ENGINE": "openvino", "BRAIN_MRI_PRECISION": precision}
+            systems.append(System(f"ours, OpenVINO {precision}", ("-m", "api"), environment, is_optional=True))
     if importlib.util.find_spec("litserve") is not None:
         command = ("-m", "tests.benchmark.litserve_server", "{port}", checkpoint)
         systems.append(System("litserve", command, {}, json_request, draws=False, is_slow=True))
