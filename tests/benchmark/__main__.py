@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 when stopped.
     """
     given = _create_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # servers that were started are ended in any case
     options = _read_options(given)
     try:
         results = asyncio.run(measure(options, given.only))

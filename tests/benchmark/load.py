@@ -38,29 +38,25 @@ class Load:
 
 @dataclass
 class _Run:
-    """Requests under way; those that began before `begin` warm the server up and do not count.
-
-    Each client asks at least once that counts, however long that takes.
-    """
+    """Requests under way; those count that are answered between `begin` and `end`, or the first one after that."""
 
     requests: Sequence[bytes]
     begin: float
-    seconds: float
+    end: float
     latencies: list[float] = field(default_factory=list)
 
     async def ask(self, connection: Connection, offset: int) -> None:
-        num_counted = 0
         for request in itertools.cycle([*self.requests[offset:], *self.requests[:offset]]):
             sent = time.perf_counter()
-            if num_counted and sent > self.begin + self.seconds:
+            if sent > self.end and self.latencies:
                 return
             await connection.send(request)
             answer = await connection.read_answer()
             if answer.status != 200:
                 raise BenchmarkError(f"answered {answer.status}: {answer.body[:200]!r}")
-            if sent >= self.begin:
-                self.latencies.append(time.perf_counter() - sent)
-                num_counted += 1
+            now = time.perf_counter()
+            if self.begin <= now <= self.end or (now > self.end and not self.latencies):
+                self.latencies.append(now - sent)
 
 
 async def apply_load(port: int, pid: int, requests: Sequence[bytes], num_clients: int, seconds: float) -> Load:
@@ -70,23 +66,26 @@ async def apply_load(port: int, pid: int, requests: Sequence[bytes], num_clients
         BenchmarkError: If an answer is not 200.
     """
     connections = [await Connection.open(port) for _ in range(num_clients)]
-    run = _Run(requests, time.perf_counter() + seconds / 3, seconds)
+    begin = time.perf_counter() + seconds / 3
+    run = _Run(requests, begin, begin + seconds)
     try:
         async with asyncio.TaskGroup() as clients:
             for index, connection in enumerate(connections):
                 clients.create_task(run.ask(connection, index % len(requests)))
             await asyncio.sleep(run.begin - time.perf_counter())
             server, client = measure_cpu_seconds(pid), _own_cpu_seconds()
+            await asyncio.sleep(run.end - time.perf_counter())
+            server, client = measure_cpu_seconds(pid) - server, _own_cpu_seconds() - client
     finally:
         for connection in connections:
             connection.close()
-    elapsed, count = time.perf_counter() - run.begin, len(run.latencies)
+    count = len(run.latencies)
     return Load(
-        rate=count / elapsed,
+        rate=count / seconds,
         p50_ms=1000 * quantile(run.latencies, 0.5),
         p99_ms=1000 * quantile(run.latencies, 0.99),
-        server_cpu_ms=1000 * (measure_cpu_seconds(pid) - server) / count,
-        client_cpu_ms=1000 * (_own_cpu_seconds() - client) / count,
+        server_cpu_ms=1000 * server / count,
+        client_cpu_ms=1000 * client / count,
         memory_mib=measure_memory(pid) / 2**20,
     )
 

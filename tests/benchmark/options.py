@@ -12,9 +12,9 @@ class Options:
     """How the benchmark is run; the command line is made from these."""
 
     rounds: int = field(default=3, metadata={"help": "how often everything is measured; the medians count"})
-    seconds: float = field(default=0.6, metadata={"help": "length of one measurement"})
-    slow_seconds: float = field(default=1.5, metadata={"help": "the same where a request takes a tenth of a second"})
-    num_files: int = field(default=240, metadata={"help": "files in the folder that `model predict` is given"})
+    seconds: float = field(default=0.5, metadata={"help": "length of one measurement"})
+    slow_seconds: float = field(default=1.0, metadata={"help": "the same where a request takes a tenth of a second"})
+    num_files: int = field(default=160, metadata={"help": "files in the folder that `model predict` is given"})
     weights: Path = field(default=DEFAULT_WEIGHTS, metadata={"help": "the .onnx to serve"})
     checkpoint: Path = field(
         default=DEFAULT_WEIGHTS.with_suffix(".pth"), metadata={"help": "the .pth it was made from, for torch"}
