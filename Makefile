@@ -70,7 +70,7 @@ python-is-recent:
 	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
 	touch $@
 
-.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt requirements-tracing.txt requirements-openvino.txt | python-is-recent
+.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt requirements-tracing.txt requirements-nifti.txt requirements-openvino.txt | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
 	touch $@

@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 from api.dependencies import ClientWatchDep, ImagesDep, KeyCheck, RequestIdDep, Service, ServiceDep
 from api.errors import BodyTooLargeError, ClientGoneError, MalformedRequestError, problem_responses, settle
 from api.inference import ClientWatch
+from api.predict import FrameQuery
 from api.schemas import UNSTORED_HEADERS, BatchAnswer, ImageAnswer, ItemAnswer, Problem, model_answer
 
 PATH = "/predict/batch"
@@ -45,9 +46,10 @@ async def predict_batch(
     request_id: RequestIdDep,
     request: Request,
     response: Response,
+    frame: FrameQuery = None,
 ) -> BatchAnswer:
     """Classify several brain-MRI slices; one that cannot be judged does not fail the others."""
-    results = await _Batch(service, request, images).judge(watch)
+    results = await _Batch(service, request, images, frame).judge(watch)
     response.headers["Cache-Control"] = "no-store"
     return BatchAnswer(results=results, model=model_answer(service.classifier.identity), request_id=request_id)
 
@@ -59,6 +61,7 @@ class _Batch:
     service: Service
     request: Request
     images: list[bytes]
+    frame: int | None
 
     async def judge(self, watch: ClientWatch) -> list[ItemAnswer]:
         """Judge all images, a few at once.
@@ -66,6 +69,7 @@ class _Batch:
         Raises:
             ClientGoneError: If the client closed the connection before the last one's turn had come.
         """
+        self.service.metrics.observe_batch(len(self.images))
         gone = asyncio.ensure_future(watch())
         waiting = iter(range(len(self.images)))
         lanes = [asyncio.ensure_future(self._run_lane(waiting, gone)) for _ in range(LANES)]
@@ -90,7 +94,7 @@ class _Batch:
         self._check_size(image)
         if gone.done():
             raise ClientGoneError("The connection was closed before the image's turn had come.")
-        call = partial(self.service.classifier.predict, image)
+        call = partial(self.service.classifier.predict, image, self.frame)
         done = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
         self.service.metrics.observe_prediction(done.result, done.queue_ms)
         return ImageAnswer.of(done.result, done.queue_ms)

@@ -11,9 +11,17 @@ from api.errors import MalformedRequestError, TooManyFilesError
 
 FIELD = "file"
 BATCH_FIELD = "files"
-_MAX_OTHER_FIELDS = 8
+_MAX_OTHER_FIELDS = 100  # passed over
 _MULTIPART = "multipart/form-data"
-_IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/tiff", "application/octet-stream")
+_IMAGE_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/bmp",
+    "image/tiff",
+    "application/dicom",
+    "application/octet-stream",
+)
 _BINARY = {"type": "string", "format": "binary", "minLength": 1}
 
 OPENAPI_BODY: dict[str, Any] = {

@@ -133,6 +133,7 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
         HTTPStatus.BAD_REQUEST, "inputs_out_of_range", "The inputs are too large to compute with"
     ),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
+    model_errors.UnknownFrameError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_frame", "The file has no such frame"),
     BodyTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body has too many bytes"
     ),
@@ -147,6 +148,9 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     ),
     model_errors.TruncatedImageError: ProblemKind(
         HTTPStatus.UNPROCESSABLE_ENTITY, "damaged_image", "The image is incomplete or damaged"
+    ),
+    model_errors.UnsupportedPixelsError: ProblemKind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "unsupported_pixels", "The pixels are stored in a way that is not read"
     ),
     model_errors.ImageTooSmallError: ProblemKind(
         HTTPStatus.UNPROCESSABLE_ENTITY, "image_too_small", "The image has too few pixels"

@@ -120,9 +120,9 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"JSON, or JSON and tensors behind it; then the header `{HEADER_LENGTH}` gives the JSON's "
-        "length. One input: `image`, BYTES (N), encoded images, in JSON as base64; or `inputs`, FP32 (N, 3, S, S), "
-        "scaled and normalised as the model card says. Outputs: `probabilities` and `logits` (N, K), classes in the "
-        "card's order, and, where asked for, `cam` (N, h, w).",
+        "length. One input: `image`, BYTES (N): encoded images (of DICOM files the middle frame), in JSON as base64; "
+        "or `inputs`, FP32 (N, 3, S, S), scaled and normalised as the model card says. Outputs: `probabilities` and "
+        "`logits` (N, K), classes in the card's order, and, where asked for, `cam` (N, h, w).",
         "content": {
             "application/json": {"schema": {"$ref": f"#/components/schemas/{InferenceRequest.__name__}"}},
             BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -188,6 +188,7 @@ async def infer(request: Request, service: ServiceDep, body: BodyDep, client: Cl
 
 async def _judge(service: Service, question: Question, client: ClientWatch) -> list[Inference]:
     """Judge one after the other, as if each had been sent alone: a large request takes no place from the others."""
+    service.metrics.observe_batch(len(question.items))
     inferences = []
     for index, item in enumerate(question.items):
         call = partial(_judge_item, service.classifier, item, index, explain=question.wants_cam)

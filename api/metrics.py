@@ -22,6 +22,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _OTHER = "other"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _CONFIDENCES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SCORES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0)
 
 
@@ -60,6 +61,9 @@ class Metrics:
         )
         self._scores = Histogram(
             "brain_mri_ood_score", "Outlier score in units of its threshold.", buckets=_SCORES, registry=registry
+        )
+        self._batches = Histogram(
+            "brain_mri_batch_size", "Images of a request that may hold several.", buckets=_SIZES, registry=registry
         )
         self._depth = Gauge(
             "brain_mri_queue_depth", "Requests that wait or are judged.", registry=registry, multiprocess_mode="sum"
@@ -106,6 +110,10 @@ class Metrics:
         self._decode.observe(prediction.timing_ms.decode / 1000)
         self._queue.observe(queue_ms / 1000)
         self._inference.observe(prediction.timing_ms.inference / 1000)
+
+    def observe_batch(self, num_images: int) -> None:
+        """Say how many images came in one request, of the kind that may hold several."""
+        self._batches.observe(num_images)
 
     def observe_rejection(self, code: str) -> None:
         """Count a request that was refused."""

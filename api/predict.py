@@ -16,6 +16,11 @@ from model.overlay import View
 
 TARGET = "target"  # the parameter whose values are the classes of the weights
 
+FrameQuery = Annotated[
+    int | None,
+    Query(ge=1, description="Which frame of a DICOM file, from 1; by default the middle one. Others have one image."),
+]
+
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
 
 _PROBLEMS = problem_responses(
@@ -43,10 +48,15 @@ _PNG = {
 
 @router.post("/predict", responses={**_PROBLEMS, 200: _JSON}, openapi_extra=OPENAPI_BODY)
 async def predict(
-    service: ServiceDep, image: ImageDep, client: ClientWatchDep, request_id: RequestIdDep, response: Response
+    service: ServiceDep,
+    image: ImageDep,
+    client: ClientWatchDep,
+    request_id: RequestIdDep,
+    response: Response,
+    frame: FrameQuery = None,
 ) -> PredictionAnswer:
     """Classify a brain-MRI slice."""
-    done = await service.queue.run(partial(service.classifier.predict, image), client)
+    done = await service.queue.run(partial(service.classifier.predict, image, frame), client)
     service.metrics.observe_prediction(done.result, done.queue_ms)
     trace_prediction(done.result, done.queue_ms)
     response.headers["Cache-Control"] = "no-store"
@@ -69,9 +79,10 @@ async def visualize(
     view: Annotated[
         View, Query(description="The evidence over the scan, over black, or beside the scan.")
     ] = View.OVERLAY,
+    frame: FrameQuery = None,
 ) -> Response:
     """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
-    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view), client)
+    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view, frame), client)
     prediction = done.result.prediction
     service.metrics.observe_prediction(prediction, done.queue_ms)
     trace_prediction(prediction, done.queue_ms)

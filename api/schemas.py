@@ -33,7 +33,12 @@ class InputAnswer(BaseModel):
     format: str = Field(examples=["JPEG"])
     width: int = Field(description="Of the upright image, pixels.")
     height: int = Field(description="Of the upright image, pixels.")
-    warnings: list[str] = Field(description="What was done to the pixels that you may not expect.")
+    warnings: list[str] = Field(
+        description="What was done to the pixels that you may not expect, and what a DICOM header says against "
+        "judging the image."
+    )
+    frame: int | None = Field(description="Which frame of a DICOM file was judged, from 1; null for other formats.")
+    num_frames: int | None = Field(description="How many frames the DICOM file has.")
 
 
 class ModelAnswer(BaseModel):
@@ -101,6 +106,8 @@ class ImageAnswer(BaseModel):
                 width=prediction.input.width,
                 height=prediction.input.height,
                 warnings=list(prediction.input.warnings),
+                frame=prediction.input.frame,
+                num_frames=prediction.input.num_frames,
             ),
             timing_ms=TimingAnswer(
                 decode=prediction.timing_ms.decode, queue=queue_ms, inference=prediction.timing_ms.inference

@@ -117,7 +117,11 @@ class OutlierDetector(_Record):
     features: Region = Field(description="Of what enters the classifier, scaled to length 1.")
     appearance: Region = Field(description="Of `model.appearance`.")
     threshold: float = Field(gt=0, description="An image with a larger score is an outlier.")
-    percentile: float = Field(gt=0, le=100, description="Of the scores of the calibration scans, at the threshold.")
+    percentile: float = Field(
+        gt=0,
+        le=100,
+        description="Of unseen scans' scores; the threshold is its upper limit.",
+    )
 
 
 class ConformalSets(_Record):

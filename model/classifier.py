@@ -39,17 +39,25 @@ from model.preprocessing import (
 )
 from model.reliability import OutlierScore, ReliabilityCheck, Review
 
+DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
 
 
 @dataclass(frozen=True)
 class InputReport:
-    """What arrived: the format, the upright size in pixels, and what was done to the pixels."""
+    """What arrived: the format, the upright size in pixels, and what was done to the pixels.
+
+    Attributes:
+        frame: Which frame of a DICOM file was judged, from 1; None for other formats.
+        num_frames: How many it has.
+    """
 
     format: str
     width: int
     height: int
     warnings: tuple[str, ...]
+    frame: int | None
+    num_frames: int | None
 
 
 @dataclass(frozen=True)
@@ -182,29 +190,33 @@ class Classifier:
         """Learn how many images wait or are being judged: the engine adapts to it."""
         self._engine.expect(num_images)
 
-    def predict(self, data: bytes) -> Prediction:
+    def predict(self, data: bytes, frame: int | None = None) -> Prediction:
         """Classify an encoded image.
+
+        Args:
+            frame: Which frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
-        return self.infer_image(data).prediction
+        return self.infer_image(data, frame).prediction
 
-    def infer_image(self, data: bytes, *, explain: bool = False) -> ImageInference:
-        """Classify an encoded image, and keep what the network said; `explain` asks for the heatmap.
+    def infer_image(self, data: bytes, frame: int | None = None, *, explain: bool = False) -> ImageInference:
+        """Classify an encoded image as `predict` does, and keep what the network said.
+
+        Args:
+            explain: Whether the heatmap is wanted.
 
         Raises:
             InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
         """
         start = time.perf_counter()
-        with self._decode(data) as decoded:
-            inputs = preprocess_image(decoded.image, self.card.preprocessing)
-            prepared = time.perf_counter()
-            outputs = self._compute(inputs, explain)
-        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        said = self._calibrate(outputs)
-        prediction = self._answer(decoded, inputs, outputs, timing)
-        return ImageInference(said.logits, said.probabilities, said.heatmaps, prediction)
+        with self._decode(data, frame) as decoded:
+            return self._infer_decoded(decoded, start, explain)
+
+    def predict_decoded(self, decoded: DecodedImage) -> Prediction:
+        """Classify an image that was decoded elsewhere."""
+        return self._infer_decoded(decoded, time.perf_counter(), explain=False).prediction
 
     def infer(self, inputs: FloatArray, *, explain: bool = False) -> Inference:
         """Run the network on finite inputs (N, 3, S, S), normalised by the sender; `explain` asks for heatmaps.
@@ -218,7 +230,12 @@ class Classifier:
         return self._calibrate(outputs)
 
     def visualize(
-        self, data: bytes, target: str | None = None, alpha: float = 0.5, view: View = View.OVERLAY
+        self,
+        data: bytes,
+        target: str | None = None,
+        alpha: float = DEFAULT_ALPHA,
+        view: View = View.OVERLAY,
+        frame: int | None = None,
     ) -> Visualization:
         """Classify an encoded image and draw what speaks for a class over it.
 
@@ -226,23 +243,18 @@ class Classifier:
             target: The class to explain; by default the predicted one.
             alpha: Opacity of the strongest evidence, in [0, 1].
             view: What is drawn; see `View`.
+            frame: Which frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
             InputError: If the image cannot be judged, or `target` is no class of the network.
         """
-        targets = np.array([self._find_class(target)], np.int64)
-        start = time.perf_counter()
-        with self._decode(data) as decoded:
-            inputs = preprocess_image(decoded.image, self.card.preprocessing)
-            prepared = time.perf_counter()
-            explanation = self._engine.explain(inputs, targets)
-            timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-            prediction = self._answer(decoded, inputs, explanation, timing)
-            explained = target or prediction.prediction
-            probability = prediction.probabilities[explained]
-            caption = Caption(prediction.prediction, prediction.confidence, explained, probability)
-            png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
-        return Visualization(prediction, explained, png)
+        start, class_index = time.perf_counter(), self._find_class(target)
+        with self._decode(data, frame) as decoded:
+            return self._visualize(decoded, start, class_index, alpha, view)
+
+    def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
+        """Classify an image that was decoded elsewhere, and draw what speaks for the class over it."""
+        return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
@@ -267,12 +279,33 @@ class Classifier:
             raise CheckpointError("the outlier detector in its card was fitted to another network")
 
     @contextmanager
-    def _decode(self, data: bytes) -> Iterator[DecodedImage]:
+    def _decode(self, data: bytes, frame: int | None) -> Iterator[DecodedImage]:
         """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
-        source = open_image(data, self._max_image_pixels)
-        is_large = source.width * source.height > LARGE_IMAGE_PIXELS
-        with self._large_image if is_large else nullcontext():
-            yield decode_opened(source)
+        opened = open_image(data, self._max_image_pixels, frame)
+        with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
+            yield decode_opened(opened)
+
+    def _infer_decoded(self, decoded: DecodedImage, start: float, explain: bool) -> ImageInference:
+        inputs = preprocess_image(decoded.image, self.card.preprocessing)
+        prepared = time.perf_counter()
+        outputs = self._compute(inputs, explain)
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        said = self._calibrate(outputs)
+        prediction = self._answer(decoded, inputs, outputs, timing)
+        return ImageInference(said.logits, said.probabilities, said.heatmaps, prediction)
+
+    def _visualize(
+        self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
+    ) -> Visualization:
+        inputs = preprocess_image(decoded.image, self.card.preprocessing)
+        prepared = time.perf_counter()
+        explanation = self._engine.explain(inputs, np.array([class_index], np.int64))
+        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
+        prediction = self._answer(decoded, inputs, explanation, timing)
+        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
+        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
+        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        return Visualization(prediction, explained, png)
 
     def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
         if not explain:
@@ -305,7 +338,14 @@ class Classifier:
             prediction_set=reliability.prediction_set,
             review=reliability.review,
             ood=reliability.ood,
-            input=InputReport(decoded.format, decoded.width, decoded.height, decoded.warnings),
+            input=InputReport(
+                decoded.format,
+                decoded.width,
+                decoded.height,
+                decoded.warnings,
+                decoded.frame,
+                decoded.num_frames,
+            ),
             model=self._identity,
             timing_ms=timing,
         )

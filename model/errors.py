@@ -5,7 +5,8 @@
                    |            |         |        UnknownClassError (a class nobody trained)
                    |            |         InputsOutOfRangeError (where the inputs themselves were sent)
                    |            ImageTooSmallError, BlankImageError
-                   UnsupportedFormatError, ImageTooLargeError, TruncatedImageError
+                   UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
+                   UnsupportedPixelsError, UnknownFrameError (DICOM)
 
     start     file -> checkpoint -> card, network -> engine -> self-test
                |          |              |                         |
@@ -47,6 +48,14 @@ class ImageTooSmallError(UnusableImageError):
 
 class BlankImageError(UnusableImageError):
     """Every pixel has the same value."""
+
+
+class UnsupportedPixelsError(UnusableImageError):
+    """The format is read, but not the way in which this file stores its pixels."""
+
+
+class UnknownFrameError(InputError):
+    """The frame to judge is not one of the file's."""
 
 
 class UnknownClassError(InputError):

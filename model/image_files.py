@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from model.dicom_structure import MAGIC_END, is_dicom
 from model.errors import ImagesNotFoundError
+from model.volume_slices import is_volume
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".dcm", ".dicom"}
+)
+DIRECTORY = "DICOMDIR"  # a table of contents, which itself holds no image; PS3.10, section 8
 FROM_INPUT = "-"  # as a path: a list of paths on standard input
 
 
@@ -36,9 +41,11 @@ class ImageFile:
 def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[ImageFile]:
     """Find the files that are meant, in the order in which they are named.
 
-    A folder stands for the files in it, at any depth, that have one of `EXTENSIONS`, in the order of their paths,
-    hidden ones left out; a pattern (`*`, `?`, `[...]`, and `**` for any depth) for what matches it; `-` for `listing`,
-    in which nothing is a pattern. A file named directly is taken whatever it is called, and even if it is not there.
+    A folder stands for the files in it, at any depth, that have one of `EXTENSIONS` or of NIfTI's, in the order of
+    their paths, hidden ones left out; files without an extension, and those that a scanner has named by numbers, are
+    taken if their bytes are DICOM's. A pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for what matches it,
+    and `-` for `listing`, in which nothing is a pattern. A file named directly is taken whatever it is called, and even
+    if it is not there.
 
     Raises:
         ImagesNotFoundError: If nothing matches a pattern, or nothing is found at all.
@@ -81,8 +88,23 @@ def _walk(path: Path) -> Iterator[ImageFile]:
         return
     for file in sorted(path.rglob("*")):
         hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if file.suffix.lower() in EXTENSIONS and not hidden and file.is_file():
+        if not hidden and file.is_file() and _is_image(file):
             yield ImageFile(file, path)
+
+
+def _is_image(file: Path) -> bool:
+    if file.suffix.lower() in EXTENSIONS or is_volume(file):
+        return True
+    may_be_dicom = file.suffix[1:].isdecimal() or not file.suffix  # such as IM0001, or an identifier: 1.2.840.113619.2
+    return may_be_dicom and file.name.upper() != DIRECTORY and _begins_as_dicom(file)
+
+
+def _begins_as_dicom(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return is_dicom(stream.read(MAGIC_END))
+    except OSError:  # nobody named it; it may be anything
+        return False
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,8 +1,9 @@
-"""Where the pictures of many files go: a folder that mirrors where the files were."""
+"""The pictures of many files: a folder that mirrors where the files were."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from model.classifier import Prediction, Visualization
 from model.errors import OutputError
 from model.image_files import ImageFile
 
@@ -20,6 +21,13 @@ def plan_overlays(folder: Path, files: Sequence[ImageFile]) -> list[Path]:
     """
     _check_apart(folder, files)
     return list(_choose_paths(folder, files))
+
+
+def save_overlay(visualization: Visualization, path: Path) -> Prediction:
+    """Write a picture, and pass on the prediction that it was drawn for."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(visualization.png)
+    return visualization.prediction
 
 
 def _check_apart(folder: Path, files: Sequence[ImageFile]) -> None:

@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +22,11 @@ from model.cores import available_cores
 from model.engine import DEFAULT_WEIGHTS
 from model.errors import InputError
 from model.image_files import FROM_INPUT, find_images, read_listing
-from model.overlay_files import plan_overlays
+from model.overlay_files import plan_overlays, save_overlay
 from model.row_file import RowWriter, open_rows
 from model.rows import CsvTable, JsonLines, Row, RowFormat, name_file
+from model.volume_rows import predict_volume
+from model.volume_slices import DEFAULT_SLICES, SliceChoice, is_volume, parse_slices
 
 MAX_FILE_BYTES = 256 * 2**20  # the largest image that may be decoded has 128 MiB as 16-bit RGBA without compression
 MAX_THREADS = 256
@@ -34,11 +36,20 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class _Choice:
+    """What is judged of a file that holds several images."""
+
+    frame: int | None
+    slices: SliceChoice
+
+
+@dataclass(frozen=True)
 class _Task:
     """A file to judge, and where its picture goes."""
 
     path: Path
     overlay: Path | None
+    choice: _Choice
 
 
 def add_predict_options(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +70,16 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="keep the rows that FILE.part or FILE has, and go on")
     parser.add_argument("--overlays", type=Path, metavar="DIR", help="write the evidence over each scan as PNG too")
     parser.add_argument(
+        "--frame", type=int, metavar="N", help="of DICOM files with several frames, from 1; default: the middle one"
+    )
+    parser.add_argument(
+        "--slice",
+        type=parse_slices,
+        default=DEFAULT_SLICES,
+        metavar="PLANE:WHICH",
+        help="of NIfTI volumes: axial, coronal or sagittal; middle, all, or an index from 0; default %(default)s",
+    )
+    parser.add_argument(
         "--threads", type=_read_count, default=available_cores(), help="images judged at once; default %(default)s"
     )
 
@@ -71,7 +92,8 @@ def predict_files(options: argparse.Namespace) -> int:
     """
     files = find_images(options.names, _read_input(options))
     overlays = plan_overlays(options.overlays, files) if options.overlays else [None] * len(files)
-    tasks = [_Task(file.path, overlay) for file, overlay in zip(files, overlays, strict=True)]
+    choice = _Choice(options.frame, options.slice)
+    tasks = [_Task(file.path, overlay, choice) for file, overlay in zip(files, overlays, strict=True)]
     # One core an image: the same answer to the last bit whatever runs beside it.
     classifier = Classifier.load(options.weights, num_threads=1)
     form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()
@@ -106,21 +128,27 @@ def _write_rows(classifier: Classifier, tasks: list[_Task], num_threads: int, wr
     wanted = list(_leave_out(tasks, writer.earlier))
     num_earlier = len(tasks) - len(wanted)
     begin = time.perf_counter()
-    with closing(map_in_order(lambda task: _judge_file(classifier, task), wanted, num_threads)) as rows:
-        for row in tqdm(rows, "predicting", len(tasks), unit="image", disable=None, initial=num_earlier):
-            writer.write(row)
+    with closing(map_in_order(lambda task: _judge_file(classifier, task), wanted, num_threads)) as judged:
+        for rows in tqdm(judged, "predicting", len(tasks), unit="image", disable=None, initial=num_earlier):
+            writer.write(rows)
     seconds = time.perf_counter() - begin
     logger.info("%d images in %.1f s: %.1f a second", len(wanted), seconds, len(wanted) / max(seconds, 1e-9))
 
 
-def _judge_file(classifier: Classifier, task: _Task) -> Row:
+def _judge_file(classifier: Classifier, task: _Task) -> Sequence[Row]:
+    if is_volume(task.path):
+        return list(predict_volume(classifier, task.path, task.choice.slices, task.overlay))
+    return [_judge_image(classifier, task)]
+
+
+def _judge_image(classifier: Classifier, task: _Task) -> Row:
     name = name_file(task.path)
     try:
         data = _read(task.path)
     except OSError as error:
         return Row(name, error=error.strerror or "cannot be read")
     try:
-        prediction = _predict(classifier, data, task.overlay)
+        prediction = _predict(classifier, data, task)
     except InputError as error:
         return Row(name, error=str(error))
     return Row(name, prediction, overlay=name_file(task.overlay) if task.overlay else None)
@@ -132,13 +160,10 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _predict(classifier: Classifier, data: bytes, overlay: Path | None) -> Prediction:
-    if overlay is None:
-        return classifier.predict(data)
-    visualization = classifier.visualize(data)
-    overlay.parent.mkdir(parents=True, exist_ok=True)
-    overlay.write_bytes(visualization.png)
-    return visualization.prediction
+def _predict(classifier: Classifier, data: bytes, task: _Task) -> Prediction:
+    if task.overlay is None:
+        return classifier.predict(data, task.choice.frame)
+    return save_overlay(classifier.visualize(data, frame=task.choice.frame), task.overlay)
 
 
 def _read_count(text: str) -> int:

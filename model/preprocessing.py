@@ -5,13 +5,15 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from model.card import Preprocessing
+from model.dicom_structure import is_dicom
 from model.errors import (
     BlankImageError,
     ImageTooLargeError,
@@ -20,6 +22,9 @@ from model.errors import (
     UnsupportedFormatError,
 )
 from model.structure import check_structure
+
+if TYPE_CHECKING:
+    from model.dicom import DicomImage
 
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -61,13 +66,17 @@ class DecodedImage:
 
     Attributes:
         image: RGB, (H, W, 3) uint8, upright; of a grey one the three channels may share their memory, read-only.
-        format: One of `FORMATS`.
+        format: One of `FORMATS`, or "DICOM".
         warnings: What was done to the pixels that the sender may not expect, in words.
+        frame: Which frame of a DICOM file, from 1; None for other formats.
+        num_frames: How many frames the DICOM file has.
     """
 
     image: ImageArray
     format: str
     warnings: tuple[str, ...]
+    frame: int | None = None
+    num_frames: int | None = None
 
     @property
     def height(self) -> int:
@@ -80,68 +89,63 @@ class DecodedImage:
         return int(self.image.shape[1])
 
 
-def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> ImageFile.ImageFile:
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image of which only the header was read.
+
+    Attributes:
+        notes: What was passed over of what the sender asked for.
+    """
+
+    source: "ImageFile.ImageFile | DicomImage"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_pixels(self) -> int:
+        """Height times width."""
+        return int(self.source.width * self.source.height)
+
+
+def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None) -> EncodedImage:
     """Read the header of an encoded image; the bytes decide what it is.
 
     Args:
-        data: A PNG, JPEG, WebP, BMP or TIFF file.
+        data: A PNG, JPEG, WebP, BMP, TIFF or DICOM file.
         max_image_pixels: Height times width that may be decoded.
+        frame: Which frame of a DICOM file, from 1; by default the middle one.
 
     Raises:
         UnsupportedFormatError: If the bytes are none of these formats.
         ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
         TruncatedImageError: If the header is damaged, or the file built as no image needs to be.
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
+        UnknownFrameError: If the DICOM file has no such frame.
     """
-    check_structure(data)
-    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
-    try:
-        source = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(too_large) from error
-    except UnidentifiedImageError as error:
-        raise UnsupportedFormatError(
-            f"Expected an image in one of the formats {', '.join(FORMATS)}; the bytes are none of them."
-        ) from error
-    except _DAMAGE as error:
-        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
-    width, height = source.size
-    if width * height > max_image_pixels:
-        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
-    if min(width, height) < MIN_SIDE_PIXELS:
-        raise ImageTooSmallError(
-            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
-        )
-    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
-        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
-    return source
+    if is_dicom(data):
+        return EncodedImage(_open_dicom(data, max_image_pixels, frame))
+    notes = () if frame is None else ("only DICOM files have frames to choose from; the first image was used",)
+    return EncodedImage(_open_picture(data, max_image_pixels), notes)
 
 
-def decode_opened(source: ImageFile.ImageFile) -> DecodedImage:
-    """Decode what `open_image` opened; of several frames the first.
+def decode_opened(opened: EncodedImage) -> DecodedImage:
+    """Decode what `open_image` opened; of several images in a file that is no DICOM the first.
 
     Raises:
         TruncatedImageError: If the data end early or are damaged.
         UnsupportedFormatError: If its colours are not read.
+        UnsupportedPixelsError: If a DICOM file stores its pixels in a way that is not read.
         BlankImageError: If all pixels have the same value.
     """
-    try:
-        # A JPEG file of several pictures has a format of its own in Pillow.
-        format_ = "JPEG" if source.format == "MPO" else str(source.format)
-        animated = bool(getattr(source, "is_animated", False))
-        source.load()
-        image, notes = _to_rgb(_turn_upright(source))
-    except _DAMAGE as error:
-        raise TruncatedImageError("The image data end early or are damaged; send the complete file.") from error
-    if animated:
-        notes = (*notes, "the file holds several frames; the first was used")
-    _check_content(image)
-    return DecodedImage(image, format_, notes)
+    source = opened.source
+    decoded = _decode_picture(source) if isinstance(source, ImageFile.ImageFile) else source.decode()
+    return replace(decoded, warnings=(*decoded.warnings, *opened.notes)) if opened.notes else decoded
 
 
-def decode_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS) -> DecodedImage:
+def decode_image(
+    data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None
+) -> DecodedImage:
     """Read an encoded image: `open_image`, then `decode_opened`; the errors are theirs."""
-    return decode_opened(open_image(data, max_image_pixels))
+    return decode_opened(open_image(data, max_image_pixels, frame))
 
 
 def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
@@ -220,6 +224,52 @@ def _show_as_rgb(grey: ImageArray) -> ImageArray:
 
 def _is_shown_as_rgb(image: ImageArray) -> bool:
     return image.strides[2] == 0
+
+
+def _open_dicom(data: bytes, max_image_pixels: int, frame: int | None) -> "DicomImage":
+    from model.dicom import open_dicom  # here, because it takes time that nobody else should wait for
+
+    return open_dicom(data, max_image_pixels, frame)
+
+
+def _open_picture(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
+    check_structure(data)
+    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
+    try:
+        source = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(too_large) from error
+    except UnidentifiedImageError as error:
+        raise UnsupportedFormatError(
+            f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
+        ) from error
+    except _DAMAGE as error:
+        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
+    width, height = source.size
+    if width * height > max_image_pixels:
+        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
+    if min(width, height) < MIN_SIDE_PIXELS:
+        raise ImageTooSmallError(
+            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
+        )
+    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
+        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
+    return source
+
+
+def _decode_picture(source: ImageFile.ImageFile) -> DecodedImage:
+    try:
+        # A JPEG file of several pictures has a format of its own in Pillow.
+        format_ = "JPEG" if source.format == "MPO" else str(source.format)
+        animated = bool(getattr(source, "is_animated", False))
+        source.load()
+        image, notes = _to_rgb(_turn_upright(source))
+    except _DAMAGE as error:
+        raise TruncatedImageError("The image data end early or are damaged; send the complete file.") from error
+    if animated:
+        notes = (*notes, "the file holds several frames; the first was used")
+    _check_content(image)
+    return DecodedImage(image, format_, notes)
 
 
 def _count_tile_pixels(source: ImageFile.ImageFile) -> int:

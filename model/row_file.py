@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ PART = ".part"
 
 @dataclass
 class RowWriter:
-    """Writes rows, each at once.
+    """Writes rows, those of a file at once.
 
     Attributes:
         earlier: The files that an earlier run has written rows for, and how many each.
@@ -35,10 +35,10 @@ class RowWriter:
     earlier: Counter[str] = field(default_factory=Counter)
     num_failed: int = 0
 
-    def write(self, row: Row) -> None:
-        """Write one row."""
-        self.num_failed += row.error is not None
-        self.stream.write(self.form.encode(row))
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write the rows of one file."""
+        self.num_failed += sum(row.error is not None for row in rows)
+        self.stream.write(b"".join(map(self.form.encode, rows)))
         self.stream.flush()
 
 
@@ -91,14 +91,16 @@ def _continue(stream: BinaryIO, form: RowFormat, sha256: str) -> RowWriter:
         if not form.header.startswith(begin):
             raise OutputError("its columns are not those of this format and these weights")
         begin = b""
-    num_bytes = len(begin)
+    num_bytes = position = len(begin)
     for record in form.split(stream):
         row = form.decode(record)
         if row.sha256 not in (None, sha256):
             raise OutputError("its rows are those of other weights")
-        writer.earlier[row.file] += 1
-        writer.num_failed += row.failed
-        num_bytes += len(record)
+        position += len(record)
+        if row.is_last:  # slices that no row of their volume follows are judged again
+            writer.earlier[row.file] += 1
+            writer.num_failed += row.failed
+            num_bytes = position
     stream.seek(num_bytes)
     stream.truncate()
     if not num_bytes:

@@ -1,4 +1,7 @@
-"""What a file of results holds: one row an image, as JSON Lines or as CSV, both with the same facts."""
+"""What a file of results holds, as JSON Lines or as CSV, both with the same facts: one row an image.
+
+A volume has a row a slice and then one for itself. Rows of one volume follow each other, with nothing between them.
+"""
 
 import csv
 import io
@@ -8,33 +11,50 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from model.classifier import Prediction
+from model.classifier import ModelIdentity, Prediction
 from model.errors import OutputError
+from model.volume_summary import VolumeSummary
 
+_TEXTS = ("volume", "note", "overlay", "error")
+_NUM_SLICES = "num_slices"  # what only the row of a whole volume has
 _FOREIGN = "it holds rows that this command did not write"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one file: a prediction or the reason why there is none.
+    """What came of one image: a prediction or the reason why there is none.
 
     Attributes:
+        file: The file; of a volume, with the slice: `scan.nii#axial:12`, or `scan.nii#volume`.
+        summary: Of a volume.
+        volume: The file, of a volume and its slices; None for other images.
+        note: Why there is no prediction though nothing is wrong.
         overlay: Where the picture was written, if one was asked for.
     """
 
     file: str
     prediction: Prediction | None = None
+    summary: VolumeSummary | None = None
+    volume: str | None = None
+    note: str | None = None
     overlay: str | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class WrittenRow:
-    """What continuing needs to know of an earlier row; `sha256` is None where there is no prediction."""
+    """What continuing needs to know of an earlier row.
+
+    Attributes:
+        file: The file that was judged, of a slice the volume.
+        sha256: Of the weights; None where there is no prediction.
+        is_last: Whether no row of this file follows: of a slice one does.
+    """
 
     file: str
     failed: bool
     sha256: str | None
+    is_last: bool = True
 
 
 class RowFormat(Protocol):
@@ -63,16 +83,16 @@ class RowFormat(Protocol):
 
 
 class JsonLines:
-    """A JSON object a line: `file`, and either the fields of a prediction or `error`."""
+    """A JSON object a line: `file`, and the fields of a prediction, of a volume's summary, `note` or `error`."""
 
     header = b""
 
     def encode(self, row: Row) -> bytes:
         """Write one row, its end included."""
         facts: dict[str, Any] = {"file": row.file}
-        if row.prediction is not None:
-            facts |= asdict(row.prediction)
-        facts |= {name: value for name in ("overlay", "error") if (value := getattr(row, name)) is not None}
+        for part in (row.prediction, row.summary):
+            facts |= asdict(part) if part is not None else {}
+        facts |= {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
         return json.dumps(facts, ensure_ascii=False).encode() + b"\n"
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -83,8 +103,11 @@ class JsonLines:
         """Read one row."""
         try:
             facts = json.loads(record)
-            failed = "error" in facts
-            return WrittenRow(str(facts["file"]), failed, None if failed else str(facts["model"]["sha256"]))
+            file, failed, volume = str(facts["file"]), "error" in facts, facts.get("volume")
+            sha256 = str(facts["model"]["sha256"]) if "model" in facts else None
+            if sha256 is None and not failed and "note" not in facts:
+                raise OutputError(_FOREIGN)
+            return WrittenRow(str(volume or file), failed, sha256, volume is None or _NUM_SLICES in facts)
         except (ValueError, LookupError, TypeError) as error:
             raise OutputError(_FOREIGN) from error
 
@@ -98,9 +121,11 @@ class CsvTable:
             *("file", "prediction", "confidence"),
             *(f"p_{name}" for name in classes),
             *("prediction_set", "review", "review_reasons", "ood_score", "ood_threshold", "ood_outlier"),
-            *("format", "width", "height", "warnings"),
+            *("format", "width", "height", "warnings", "frame", "num_frames"),
             *("model_name", "model_version", "model_sha256", "decode_ms", "inference_ms"),
-            *("overlay", "error"),
+            *("volume", _NUM_SLICES, "num_judged"),
+            *(f"slices_{name}" for name in classes),
+            *("note", "overlay", "error"),
         )
 
     @property
@@ -110,9 +135,9 @@ class CsvTable:
 
     def encode(self, row: Row) -> bytes:
         """Write one row, its end included."""
-        facts: dict[str, Any] = {"file": row.file, "overlay": row.overlay, "error": row.error}
-        if row.prediction is not None:
-            facts |= _flatten(row.prediction)
+        facts: dict[str, Any] = {name: getattr(row, name) for name in ("file", *_TEXTS)}
+        facts |= _flatten(row.prediction) if row.prediction is not None else {}
+        facts |= _flatten_summary(row.summary) if row.summary is not None else {}
         return _encode_record([facts.get(name) for name in self._columns])
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -131,7 +156,9 @@ class CsvTable:
             facts = dict(zip(self._columns, values, strict=True))
         except (ValueError, csv.Error) as error:
             raise OutputError(_FOREIGN) from error
-        return WrittenRow(facts["file"], bool(facts["error"]), facts["model_sha256"] or None)
+        is_last = not facts["volume"] or bool(facts[_NUM_SLICES])
+        file = facts["volume"] or facts["file"]
+        return WrittenRow(file, bool(facts["error"]), facts["model_sha256"] or None, is_last)
 
 
 def name_file(path: Path) -> str:
@@ -155,12 +182,28 @@ def _flatten(prediction: Prediction) -> Mapping[str, Any]:
         "width": prediction.input.width,
         "height": prediction.input.height,
         "warnings": "; ".join(prediction.input.warnings),
-        "model_name": prediction.model.name,
-        "model_version": prediction.model.version,
-        "model_sha256": prediction.model.sha256,
+        "frame": prediction.input.frame,
+        "num_frames": prediction.input.num_frames,
+        **_flatten_identity(prediction.model),
         "decode_ms": prediction.timing_ms.decode,
         "inference_ms": prediction.timing_ms.inference,
     }
+
+
+def _flatten_summary(summary: VolumeSummary) -> Mapping[str, Any]:
+    return {
+        "prediction": summary.prediction,
+        "confidence": summary.confidence,
+        **{f"p_{name}": value for name, value in (summary.probabilities or {}).items()},
+        _NUM_SLICES: summary.num_slices,
+        "num_judged": summary.num_judged,
+        **{f"slices_{name}": value for name, value in summary.slices_by_class.items()},
+        **_flatten_identity(summary.model),
+    }
+
+
+def _flatten_identity(identity: ModelIdentity) -> Mapping[str, str]:
+    return {f"model_{name}": value for name, value in asdict(identity).items()}
 
 
 def _encode_record(values: Iterable[object]) -> bytes:

@@ -8,11 +8,21 @@ from schemathesis import Case, HookContext
 from schemathesis.core.parameters import ParameterLocation
 
 from model.preprocessing import FORMATS
+from tests.dicoms import make_dicom
 from tests.phantoms import draw_scan, encode
 from tests.triton import HEADER_LENGTH, ask_binary, ask_json
 
-MEDIA_TYPES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/tiff", "application/octet-stream")
+MEDIA_TYPES = (
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/bmp",
+    "image/tiff",
+    "application/dicom",
+    "application/octet-stream",
+)
 SCANS = [encode(draw_scan(64, (0.4, 0.5)), form) for form in FORMATS]
+SCANS.append(make_dicom(draw_scan(64, (0.4, 0.5))[:, :, 0]))
 
 # Arbitrary bytes would be refused as no image, rightly, and nothing else would ever be tested.
 for media_type in MEDIA_TYPES:

@@ -8,10 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pydicom
 from PIL import Image, features
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from model.errors import ImageTooSmallError, InputError, TruncatedImageError, UnsupportedFormatError
 from model.preprocessing import ImageArray
@@ -361,7 +358,6 @@ def _foreign_cases() -> Iterator[Case]:
         "zip": _zip_of({"scan.png": encode(RGB)}),
         "pickle": b"\x80\x04K\x01.",
         "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 48\n",
-        "dicom": _dicom(),
     }
     for name, data in heads.items():
         yield Case(f"foreign/{name}", data, UnsupportedFormatError)
@@ -369,20 +365,6 @@ def _foreign_cases() -> Iterator[Case]:
         if form == "AVIF" and not features.check("avif"):
             continue
         yield Case(f"foreign/{form}", encode(Image.fromarray(RGB), form), UnsupportedFormatError)
-
-
-def _dicom() -> bytes:
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, generate_uid(entropy_srcs=["scan"])
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    scan = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    scan.Modality, scan.PhotometricInterpretation, scan.PatientName = "MR", "MONOCHROME2", "Doe^Jane"
-    scan.Rows, scan.Columns, scan.SamplesPerPixel, scan.PixelRepresentation = HEIGHT, WIDTH, 1, 0
-    scan.BitsAllocated, scan.BitsStored, scan.HighBit = 16, 12, 11
-    scan.PixelData = (GREY.astype("<u2") * 16).tobytes()
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, scan, enforce_file_format=True)
-    return buffer.getvalue()
 
 
 def _zip_of(files: dict[str, bytes]) -> bytes:

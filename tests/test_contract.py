@@ -13,6 +13,8 @@ import schemathesis
 from fastapi import FastAPI
 from PIL import Image
 from pydantic import SecretStr
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
@@ -20,6 +22,8 @@ from starlette.testclient import TestClient
 from api.errors import DeadlinePassedError, QueueFullError
 from api.main import create_app
 from api.settings import Settings
+from tests.corpus import GREY
+from tests.dicoms import make_dicom
 from tests.phantoms import CLASSES, draw_scan, encode
 from tests.server import ROOT, running_server
 from tests.triton import ask_binary, ask_json
@@ -33,6 +37,7 @@ BROKEN = {
     "cut": (SCAN[: len(SCAN) // 2], 422),
     "small": (encode(Image.new("L", (8, 8), 1)), 422),
     "blank": (encode(Image.new("L", (64, 64), 1)), 422),
+    "syntax": (make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), encapsulate([b"ab"])), 422),
     "pixels": (encode(Image.new("1", (30_000, 30_000))), 413),
     "bytes": (bytes(200_001), 413),
 }
@@ -119,6 +124,12 @@ def test_what_is_said_about_a_broken_image_of_a_batch_is_documented(client, name
 def test_what_is_said_about_a_broken_batch_is_documented(client):
     check_documented(client, "POST", "/predict/batch", 400, content=SCAN)
     check_documented(client, "POST", "/predict/batch", 413, files=[("files", SCAN)] * 33)
+
+
+def test_what_is_said_about_an_unknown_frame_is_documented(client):
+    for path in ("/predict", "/predict/visualize"):
+        check_documented(client, "POST", path, 400, params={"frame": 2}, content=make_dicom(GREY))
+    check_documented(client, "POST", "/predict/batch", 200, params={"frame": 2}, files=[("files", make_dicom(GREY))])
 
 
 def test_what_is_said_about_an_unknown_class_is_documented(client):

@@ -14,6 +14,7 @@ import pytest
 from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
 from tests.bombs import bomb_cases
 from tests.corpus import Case, odd_cases, ordinary_cases
+from tests.dicoms import dicom_cases
 
 ROOT = Path(__file__).parent.parent
 MAX_SECONDS = 5.0  # of a core
@@ -36,14 +37,16 @@ class Outcome:
     pixels: Path
 
 
-@pytest.fixture(scope="module", params=[ordinary_cases, odd_cases, bomb_cases], ids=lambda cases: cases.__name__)
+@pytest.fixture(
+    scope="module", params=[ordinary_cases, odd_cases, bomb_cases, dicom_cases], ids=lambda cases: cases.__name__
+)
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     folder = tmp_path_factory.mktemp("corpus")
     return list(_decode_all(request.param, folder))
 
 
 def test_every_case_has_a_name_of_its_own():
-    names = [case.name for cases in (ordinary_cases, odd_cases) for case in cases()]
+    names = [case.name for cases in (ordinary_cases, odd_cases, dicom_cases) for case in cases()]
     assert len(set(names)) == len(names) > 500
 
 

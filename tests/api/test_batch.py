@@ -13,6 +13,8 @@ from api.errors import DeadlinePassedError
 from api.main import create_app
 from tests.api.problems import PROBLEM_FIELDS, check_problem
 from tests.api.test_metrics import read, value
+from tests.corpus import GREY
+from tests.dicoms import make_dicom
 from tests.phantoms import draw_scan, encode
 
 PATH = "/predict/batch"
@@ -46,6 +48,13 @@ def test_each_image_gets_the_answer_it_would_get_alone(calibrated_client):
     assert "Research use only" in answer["disclaimer"]
 
 
+def test_dicom_is_judged_and_a_frame_is_that_of_each(client):
+    frames = make_dicom(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3)
+    first, second = post(client, [frames, make_dicom(GREY)], params={"frame": 2}).json()["results"]
+    assert (first["prediction"]["input"]["frame"], first["prediction"]["input"]["num_frames"]) == (2, 3)
+    assert second["problem"]["code"] == "unknown_frame"
+
+
 @pytest.mark.parametrize(("body", "status", "code"), BROKEN, ids=[code for _, _, code in BROKEN])
 def test_a_bad_image_is_a_problem_of_its_own(client, scan, body, status, code):
     response = post(client, [scan, body, scan], headers={"x-request-id": "abc"})
@@ -63,10 +72,10 @@ def test_a_defect_in_one_image_is_told_without_its_text(client, scan, monkeypatc
     classifier = client.app.state.service.classifier
     predict = classifier.predict
 
-    def fail(image):
+    def fail(image, frame):
         if image == b"bad":
             raise ZeroDivisionError("secret patient name")
-        return predict(image)
+        return predict(image, frame)
 
     monkeypatch.setattr(classifier, "predict", fail)
     response = post(client, [scan, b"bad"])
@@ -181,7 +190,7 @@ def test_what_a_client_that_has_gone_had_sent_is_not_judged(settings, scan, monk
 
         async with app.router.lifespan_context(app):
 
-            def judge(image):
+            def judge(image, _frame):
                 judged.append(image)
                 began.set()
                 time.sleep(0.1)

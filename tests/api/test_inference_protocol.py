@@ -16,12 +16,13 @@ from api.errors import DeadlinePassedError, QueueFullError
 from api.main import create_app
 from model.card import Preprocessing
 from model.preprocessing import decode_image, preprocess_image
+from tests.dicoms import make_dicom
 from tests.phantoms import CLASSES, TINY_SIZE, draw_scan, encode
 from tests.server import ROOT, running_server
 from tests.triton import INFER, ask_binary, ask_json, describe_floats, frame, read_outputs
 
 KEY = "key-of-the-tests-0123456789"
-SCANS = [encode(draw_scan(80, (0.4, 0.5), 1)), encode(draw_scan(120, (0.6, 0.5), 2), "JPEG")]
+SCANS = [encode(draw_scan(80, (0.4, 0.5), 1), "JPEG"), make_dicom(draw_scan(120, (0.6, 0.5), 2)[:, :, 0])]
 MANIFEST = ROOT / "examples" / "kserve" / "inference-service.yaml"
 
 

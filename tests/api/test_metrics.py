@@ -53,6 +53,14 @@ def test_predictions_are_counted_with_what_was_said_of_them(calibrated_client, s
         assert value(samples, f"brain_mri_{name}_seconds_count") == 2
 
 
+def test_the_images_of_a_batch_are_counted(client, scan):
+    for number in (1, 3):
+        client.post("/predict/batch", files=[("files", ("scan.png", scan))] * number)
+    samples = read(client)
+    assert value(samples, "brain_mri_batch_size_count") == 2
+    assert value(samples, "brain_mri_batch_size_sum") == 4
+
+
 def test_what_answers_is_named(client):
     samples = read(client)
     card = client.get("/model").json()

@@ -4,8 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from tests.api.problems import check_problem
+from tests.corpus import GREY
+from tests.dicoms import bundled_files, make_dicom
 from tests.phantoms import CLASSES, draw_scan, encode
 
 RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
@@ -29,10 +33,27 @@ def test_the_answer_is_consistent_with_itself(client, scan):
     assert list(answer["probabilities"]) == list(CLASSES)
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
     assert answer["confidence"] == answer["probabilities"][answer["prediction"]]
-    assert answer["input"] == {"format": "PNG", "width": 120, "height": 100, "warnings": []}
+    size = {"format": "PNG", "width": 120, "height": 100}
+    assert answer["input"] == {**size, "warnings": [], "frame": None, "num_frames": None}
     assert set(answer["model"]) == {"name", "version", "sha256"}
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
     assert "Research use only" in answer["disclaimer"]
+
+
+def test_each_file_of_pydicom_gets_an_answer_or_a_problem_with_a_name(calibrated_client):
+    codes = {"damaged_image", "unsupported_pixels", "image_too_small", "blank_image", "body_too_large"}
+    num_answers = 0
+    for name, data in bundled_files().items():
+        response = calibrated_client.post("/predict", content=data)
+        if response.status_code != 200:
+            assert response.json()["code"] in codes, name
+            check_problem(response, response.status_code, response.json()["code"])
+            continue
+        told = response.json()["input"]
+        assert (told["format"], 1 <= told["frame"] <= told["num_frames"]) == ("DICOM", True)
+        assert "MR" in name or told["warnings"], name
+        num_answers += 1
+    assert num_answers > 20
 
 
 def test_without_calibration_the_reliability_is_null(client, scan):
@@ -150,3 +171,17 @@ def test_many_clients_at_once_get_what_one_gets(client):
     for ours, theirs in zip(drawn, pictures, strict=True):
         pixels = [np.asarray(Image.open(io.BytesIO(png))).astype(int) for png in (ours, theirs)]
         assert np.abs(pixels[0] - pixels[1]).max() <= 2
+
+
+def test_a_frame_of_a_dicom_file_is_chosen_and_told(client):
+    frames = np.stack([GREY, GREY[::-1]])
+    data = make_dicom(GREY, raw=frames.tobytes(), NumberOfFrames=2)
+    told = client.post("/predict", content=data, params={"frame": 2}).json()["input"]
+    assert (told["format"], told["frame"], told["num_frames"]) == ("DICOM", 2, 2)
+    assert client.post("/predict/visualize", content=data).headers["content-type"] == "image/png"
+    for path in ("/predict", "/predict/visualize"):
+        answer = client.post(path, content=data, params={"frame": 3})
+        assert (answer.status_code, answer.json()["code"]) == (400, "unknown_frame")
+    video = make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), encapsulate([b"ab"]))
+    answer = client.post("/predict", content=video)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unsupported_pixels")

@@ -25,6 +25,18 @@ def test_a_folder_stands_for_the_images_in_it(folder):
     assert found("scans") == ["scans/a.jpg", "scans/b.PNG", "scans/deep/er/c.tiff"]
 
 
+def test_scans_of_other_kinds_are_told_by_name_or_by_their_bytes(folder):
+    dicom = bytes(128) + b"DICM"
+    files = {
+        **{"IM0001": dicom, "1.2.840.113619.2": dicom, "x.DCM": b"", "v.nii": b"", "w.NII.gz": b""},
+        **{"README": b"text", "notes.1": b"text", "x.gz": b"", "DICOMDIR": dicom, "no-scan.txt": dicom},
+    }
+    Path("mixed").mkdir()
+    for name, data in files.items():
+        Path("mixed", name).write_bytes(data)
+    assert found("mixed") == [f"mixed/{name}" for name in ("1.2.840.113619.2", "IM0001", "v.nii", "w.NII.gz", "x.DCM")]
+
+
 def test_a_file_is_taken_whatever_it_is_called_and_where_it_was_named(folder):
     assert found("scans/deep/notes.txt", "missing", "scans/a.jpg") == ["scans/deep/notes.txt", "missing", "scans/a.jpg"]
 

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from model.classifier import ModelIdentity
 from model.errors import OutputError
 from model.row_file import open_rows
 from model.rows import CsvTable, JsonLines, Row
+from model.volume_summary import summarise_volume
 
 WEIGHTS = "0" * 64
 ROWS = [Row(f"{index}.png", error="x") for index in range(4)]
@@ -29,14 +31,14 @@ def part(tmp_path):
 def write(output, form, rows, *, resume=False):
     with open_rows(output, form, WEIGHTS, resume=resume) as writer:
         for row in rows:
-            writer.write(row)
+            writer.write([row])
     return writer
 
 
 def test_the_file_appears_when_all_is_written(form, output, part):
     with open_rows(output, form, WEIGHTS) as writer:
         for row in ROWS:
-            writer.write(row)
+            writer.write([row])
             assert part.read_bytes().endswith(form.encode(row))
             assert not output.exists()
     assert output.read_bytes() == form.header + b"".join(map(form.encode, ROWS))
@@ -49,7 +51,7 @@ def test_a_run_that_is_stopped_leaves_its_part_and_an_older_file(form, output, p
 
     def run():
         with open_rows(output, form, WEIGHTS) as writer:
-            writer.write(ROWS[0])
+            writer.write(ROWS[:1])
             raise stop
 
     with pytest.raises(stop):
@@ -67,9 +69,30 @@ def test_a_part_that_ends_anywhere_is_continued_to_the_same_file(form, output, p
             assert writer.num_failed == num_earlier
             assert sorted(writer.earlier) == [row.file for row in ROWS[:num_earlier]]
             for row in ROWS[num_earlier:]:
-                writer.write(row)
+                writer.write([row])
         assert writer.num_failed == len(ROWS)
         assert output.read_bytes() == expected
+
+
+def test_slices_without_a_summary_of_their_volume_are_judged_again(form, output, part):
+    slices = [Row(f"a.nii#axial:{index}", volume="a.nii", note="no head") for index in range(3)]
+    identity = ModelIdentity("x", "1", WEIGHTS)
+    summary = Row("a.nii#volume", volume="a.nii", summary=summarise_volume([], 3, ("a", "b"), identity))
+    rows = [ROWS[0], *slices, summary, ROWS[1]]
+    expected = form.header + b"".join(map(form.encode, rows))
+    for num_bytes in range(len(expected) + 1):
+        part.write_bytes(expected[:num_bytes])
+        with open_rows(output, form, WEIGHTS, resume=True) as writer:
+            num_done = {0: 0, 1: 1, 2: 5, 3: 6}[writer.earlier.total()]
+            writer.write(rows[num_done:])
+        assert output.read_bytes() == expected
+
+
+def test_an_error_ends_a_volume_too(form, output, part):
+    rows = [Row("a.nii#axial:0", volume="a.nii", note="no head"), Row("a.nii", error="x")]
+    part.write_bytes(form.header + b"".join(map(form.encode, rows)))
+    with open_rows(output, form, WEIGHTS, resume=True) as writer:
+        assert (writer.earlier, writer.num_failed) == ({"a.nii": 1}, 1)
 
 
 def test_a_whole_file_is_continued_too(form, output):

@@ -7,14 +7,16 @@ import pytest
 from model.classifier import Classifier
 from model.errors import OutputError
 from model.rows import CsvTable, JsonLines, Row, WrittenRow, name_file
-from tests.phantoms import CLASSES, draw_scan, encode
+from model.volume_summary import summarise_volume
+from tests.dicoms import make_dicom
+from tests.phantoms import CLASSES, draw_scan
 
 NAMES = ["a.png", 'quoted "name", with comma.png', "two\nlines.png", "ä.png", 'one " quote\nand a line.png']
 
 
 @pytest.fixture(scope="module")
 def prediction(calibrated_pair):
-    return Classifier.load(calibrated_pair[1]).predict(encode(draw_scan(96, (0.35, 0.5), seed=500), "JPEG"))
+    return Classifier.load(calibrated_pair[1]).predict(make_dicom(draw_scan(96, (0.35, 0.5), seed=500)[:, :, 0]))
 
 
 @pytest.fixture(params=[JsonLines(), CsvTable(CLASSES)], ids=["jsonl", "csv"])
@@ -24,7 +26,14 @@ def form(request):
 
 @pytest.fixture
 def rows(prediction):
-    return [Row(name, prediction, overlay=f"{name}.png") if name != "ä.png" else Row(name, error="x") for name in NAMES]
+    summaries = [summarise_volume(judged, 3, CLASSES, prediction.model) for judged in ([prediction] * 2, [])]
+    return [
+        *(Row(name, prediction, overlay=f"{name}.png") if name != "ä.png" else Row(name, error="x") for name in NAMES),
+        Row("x.nii#axial:1", prediction, volume="x.nii"),
+        Row("x.nii#axial:2", volume="x.nii", note="y"),
+        Row("x.nii#volume", volume="x.nii", summary=summaries[0]),
+        Row("x.nii#volume", volume="x.nii", summary=summaries[1], note="y"),
+    ]
 
 
 def test_both_formats_hold_the_same_facts(rows):
@@ -39,30 +48,41 @@ def test_both_formats_hold_the_same_facts(rows):
 
 def flatten(line):
     """The facts of a JSON line under the names that the table has for them."""
-    facts = {name: line.get(name, "") for name in ("file", "prediction", "overlay", "error")}
-    if "error" in line:
+    facts = {name: line.get(name) or "" for name in ("file", "prediction", "volume", "note", "overlay", "error")}
+    if "model" not in line:
         return facts
+    facts |= {f"model_{name}": value for name, value in line["model"].items()}
+    if line["confidence"]:
+        facts["confidence"] = repr(line["confidence"])
+        facts |= {f"p_{name}": repr(value) for name, value in line["probabilities"].items()}
+    if "num_slices" in line:
+        counts = {f"slices_{name}": str(value) for name, value in line["slices_by_class"].items()}
+        return facts | counts | {name: str(line[name]) for name in ("num_slices", "num_judged")}
     return {
         **facts,
-        "confidence": repr(line["confidence"]),
-        **{f"p_{name}": repr(value) for name, value in line["probabilities"].items()},
         "prediction_set": " ".join(line["prediction_set"]),
         "review": line["review"]["level"],
         "review_reasons": " ".join(line["review"]["reasons"]),
         **{f"ood_{name}": json.dumps(value) for name, value in line["ood"].items()},
-        **{name: str(line["input"][name]) for name in ("format", "width", "height")},
+        **{name: str(line["input"][name]) for name in ("format", "width", "height", "frame", "num_frames")},
         "warnings": "; ".join(line["input"]["warnings"]),
-        **{f"model_{name}": value for name, value in line["model"].items()},
         **{f"{name}_ms": repr(value) for name, value in line["timing_ms"].items()},
     }
 
 
-def test_what_was_written_is_found_again(form, rows, prediction):
+def test_what_was_written_is_found_again(form, rows):
     data = b"".join(map(form.encode, rows))
     found = [form.decode(record) for record in form.split(io.BytesIO(data))]
     assert found == [
-        WrittenRow(row.file, row.error is not None, None if row.error else prediction.model.sha256) for row in rows
+        WrittenRow(row.volume or row.file, row.error is not None, hash_of(row), row.volume is None or bool(row.summary))
+        for row in rows
     ]
+
+
+def hash_of(row):
+    """That of the weights whose prediction must not be mixed with others'."""
+    told = row.prediction or row.summary
+    return told.model.sha256 if told else None
 
 
 def test_of_a_file_that_ends_anywhere_the_complete_rows_are_found(form, rows):

@@ -18,12 +18,15 @@ _SPARE = 1.2
 
 
 async def overload(options: Options) -> Report:
-    """Send `options.load` times what the service can judge."""
+    """Send `options.load` times what the service can judge.
+
+    The load comes from a core of its own: what it takes from the service would be counted as the service's time.
+    """
     seconds = options.seconds or _DEFAULT_SECONDS
     scans = [scan for scan in draw_scans(options.seed) if scan.name.startswith(_FORM)]
     good = [request for request in create_good_requests(scans) if request.kind == "predict"]
     traffic = Traffic(good, (), 0.0)
-    async with run_server(options.settings()) as server:
+    async with run_server(options.settings(), apart=True) as server:
         reference = await ask_idle(server.port, good, options.limit_seconds)
         capacity = await measure_capacity(server.port, traffic.choose_good, options.capacity_seconds)
         tally, rate = Tally(reference), options.load * capacity

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,15 +100,34 @@ class Server:
 
 
 @asynccontextmanager
-async def run_server(settings: dict[str, str]) -> AsyncIterator[Server]:
-    """Start a server, wait until it is ready, and end it whatever happens."""
-    with tempfile.TemporaryFile() as log:
-        server = Server(settings, log)
+async def run_server(settings: dict[str, str], apart: bool = False) -> AsyncIterator[Server]:
+    """Start a server, wait until it is ready, and end it whatever happens.
+
+    Args:
+        apart: Whether this process keeps the last core to itself and leaves the server the others, as two machines
+            would; where there is only one core they share it all the same.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    theirs, ours = (cores[:-1], cores[-1:]) if apart and len(cores) > 1 else (cores, cores)
+    with tempfile.TemporaryFile() as log, _run_on(ours):
+        with _run_on(theirs):
+            server = Server(settings, log)
         try:
             await server.wait_until_ready()
             yield server
         finally:
             server.end()
+
+
+@contextmanager
+def _run_on(cores: Collection[int]) -> Iterator[None]:
+    """Keep this process, and what it starts, to some cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:

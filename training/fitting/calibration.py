@@ -2,7 +2,8 @@
 
 A calibration part, never trained on and never reported on, decides the temperature and the threshold of the
 prediction sets. What the outlier detector calls known is the training part; its thresholds, which lie where scans are
-rare, are decided by the calibration and the validation part together.
+rare, are decided by the calibration and the validation part together, as is the tumour probability of
+`training.fitting.review_thresholds`.
 """
 
 import math
@@ -18,6 +19,7 @@ from model.card import ConformalSets, ModelCard, OutlierDetector, PackedArray, R
 from model.classifier import softmax
 from model.preprocessing import FloatArray
 from model.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
+from training.measuring.intervals import Values, Weights, bootstrap
 from training.measuring.judged import Judged
 from training.measuring.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
 
@@ -80,10 +82,12 @@ def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0
 
 
 def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: float = 99) -> OutlierDetector:
-    """Learn where the training scans lie; the thresholds are a percentile of scans that were not trained on.
+    """Learn where the training scans lie; the threshold is a percentile of scans that were not trained on.
 
-    The distances of features and of appearance are brought to one scale by their own percentile; that of the
-    larger of the two is the detector's threshold.
+    The distances of features and of appearance are brought to one scale by their own percentile. The threshold of the
+    larger of the two is a tolerance limit: the upper end of the 95 % interval of its percentile, from a bootstrap over
+    groups, since the few scans near a percentile come from even fewer patients (Wilks, "Determination of Sample Sizes
+    for Setting Tolerance Limits", Ann. Math. Stat. 1941).
     """
     weights = np.ones(train.appearances.shape[1])
     weights[-NUM_THUMBNAIL_VALUES:] = _THUMBNAIL_WEIGHT
@@ -98,7 +102,23 @@ def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: fl
         percentile=percentile,
     )
     scores = OutlierScorer(detector).score(features, appearances)
-    return detector.model_copy(update={"threshold": float(np.percentile(scores, percentile))})
+    groups = [group for part in unseen for group in part.groups]
+    return detector.model_copy(update={"threshold": tolerance_limit(scores, groups, percentile)})
+
+
+def tolerance_limit(scores: DoubleArray, groups: Sequence[str], percentile: float) -> float:
+    """Find the upper end of the 95 % interval of a percentile, from a bootstrap over groups.
+
+    Args:
+        scores: (N,).
+        groups: (N,), who each belongs with.
+    """
+
+    def percentiles(weights: Weights) -> dict[str, Values]:
+        found = [np.quantile(scores, percentile / 100, weights=row, method="inverted_cdf") for row in weights]
+        return {"percentile": np.array(found)}
+
+    return bootstrap(percentiles, groups)["percentile"].high
 
 
 def fit_region(

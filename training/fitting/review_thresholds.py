@@ -15,8 +15,8 @@ from training.shifting.shift import choose_scans
 from training.shifting.shift_catalogue import SHIFTS, UNCHANGED
 from training.shifting.shifted_verdicts import Condition, Verdicts, create_judge, judge_conditions, list_conditions
 
-_NUM_TUMORS = 400  # shifted at most: 11,000 images
-_MIN_MISSED = 10  # a shift under which fewer are missed says too little
+_NUM_TUMORS = 1000  # shifted at most: 27,000 images
+_MIN_MISSED = 10  # a shift under which fewer are missed says too little by itself
 _FLAGGED = 0.97  # of them to be sent to review; 0.95 on other scans is what is wanted
 _MAX_HEALTHY_REVIEWED = 0.25  # of the healthy scans, unshifted: reviewing all of them would help nobody
 
@@ -28,7 +28,7 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
 
     Args:
         card: With temperature, prediction sets and outlier detector as they will be served.
-        scans: Of the calibration part.
+        scans: That were not trained on.
 
     Returns:
         The card's thresholds, or the default ones; unchanged where no class is healthy.
@@ -52,6 +52,8 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
 def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, healthy: int) -> float:
     """Find the largest threshold that sends `_FLAGGED` of the missed tumours to review under each shift.
 
+    Shifts under which few tumours are missed count together, as if they were one.
+
     Args:
         shifted: On tumours, under each shift; their levels are those that other reasons give.
         doubts: (H,), the tumours' probability on healthy scans as they are.
@@ -60,17 +62,27 @@ def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, health
     Returns:
         The threshold; not so small that more than `_MAX_HEALTHY_REVIEWED` of the healthy scans exceed it.
     """
-    wanted = [threshold for verdicts in shifted if (threshold := _threshold_under(verdicts, healthy)) is not None]
+    missed = [_list_missed(verdicts, healthy) for verdicts in shifted]
+    often = [tumors for tumors in missed if len(tumors) >= _MIN_MISSED]
+    seldom = [tumors for tumors in missed if len(tumors) < _MIN_MISSED]
+    pooled = [np.concatenate(seldom)] if seldom else []
+    wanted = [threshold for tumors in often + pooled if (threshold := _threshold_for(tumors)) is not None]
     smallest = float(np.quantile(doubts, 1 - _MAX_HEALTHY_REVIEWED))
     return max(min(wanted, default=ReviewThresholds().tumor_probability), smallest)
 
 
-def _threshold_under(verdicts: Verdicts, healthy: int) -> float | None:
-    """Find the threshold for one shift; None where so few tumours are missed that it does not matter."""
+def _list_missed(verdicts: Verdicts, healthy: int) -> Values:
+    """List the tumour probability of missed tumours; infinite where other reasons send the scan to review."""
     missed = verdicts.probabilities.argmax(axis=1) == healthy
-    if verdicts.levels is None or missed.sum() < _MIN_MISSED:
+    doubts: Values = 1 - verdicts.probabilities[missed, healthy]
+    if verdicts.levels is not None:
+        doubts[verdicts.levels[missed] != LEVELS[0]] = np.inf
+    return doubts
+
+
+def _threshold_for(tumors: Values) -> float | None:
+    """Find the largest threshold below `_FLAGGED` of them; None where they are too few, or need none."""
+    if len(tumors) < _MIN_MISSED:
         return None
-    silent = missed & (verdicts.levels == LEVELS[0])
-    doubts = np.sort(1 - verdicts.probabilities[silent, healthy])
-    num_let_go = math.floor((1 - _FLAGGED) * missed.sum())
-    return float(np.nextafter(doubts[num_let_go], 0)) if num_let_go < len(doubts) else None
+    lowest = np.sort(tumors)[math.floor((1 - _FLAGGED) * len(tumors))]
+    return float(np.nextafter(lowest, 0)) if np.isfinite(lowest) else None

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from mapie.classification import SplitConformalClassifier
 from scipy.special import softmax as reference_softmax
+from scipy.stats import binom
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from model.card import ReviewThresholds, parse_card
@@ -15,6 +16,7 @@ from training.fitting.calibration import (
     fit_outlier_detector,
     fit_region,
     fit_temperature,
+    tolerance_limit,
 )
 
 
@@ -118,6 +120,23 @@ def test_one_in_a_hundred_scans_like_the_calibration_ones_is_an_outlier():
     unseen = _part(2000, seed=2)
     scores = OutlierScorer(detector).score(unseen.features, unseen.appearances)
     assert 0.002 < (scores > detector.threshold).mean() < 0.025
+
+
+def test_the_tolerance_limit_of_independent_scores_is_that_of_order_statistics():
+    """Wilks: the k-th of n sorted scores, k the 97.5 % quantile of how many of n lie below the percentile."""
+    scores = np.random.default_rng(0).exponential(size=2000)
+    groups = [str(index) for index in range(2000)]
+    rank = int(binom.ppf(0.975, 2000, 0.99))
+    nearby = np.sort(scores)[[rank - 4, min(rank + 4, 1999)]]
+    assert nearby[0] <= tolerance_limit(scores, groups, 99) <= nearby[1]
+
+
+def test_scans_of_few_patients_give_a_wider_tolerance():
+    generator = np.random.default_rng(0)
+    scores = np.repeat(generator.exponential(size=40), 25) + generator.normal(0, 0.01, 1000)
+    patients = [str(index // 25) for index in range(1000)]
+    single = [str(index) for index in range(1000)]
+    assert tolerance_limit(scores, patients, 90) > tolerance_limit(scores, single, 90)
 
 
 @pytest.mark.parametrize("what", ["features", "appearances"])

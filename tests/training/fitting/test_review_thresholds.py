@@ -48,6 +48,13 @@ def test_a_few_missed_tumours_decide_nothing():
     assert choose_tumor_probability([], SURE, HEALTHY) == default
 
 
+def test_shifts_with_few_missed_tumours_decide_together():
+    few = verdicts([0.01, *[0.4] * 4, *[0.9] * 95])
+    chosen = choose_tumor_probability([few] * 4, SURE, HEALTHY)
+    assert flagged(few, chosen) == 1
+    assert chosen > 0.009
+
+
 def test_most_healthy_scans_stay_without_review_whatever_is_missed():
     doubts = np.linspace(0, 0.02, 100)
     chosen = choose_tumor_probability([verdicts([1e-9] * 50)], doubts, HEALTHY)
