@@ -3,6 +3,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -102,3 +104,11 @@ def test_an_answer_does_not_wait_until_the_one_before_it_is_acknowledged():
                 return option
 
     assert asyncio.run(scenario()) != 0
+
+
+@pytest.mark.parametrize("package", ["api", "model"])
+def test_numpy_is_told_to_leave_the_cores_to_the_images(package):
+    script = f"import {package}.__main__, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True).stdout == b"1\n"
