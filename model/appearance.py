@@ -60,7 +60,7 @@ def _quantiles(values: FloatArray, parts: npt.NDArray[np.float64]) -> npt.NDArra
     above = np.minimum(below + 1, values.size - 1)
     ordered = np.partition(values.view(np.int32), np.concatenate([below, above]), axis=None).view(np.float32)
     low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
-    return low + (high - low) * (places - below)  # type: ignore[no-any-return]
+    return low + (high - low) * (places - below)
 
 
 def _shrink(picture: Image.Image, side: int) -> FloatArray:

@@ -70,8 +70,8 @@ class OpenvinoEngine:
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
         """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
-        feeds = [{"inputs": inputs[i : i + 1], "targets": targets[i : i + 1]} for i in range(len(inputs))]
-        found = [self._run(OUTPUTS, feed) for feed in feeds]
+        pairs = zip(inputs, targets, strict=True)
+        found = [self._run(OUTPUTS, {"inputs": image[None], "targets": target[None]}) for image, target in pairs]
         return Explanation(*map(np.concatenate, zip(*found, strict=True)))
 
     def _run(self, outputs: tuple[str, ...], feed: Mapping[str, np.ndarray]) -> list[FloatArray]:

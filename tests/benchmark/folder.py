@@ -9,8 +9,6 @@ import time
 from functools import cache
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from model.classifier import Classifier
 from tests.benchmark.engines import Pace
 from tests.benchmark.load import BenchmarkError
@@ -51,11 +49,10 @@ def time_command(weights: Path, folder: Path) -> Pace:
 def time_loop(weights: Path, folder: Path) -> Pace:
     """Predict one file after the other with one thread; runs in a process of its own."""
     classifier, files = _load(weights), sorted(folder.iterdir())
-    with threadpool_limits(1):  # NumPy would use more of them, and be slower for it
-        begin, cpu = time.perf_counter(), time.process_time()
-        for file in files:
-            classifier.predict(file.read_bytes())
-        seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    begin, cpu = time.perf_counter(), time.process_time()
+    for file in files:
+        classifier.predict(file.read_bytes())
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     return Pace(1000 * seconds / len(files), len(files) / seconds, 1000 * cpu / len(files))
 
 

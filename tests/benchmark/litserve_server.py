@@ -17,7 +17,7 @@ from model.checkpoint import load_checkpoint
 from tests.benchmark.torch_inputs import transform_image
 
 
-class Api(litserve.LitAPI):
+class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
     """What LitServe asks of a model."""
 
     def __init__(self, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from threadpoolctl import threadpool_limits
+
 from model.cores import available_cores
 from tests.benchmark.decoding import time_decoding, time_drawing
 from tests.benchmark.engines import Pace, time_onnxruntime, time_openvino, time_torch, time_torch_cam
@@ -18,7 +22,7 @@ from tests.benchmark.folder import time_command, time_loop, write_folder
 from tests.benchmark.load import Load, apply_load
 from tests.benchmark.options import Options
 from tests.benchmark.pictures import draw_pictures
-from tests.benchmark.systems import Running, Start, System, list_systems, run_system, time_start
+from tests.benchmark.systems import Running, Start, System, list_systems, run_system, time_start, wake
 
 PREDICT, VISUALIZE = "/predict", "/predict/visualize"
 KINDS = tuple((form, side) for side in (224, 512) for form in ("JPEG", "PNG"))
@@ -57,6 +61,7 @@ async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measur
             loads = [load for load in _list_loads(system) if part in load.name]
             if loads or part in f"start/{system.name}":
                 running = await stack.enter_async_context(run_system(system))
+                os.killpg(running.process.pid, signal.SIGSTOP)
                 measurements.append(Measurement(f"start/{system.name}", partial(_find_start, running)))
                 measurements += [Measurement(load.name, partial(_measure, load, running, options)) for load in loads]
         yield [measurement for measurement in measurements if part in measurement.name]
@@ -128,7 +133,8 @@ async def _find_start(running: Running) -> Start:
 async def _measure(load: _Load, running: Running, options: Options) -> Load:
     requests = [load.system.write_request(load.path, picture) for picture in draw_pictures(*load.kind)]
     seconds = options.slow_seconds if load.system.is_slow else options.seconds
-    return await apply_load(running.port, running.process.pid, requests, load.num_clients, seconds)
+    with wake(running):
+        return await apply_load(running.port, running.process.pid, requests, load.num_clients, seconds)
 
 
 def name_engine(library: str, num_threads: int, num_streams: int, *, explain: bool = False) -> str:
@@ -142,8 +148,11 @@ def name_load(system: str, path: str, form: str, side: int, num_clients: int) ->
 
 
 def _start_child() -> ProcessPoolExecutor:
-    """Make a process that keeps what it has loaded, apart from ours, which sends the requests."""
-    return ProcessPoolExecutor(1, get_context("spawn"))
+    """Make a process that keeps what it has loaded, apart from ours, which sends the requests.
+
+    NumPy's own threads stay out of it, as they do in the service.
+    """
+    return ProcessPoolExecutor(1, get_context("spawn"), threadpool_limits, (1, "blas"))
 
 
 async def _run(child: ProcessPoolExecutor, call: Callable[[], Pace]) -> Pace:

@@ -26,7 +26,7 @@ def plot_results(results: Results, path: Path) -> None:
             _draw_bars(axes, results, names, unit)
             axes.set_title(f"{request_path}, {form} {side}" if row == 0 else "")
             axes.set_ylabel(label)
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(systems))
     figure.savefig(path, dpi=100)
 
 

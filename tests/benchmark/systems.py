@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.benchmark.load import BenchmarkError
@@ -108,6 +108,16 @@ async def run_system(system: System) -> AsyncIterator[Running]:
             _end(process)
 
 
+@contextmanager
+def wake(running: Running) -> Iterator[None]:
+    """Let a system run while the block does; before and after it stands still, since some are busy even when idle."""
+    os.killpg(running.process.pid, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.killpg(running.process.pid, signal.SIGSTOP)
+
+
 async def time_start(system: System) -> Start:
     """Start a system once more, and end it when it is ready."""
     async with run_system(system) as running:
@@ -140,6 +150,8 @@ async def _is_ready(port: int) -> bool:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End it with all that it has started: some do not end their own workers."""
     process.terminate()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGCONT)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_END_SECONDS)
     with suppress(ProcessLookupError):

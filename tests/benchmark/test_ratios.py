@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from model.cores import available_cores
 from tests.benchmark import ratios
 from tests.benchmark.engines import Pace
 from tests.benchmark.load import Load
@@ -9,7 +10,7 @@ from tests.benchmark.measurements import name_engine, name_load
 from tests.benchmark.ratios import Ratio, compute_ratios, find_regressions
 from tests.benchmark.results import Results
 
-CORES = ratios.available_cores()
+CORES = available_cores()
 
 
 def _load(rate: float, p50_ms: float = 4.0) -> Load:

@@ -23,8 +23,8 @@ def test_a_classifier_agrees_with_itself(calibrated_pair, folder):
 
 
 def test_other_weights_are_seen_to_differ(calibrated_pair, tiny_pair, folder):
-    classifiers = [Classifier.load(pair[1]) for pair in (calibrated_pair, tiny_pair)]
-    found = measure_agreement(*classifiers, sorted(folder.iterdir()))
+    first, second = (Classifier.load(pair[1]) for pair in (calibrated_pair, tiny_pair))
+    found = measure_agreement(first, second, sorted(folder.iterdir()))
     assert found.same_review == 0
     assert found.max_probability_difference >= found.median_probability_difference > 0
 
