@@ -41,6 +41,7 @@ def _draw_bars(axes: Axes, results: Results, names: dict[str, list[str]], unit: 
         for place, name in known:
             rounds = results.rounds(name, unit)
             axes.plot([place] * len(rounds), rounds, "k.", markersize=3)
-    axes.set_yscale("log")
+    if any(results.has(name) for measured in names.values() for name in measured):
+        axes.set_yscale("log")
     axes.margins(y=0.15)
     axes.set_xticks(range(len(NUM_CLIENTS)), [f"{clients} clients" for clients in NUM_CLIENTS])

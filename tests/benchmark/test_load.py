@@ -1,5 +1,6 @@
 import asyncio
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -11,21 +12,20 @@ _REQUESTS = [f"GET /{index} HTTP/1.1\r\n\r\n".encode() for index in range(3)]
 async def _measure(status: str, num_clients: int = 4):
     asked = []
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while head := await reader.readuntil(b"\r\n\r\n"):
-            asked.append(head)
-            await asyncio.sleep(0.01)
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok".encode())
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-        except asyncio.IncompleteReadError:
-            writer.close()
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                asked.append(await reader.readuntil(b"\r\n\r\n"))
+                await asyncio.sleep(0.01)
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok".encode())
+        writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        return await apply_load(port, os.getpid(), _REQUESTS, num_clients, 0.3), asked
+        try:
+            return await apply_load(port, os.getpid(), _REQUESTS, num_clients, 0.3), asked
+        finally:
+            await asyncio.sleep(0.1)  # for the server to see that its clients have gone
 
 
 def test_rate_and_latency_are_those_of_the_service():
