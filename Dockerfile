@@ -3,12 +3,18 @@
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS packages
-# --build-arg TRACING=1 adds what OpenTelemetry traces need.
+# --build-arg TRACING=1 adds what OpenTelemetry traces need, DEMO=1 what the page for people needs.
 ARG TRACING=
+ARG DEMO=
+# --build-arg DICOM=1 adds what DICOM results need, 27 MB; DICOM images are read without.
+ARG DICOM=
 RUN python -m venv --without-pip /opt/venv
-COPY requirements-serve.txt requirements-tracing.txt /tmp/
+COPY requirements-serve.txt requirements-tracing.txt requirements-demo.txt requirements-dicom.txt /tmp/
 RUN pip --python /opt/venv install --no-cache-dir --root-user-action ignore \
-    ${TRACING:+-r /tmp/requirements-tracing.txt} -r /tmp/requirements-serve.txt
+    ${TRACING:+-r /tmp/requirements-tracing.txt} ${DICOM:+-r /tmp/requirements-dicom.txt} -r /tmp/requirements-serve.txt \
+    && if [ -n "$DEMO" ]; then \
+      pip --python /opt/venv install --no-cache-dir --root-user-action ignore --no-deps -r /tmp/requirements-demo.txt; \
+    fi
 
 FROM packages AS torch-packages
 # PyTorch's index of CPU-only builds; the package index of Python has CUDA builds of several GB.

@@ -11,13 +11,16 @@ BENCH ?=
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve test lint format train evaluate audit bench image sbom audit-dependencies clean
+.PHONY: help serve demo test lint format train evaluate audit bench image sbom audit-dependencies clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 serve: .venv-serve/.installed  ## install what serving needs and start on http://127.0.0.1:8000
 	exec .venv-serve/bin/python -m api
+
+demo: .venv-serve/.demo-installed  ## the same with the page for people, http://127.0.0.1:8000/demo
+	BRAIN_MRI_DEMO=1 exec .venv-serve/bin/python -m api
 
 test: .venv/.installed  ## install everything and run the tests
 	.venv/bin/python -m pytest
@@ -70,9 +73,15 @@ python-is-recent:
 	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
 	touch $@
 
-.venv/.installed: requirements.txt requirements-torch.txt requirements-serve.txt requirements-tracing.txt requirements-nifti.txt requirements-openvino.txt | python-is-recent
+# Without dependencies, all of which are listed: see the file.
+.venv-serve/.demo-installed: requirements-demo.txt .venv-serve/.installed
+	.venv-serve/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
+	touch $@
+
+.venv/.installed: $(wildcard requirements*.txt) | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	.venv/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
 	touch $@
 
 .venv-security/.installed: requirements-security.txt | python-is-recent

@@ -140,6 +140,12 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     TooManyFilesError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_files", "The body has too many files"
     ),
+    model_errors.ResultSourceError: ProblemKind(
+        HTTPStatus.NOT_ACCEPTABLE, "no_dicom_source", "DICOM results need a DICOM image"
+    ),
+    model_errors.ResultPackagesError: ProblemKind(
+        HTTPStatus.NOT_ACCEPTABLE, "no_dicom_results", "DICOM results are not made here"
+    ),
     model_errors.ImageTooLargeError: ProblemKind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pixels", "The image has too many pixels"
     ),

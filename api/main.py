@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from api import batch, inference_protocol, predict, status
 from api.body import describe_form
+from api.demo import add_demo
 from api.dependencies import Service
 from api.docs import add_docs
 from api.errors import PROBLEM_JSON, PROTOCOL_PATH, add_error_handlers
@@ -52,7 +53,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         metrics: By default new ones; given where several workers share them.
 
     Raises:
-        SettingsError: If a setting of the environment is out of its bounds, or the keys cannot be used.
+        SettingsError: If a setting of the environment is out of its bounds, the keys cannot be used, or what the
+            settings ask for is not installed.
     """
     settings = settings or load_settings()
     tracer_provider = create_tracer_provider()
@@ -76,6 +78,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
+    if settings.demo:
+        add_demo(app, settings)
     add_error_handlers(app)
     app.add_middleware(
         BodyLimit,

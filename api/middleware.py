@@ -28,12 +28,13 @@ from api.metrics import Metrics
 from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-# Asked every few seconds by machines.
+# Asked every few seconds by machines, or many at once by a browser.
 QUIET_PATHS = (
     *("/livez", "/readyz", "/health", "/metrics"),
+    "/demo/{file}",
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
-_QUEUED_PATHS = ("/predict", "/predict/visualize")
+_QUEUED_PATHS = ("/predict", "/predict/visualize", "/demo/judge")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
 _SECURITY_HEADERS = {

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.body import OPENAPI_BODY
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
+from api.dicom_answer import AnswerForm, AnswerFormDep, draw_picture
 from api.errors import problem_responses
 from api.schemas import UNSTORED_HEADERS, ImageAnswer, PredictionAnswer, describe_header, model_answer
 from api.tracing import trace_prediction
@@ -35,9 +36,11 @@ _PROBLEMS = problem_responses(
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 _JSON = {"description": "The prediction.", "headers": UNSTORED_HEADERS}
-_PNG = {
-    "description": "The picture, at the scan's own resolution.",
-    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+_PICTURE = {
+    "description": "The picture, at the scan's own resolution. `Accept: application/dicom` asks for it as a DICOM "
+    "Secondary Capture in the study of the image, which has to be DICOM too, and `multipart/related` for that and a "
+    "DICOM report, Comprehensive 3D SR.",
+    "content": {str(form): {"schema": {"type": "string", "format": "binary"}} for form in AnswerForm},
     "headers": {
         **UNSTORED_HEADERS,
         "X-Prediction": describe_header("The most probable class, percent-encoded."),
@@ -66,7 +69,7 @@ async def predict(
 
 @router.post(
     "/predict/visualize",
-    responses={**_PROBLEMS, 200: _PNG},
+    responses={**_PROBLEMS, **problem_responses(HTTPStatus.NOT_ACCEPTABLE), 200: _PICTURE},
     response_class=Response,
     openapi_extra=OPENAPI_BODY,
 )
@@ -74,6 +77,7 @@ async def visualize(
     service: ServiceDep,
     image: ImageDep,
     client: ClientWatchDep,
+    form: AnswerFormDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
     view: Annotated[
@@ -82,7 +86,8 @@ async def visualize(
     frame: FrameQuery = None,
 ) -> Response:
     """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
-    done = await service.queue.run(partial(service.classifier.visualize, image, target, alpha, view, frame), client)
+    draw = partial(draw_picture, service.classifier, image, form, target, alpha, view, frame)
+    done = await service.queue.run(draw, client)
     prediction = done.result.prediction
     service.metrics.observe_prediction(prediction, done.queue_ms)
     trace_prediction(prediction, done.queue_ms)
@@ -91,4 +96,4 @@ async def visualize(
         "X-Confidence": f"{prediction.confidence:.6f}",
         "Cache-Control": "no-store",
     }
-    return Response(done.result.png, media_type="image/png", headers=headers)
+    return Response(done.result.body, media_type=done.result.media_type, headers=headers)

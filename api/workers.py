@@ -29,7 +29,7 @@ from api.settings import Settings, SettingsError
 from model.errors import ModelError
 
 _MIN_LIFE_SECONDS = 5.0  # a worker that lives shorter is not replaced at once
-_MEMORY_FOLDER = Path("/dev/shm")  # writable even where the root is not
+MEMORY_FOLDER = Path("/dev/shm")  # writable even where the root is not
 
 logger = logging.getLogger(__name__)
 
@@ -168,6 +168,6 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 @contextmanager
 def _metrics_folder() -> Iterator[str]:
     """Make a place where the workers' metrics come together."""
-    in_memory = os.access(_MEMORY_FOLDER, os.W_OK)
-    with TemporaryDirectory(prefix="brain-mri-metrics-", dir=_MEMORY_FOLDER if in_memory else None) as folder:
+    in_memory = os.access(MEMORY_FOLDER, os.W_OK)
+    with TemporaryDirectory(prefix="brain-mri-metrics-", dir=MEMORY_FOLDER if in_memory else None) as folder:
         yield folder

@@ -26,6 +26,7 @@ from model.engine import (
 from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
+from model.picture_layers import PictureLayers, render_layers
 from model.png import encode_png
 from model.preprocessing import (
     DEFAULT_MAX_IMAGE_PIXELS,
@@ -108,6 +109,15 @@ class Visualization:
     prediction: Prediction
     explained: str
     png: bytes
+
+
+@dataclass(frozen=True)
+class LayeredView:
+    """A prediction, the class whose evidence was drawn, and the scan and the evidence as pictures of their own."""
+
+    prediction: Prediction
+    explained: str
+    layers: PictureLayers
 
 
 @dataclass(frozen=True)
@@ -256,6 +266,22 @@ class Classifier:
         """Classify an image that was decoded elsewhere, and draw what speaks for the class over it."""
         return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
 
+    def show_layers(self, data: bytes, target: str | None = None, frame: int | None = None) -> LayeredView:
+        """Classify an encoded image and draw it and what speaks for a class as two pictures.
+
+        Args:
+            target: The class to explain; by default the predicted one.
+            frame: Which frame of a DICOM file, from 1; by default the middle one.
+
+        Raises:
+            InputError: If the image cannot be judged, or `target` is no class of the network.
+        """
+        start, class_index = time.perf_counter(), self._find_class(target)
+        with self._decode(data, frame) as decoded:
+            prediction, heatmap = self._explain(decoded, start, class_index)
+            layers = render_layers(decoded.image, heatmap)
+        return LayeredView(prediction, target or prediction.prediction, layers)
+
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
 
@@ -297,15 +323,19 @@ class Classifier:
     def _visualize(
         self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
     ) -> Visualization:
+        prediction, heatmap = self._explain(decoded, start, class_index)
+        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
+        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
+        png = render_png(decoded.image, heatmap, caption, alpha, view)
+        return Visualization(prediction, explained, png)
+
+    def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, FloatArray]:
+        """Classify a decoded image; also its heatmap (h, w) for one class."""
         inputs = preprocess_image(decoded.image, self.card.preprocessing)
         prepared = time.perf_counter()
         explanation = self._engine.explain(inputs, np.array([class_index], np.int64))
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        prediction = self._answer(decoded, inputs, explanation, timing)
-        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
-        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
-        return Visualization(prediction, explained, png)
+        return self._answer(decoded, inputs, explanation, timing), explanation.heatmaps[0]
 
     def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
         if not explain:

@@ -15,6 +15,7 @@ from model.engine import DEFAULT_WEIGHTS, Library, Precision, Runtime, load_engi
 from model.errors import CheckpointError, ModelError
 from model.image_files import find_images
 from model.predict_command import STOPPED, add_predict_options, predict_files
+from model.watch_command import add_watch_options, watch_folder
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ def _create_parser() -> argparse.ArgumentParser:
 
     predict = _add_command(commands, "predict", predict_files, "classify images; one row each, JSON Lines or CSV")
     add_predict_options(predict)
+
+    watch = _add_command(commands, "watch", watch_folder, "judge what is put into a folder, until stopped")
+    add_watch_options(watch)
 
     info = _add_command(commands, "info", _info, "show the card of a weight file")
     info.add_argument("weights", type=Path, nargs="?", default=DEFAULT_WEIGHTS, help="default %(default)s")

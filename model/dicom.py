@@ -93,7 +93,7 @@ _WANTED = [*_LAYOUT, *_GREY, *_PALETTE, *_ACQUISITION, *_GROUPS]
 _PASSED_ON = {*_GREY, *_ACQUISITION, "EffectiveEchoTime"}
 
 # What pydicom and the codecs raise on damaged data, as read in their source and found by fuzzing.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -151,7 +151,7 @@ class DicomImage:
                 image, notes = self._render()
         except InputError:
             raise
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise TruncatedImageError("The DICOM data end early or are damaged; send the complete file.") from error
         if int(image.min()) == int(image.max()):
             raise BlankImageError("All pixels have the same value: there is nothing to judge.")
@@ -185,7 +185,7 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
         UnknownFrameError: If there is no such frame.
     """
-    _keep_quiet()
+    keep_quiet()
     file = split_dicom(data)
     try:
         tags = [Tag(keyword) for keyword in _WANTED]
@@ -195,7 +195,7 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
         layout = _read_layout(dataset)
     except InputError:
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise TruncatedImageError("The DICOM header is damaged; send the complete file.") from error
     _check_size(layout, max_image_pixels)
     index, notes = _choose_frame(layout.num_frames, frame)
@@ -225,10 +225,11 @@ def _pass_on(source: Dataset, target: Dataset) -> None:
             target[keyword] = source[keyword]
 
 
-def _keep_quiet() -> None:
-    """Keep pydicom from telling values of a header, to the log or as a warning."""
-    logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-    warnings.filterwarnings("ignore", module="pydicom")
+def keep_quiet() -> None:
+    """Keep pydicom and highdicom from telling values of a header, to the log or as a warning."""
+    for library in ("pydicom", "highdicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", module=library)
     config.settings.reading_validation_mode = config.IGNORE
 
 

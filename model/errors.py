@@ -8,6 +8,8 @@
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
                    UnsupportedPixelsError, UnknownFrameError (DICOM)
 
+    results   image (DICOM), prediction, picture -> files: ResultSourceError, ResultPackagesError
+
     start     file -> checkpoint -> card, network -> engine -> self-test
                |          |              |                         |
                +----------+-- CheckpointError ---------------------+
@@ -64,6 +66,14 @@ class UnknownClassError(InputError):
 
 class InputsOutOfRangeError(InputError):
     """Inputs that no normalised image has, so large that the network overflows."""
+
+
+class ResultSourceError(InputError):
+    """DICOM results were asked for, and the image is no DICOM image that they could belong to."""
+
+
+class ResultPackagesError(InputError):
+    """DICOM results were asked for, and what writes them is not installed."""
 
 
 class CheckpointError(ModelError):

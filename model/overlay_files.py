@@ -10,7 +10,7 @@ from model.image_files import ImageFile
 SUFFIX = ".png"
 
 
-def plan_overlays(folder: Path, files: Sequence[ImageFile]) -> list[Path]:
+def plan_overlays(folder: Path, files: Sequence[ImageFile], suffix: str = SUFFIX) -> list[Path]:
     """Choose a path for the picture of each file: `scans/deep/a.jpg`, found in `scans`, gets `folder/deep/a.jpg.png`.
 
     Where two files have one place (of two folders, or one named twice), the later gets a number. The choice depends on
@@ -20,7 +20,7 @@ def plan_overlays(folder: Path, files: Sequence[ImageFile]) -> list[Path]:
         OutputError: If a later run would take the pictures for images to judge.
     """
     _check_apart(folder, files)
-    return list(_choose_paths(folder, files))
+    return list(_choose_paths(folder, files, suffix))
 
 
 def save_overlay(visualization: Visualization, path: Path) -> Prediction:
@@ -34,16 +34,16 @@ def _check_apart(folder: Path, files: Sequence[ImageFile]) -> None:
     inside = folder.resolve()
     for root in {file.root for file in files if file.root}:
         if inside.is_relative_to(root.resolve()):
-            raise OutputError(f"{folder} lies in {root}, whose images are judged; write the overlays elsewhere")
+            raise OutputError(f"{folder} lies in {root}, whose images are judged; write the results elsewhere")
 
 
-def _choose_paths(folder: Path, files: Sequence[ImageFile]) -> Iterator[Path]:
+def _choose_paths(folder: Path, files: Sequence[ImageFile], suffix: str) -> Iterator[Path]:
     taken = {file.path.resolve() for file in files}  # no picture replaces a scan
     for file in files:
-        path = wanted = folder / file.place.with_name(file.place.name + SUFFIX)
+        path = wanted = folder / file.place.with_name(file.place.name + suffix)
         number = 1
         while path.resolve() in taken:
             number += 1
-            path = wanted.with_name(f"{file.place.name}-{number}{SUFFIX}")
+            path = wanted.with_name(f"{file.place.name}-{number}{suffix}")
         taken.add(path.resolve())
         yield path

@@ -15,7 +15,7 @@ from model.classifier import ModelIdentity, Prediction
 from model.errors import OutputError
 from model.volume_summary import VolumeSummary
 
-_TEXTS = ("volume", "note", "overlay", "error")
+_TEXTS = ("volume", "note", "overlay", "capture", "report", "error")
 _NUM_SLICES = "num_slices"  # what only the row of a whole volume has
 _FOREIGN = "it holds rows that this command did not write"
 
@@ -30,6 +30,8 @@ class Row:
         volume: The file, of a volume and its slices; None for other images.
         note: Why there is no prediction though nothing is wrong.
         overlay: Where the picture was written, if one was asked for.
+        capture: Where it was written as DICOM, if that was asked for.
+        report: Where the DICOM report was written.
     """
 
     file: str
@@ -38,6 +40,8 @@ class Row:
     volume: str | None = None
     note: str | None = None
     overlay: str | None = None
+    capture: str | None = None
+    report: str | None = None
     error: str | None = None
 
 
@@ -125,7 +129,7 @@ class CsvTable:
             *("model_name", "model_version", "model_sha256", "decode_ms", "inference_ms"),
             *("volume", _NUM_SLICES, "num_judged"),
             *(f"slices_{name}" for name in classes),
-            *("note", "overlay", "error"),
+            *("note", "overlay", "capture", "report", "error"),
         )
 
     @property

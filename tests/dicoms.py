@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
+import pydicom.config
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -50,7 +51,7 @@ def make_dicom(
     scan.Rows, scan.Columns = shape[:2]
     for name, value in tags.items():
         if value is None:
-            del scan[name]
+            scan.pop(name, None)
         else:
             setattr(scan, name, value)
     scan.HighBit = tags.get("HighBit", scan.BitsStored - 1)
@@ -78,6 +79,20 @@ def write_dataset(scan: Dataset, syntax: UID) -> bytes:
     is_implicit, is_little = syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian
     pydicom.dcmwrite(buffer, scan, implicit_vr=is_implicit, little_endian=is_little, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def make_study(image: npt.NDArray[Any], number: int = 1, **tags: Any) -> bytes:
+    """An MR image, (H, W), of a study of its own, with all that its module asks for."""
+    study = {
+        **{"StudyInstanceUID": "1.2.826.0.1.9", "SeriesInstanceUID": "1.2.826.0.1.9.1"},
+        **{"SOPClassUID": MRImageStorage, "SOPInstanceUID": f"1.2.826.0.1.9.1.{number}", "InstanceNumber": number},
+        **{"PatientID": "4711", "PatientBirthDate": "19500101", "PatientSex": "F", "StudyID": "7"},
+        **{"StudyDate": "20260102", "StudyTime": "030405", "AccessionNumber": "A1", "ReferringPhysicianName": "Doe^J"},
+        **{"SeriesNumber": 3, "FrameOfReferenceUID": "1.2.826.0.1.9.2", "StudyDescription": "Head"},
+        **{"ImagePositionPatient": [0, 0, number], "PixelSpacing": [1, 1], "SliceThickness": 1},
+    }
+    with pydicom.config.disable_value_validation():
+        return make_dicom(image, **{**FULL_WINDOW, **study, **tags})
 
 
 def bundled_files() -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from api.errors import DeadlinePassedError, QueueFullError
 from api.main import create_app
 from api.settings import Settings
 from tests.corpus import GREY
-from tests.dicoms import make_dicom
+from tests.dicoms import make_dicom, make_study
 from tests.phantoms import CLASSES, draw_scan, encode
 from tests.server import ROOT, running_server
 from tests.triton import ask_binary, ask_json
@@ -124,6 +124,13 @@ def test_what_is_said_about_a_broken_image_of_a_batch_is_documented(client, name
 def test_what_is_said_about_a_broken_batch_is_documented(client):
     check_documented(client, "POST", "/predict/batch", 400, content=SCAN)
     check_documented(client, "POST", "/predict/batch", 413, files=[("files", SCAN)] * 33)
+
+
+def test_dicom_answers_and_their_absence_are_documented(client):
+    for accept in ("application/dicom", "multipart/related"):
+        headers = {"accept": accept}
+        check_documented(client, "POST", "/predict/visualize", 200, content=make_study(GREY), headers=headers)
+        check_documented(client, "POST", "/predict/visualize", 406, content=SCAN, headers=headers)
 
 
 def test_what_is_said_about_an_unknown_frame_is_documented(client):

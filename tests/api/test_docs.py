@@ -37,9 +37,10 @@ def test_errors_are_documented_as_problems(client, status):
     assert "request_id" in document["components"]["schemas"]["Problem"]["properties"]
 
 
-def test_the_picture_is_documented_as_png_and_nothing_else(client):
+def test_the_picture_is_documented_as_png_and_dicom(client):
     document = client.get("/openapi.json").json()
-    assert list(document["paths"]["/predict/visualize"]["post"]["responses"]["200"]["content"]) == ["image/png"]
+    found = list(document["paths"]["/predict/visualize"]["post"]["responses"]["200"]["content"])
+    assert found == ["image/png", "application/dicom", "multipart/related"]
 
 
 def test_every_reference_in_the_document_leads_somewhere(client):

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model import predict_command
+from model import judging
 from model.command_line import main
+from tests.dicoms import make_study
 from tests.phantoms import CLASSES, draw_scan, encode
 
 ROOT = Path(__file__).parents[2]
@@ -155,13 +156,13 @@ def test_what_has_a_row_is_not_judged_again(tiny_pair, folder, tmp_path, monkeyp
     before = output.read_bytes()
     (folder / "z.png").write_bytes(encode(draw_scan(64, seed=3)))
     judged = []
-    read = predict_command._read
+    read = judging._read
 
     def read_and_tell(path):
         judged.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(predict_command, "_read", read_and_tell)
+    monkeypatch.setattr(judging, "_read", read_and_tell)
     assert main([*arguments, "--resume"]) == 0
     assert judged == ["z.png"]
     assert output.read_bytes().startswith(before)
@@ -199,6 +200,24 @@ def test_overlays_mirror_the_folder(tiny_pair, folder, tmp_path, capsys, index):
     assert all(Image.open(io.BytesIO(path.read_bytes())).size == (64, 64) for path in drawn)
 
 
+def test_dicom_results_mirror_the_folder(tiny_pair, folder, tmp_path, capsys):
+    (folder / "deep" / "IM1").write_bytes(make_study(draw_scan(64, seed=4)[:, :, 0]))
+    target = tmp_path / "results"
+    assert main(["predict", str(folder), "--weights", str(tiny_pair[1]), "--dicom", str(target)]) == 0
+    rows = {Path(row["file"]).name: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    written = sorted(path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file())
+    assert written == ["deep/IM1.sc.dcm", "deep/IM1.sr.dcm"]
+    assert [rows["IM1"][name] for name in ("capture", "report")] == [str(target / name) for name in written]
+    assert "note" not in rows["IM1"]
+    assert all("DICOM" in rows[name]["note"] and rows[name]["prediction"] for name in ("b.png", "a.jpg"))
+
+
+def test_dicom_results_need_their_packages(tiny_pair, folder, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("model.dicom_results.find_spec", lambda _: None)
+    assert main(["predict", str(folder), "--weights", str(tiny_pair[1]), "--dicom", str(tmp_path / "x")]) == 1
+    assert "requirements-dicom.txt" in caplog.text
+
+
 @pytest.mark.parametrize(("separator", "options"), [(b"\n", []), (b"\0", ["--null"])])
 def test_names_may_come_from_standard_input(tiny_pair, folder, monkeypatch, capsys, separator, options):
     names = [folder / "deep" / "a.jpg", folder / "b.png"]
@@ -222,7 +241,7 @@ def test_a_terminal_shows_how_far_it_is(tiny_pair, folder):
 
 
 def test_a_file_too_large_for_an_image_is_not_read(tiny_pair, folder, monkeypatch, capsys):
-    monkeypatch.setattr(predict_command, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
+    monkeypatch.setattr(judging, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
     assert main(["predict", str(folder), "--weights", str(tiny_pair[1])]) == 1
     errors = [json.loads(line).get("error") for line in capsys.readouterr().out.splitlines()]
     assert "at most" in errors[0]

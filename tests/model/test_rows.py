@@ -46,9 +46,12 @@ def test_both_formats_hold_the_same_facts(rows):
         }
 
 
+NAMED = ("file", "prediction", "volume", "note", "overlay", "capture", "report", "error")
+
+
 def flatten(line):
     """The facts of a JSON line under the names that the table has for them."""
-    facts = {name: line.get(name) or "" for name in ("file", "prediction", "volume", "note", "overlay", "error")}
+    facts = {name: line.get(name) or "" for name in NAMED}
     if "model" not in line:
         return facts
     facts |= {f"model_{name}": value for name, value in line["model"].items()}

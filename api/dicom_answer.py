@@ -1,0 +1,105 @@
+"""The picture of an answer as PNG or as DICOM: which form a client accepts, and both DICOM results as one body."""
+
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from model.classifier import Classifier, Prediction
+from model.overlay import View
+
+_MAX_RANGES = 32  # of an Accept header that are looked at
+
+
+class AnswerForm(StrEnum):
+    """The media type of a picture's answer."""
+
+    PNG = "image/png"
+    CAPTURE = "application/dicom"
+    """The picture alone."""
+    BOTH = "multipart/related"
+    """The picture and the report."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A prediction, and the body of the answer that shows it."""
+
+    prediction: Prediction
+    body: bytes
+    media_type: str
+
+
+def choose_form(accept: str) -> AnswerForm:
+    """Choose the form that an Accept header wants most; RFC 9110, section 12.5.1.
+
+    DICOM is sent to those who name it. Whoever takes anything, or names what we do not have, gets a PNG.
+    """
+    best, highest = AnswerForm.PNG, 0.0
+    for part in accept.lower().split(",")[:_MAX_RANGES]:
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        form = AnswerForm.PNG if name in ("*/*", "image/*") else next((f for f in AnswerForm if f == name), None)
+        quality = _read_quality(parameters)
+        if form is not None and quality > highest:
+            best, highest = form, quality
+    return best
+
+
+def join_parts(parts: tuple[bytes, ...]) -> tuple[bytes, str]:
+    """Join DICOM files to one body, as DICOMweb does; RFC 2387 and PS3.18, section 8.6.1.2.
+
+    Returns:
+        The body and its media type.
+    """
+    boundary = secrets.token_hex(16)
+    head = f"--{boundary}\r\nContent-Type: {AnswerForm.CAPTURE}\r\n\r\n".encode()
+    body = b"".join(piece for part in parts for piece in (head, part, b"\r\n"))
+    media_type = f'{AnswerForm.BOTH}; type="{AnswerForm.CAPTURE}"; boundary={boundary}'
+    return body + f"--{boundary}--\r\n".encode(), media_type
+
+
+def draw_picture(
+    classifier: Classifier,
+    image: bytes,
+    form: AnswerForm,
+    target: str | None,
+    alpha: float,
+    view: View,
+    frame: int | None,
+) -> Picture:
+    """Judge an image and draw the evidence, in the form that is wanted.
+
+    Raises:
+        InputError: As `Classifier.visualize`, and as `model.dicom_results.write_results`.
+    """
+    if form is AnswerForm.PNG:
+        visualization = classifier.visualize(image, target, alpha, view, frame)
+        return Picture(visualization.prediction, visualization.png, form)
+    from model.dicom_results import check_source, describe_variant, write_results  # here: it takes time to import
+
+    check_source(image)
+    visualization = classifier.visualize(image, target, alpha, view, frame)
+    results = write_results(image, visualization, describe_variant(alpha, view))
+    if form is AnswerForm.CAPTURE:
+        return Picture(visualization.prediction, results.capture, form)
+    return Picture(visualization.prediction, *join_parts((results.capture, results.report)))
+
+
+async def read_accept(request: Request) -> AnswerForm:
+    """Read the form that the client wants."""
+    return choose_form(",".join(request.headers.getlist("accept")))
+
+
+AnswerFormDep = Annotated[AnswerForm, Depends(read_accept)]
+
+
+def _read_quality(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0

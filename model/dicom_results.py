@@ -1,0 +1,96 @@
+"""DICOM results for a DICOM image, for an archive to keep beside it: the picture, and the answer as a report.
+
+image -> prediction, picture -> model.secondary_capture -> file
+  |               |
+  |               +-----------> model.structured_report -> file   (highdicom, of requirements-dicom.txt)
+  model.dicom_source
+"""
+
+import io
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from model.classifier import DEFAULT_ALPHA, Visualization
+from model.dicom import DAMAGE, keep_quiet
+from model.dicom_instance import ResultContext
+from model.dicom_source import read_source
+from model.errors import InputError, ResultPackagesError, TruncatedImageError
+from model.overlay import View
+from model.secondary_capture import create_capture
+
+
+@dataclass(frozen=True)
+class DicomResults:
+    """Two DICOM Part 10 files.
+
+    Attributes:
+        capture: The picture, Secondary Capture.
+        report: The answer, Comprehensive 3D SR.
+    """
+
+    capture: bytes
+    report: bytes
+
+
+def check_packages() -> None:
+    """Check that results can be made at all.
+
+    Raises:
+        ResultPackagesError: If highdicom is not installed.
+    """
+    if find_spec("highdicom") is None:
+        raise ResultPackagesError(
+            "DICOM results are not made here: the packages of requirements-dicom.txt are not installed."
+        )
+
+
+def check_source(data: bytes) -> None:
+    """Check that results can be made for an image, before it is judged; the errors are those of `write_results`."""
+    check_packages()
+    _read_source(data)
+
+
+def describe_variant(alpha: float, view: View) -> str:
+    """Tell pictures of one class apart; those of another variant are other instances."""
+    return f"{alpha!r} {view}"
+
+
+def write_results(data: bytes, visualization: Visualization, variant: str | None = None) -> DicomResults:
+    """Write the results for an image.
+
+    Args:
+        data: The image, a DICOM Part 10 file.
+        visualization: What `Classifier.visualize` made of it.
+        variant: See `describe_variant`; by default that of the default picture.
+
+    Raises:
+        ResultSourceError: If the image is no DICOM file, or lacks the identifiers that results refer to.
+        ResultPackagesError: If highdicom is not installed.
+        TruncatedImageError: If the header is damaged.
+    """
+    check_packages()
+    from model.structured_report import create_report
+
+    context = ResultContext.of(
+        _read_source(data), visualization, variant or describe_variant(DEFAULT_ALPHA, View.OVERLAY)
+    )
+    return DicomResults(_write(create_capture(context, visualization.png)), _write(create_report(context)))
+
+
+def _read_source(data: bytes) -> Dataset:
+    keep_quiet()
+    try:
+        return read_source(data)
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise TruncatedImageError("The DICOM header is damaged; send the complete file.") from error
+
+
+def _write(instance: Dataset) -> bytes:
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, instance, enforce_file_format=True)
+    return buffer.getvalue()

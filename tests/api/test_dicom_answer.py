@@ -1,0 +1,98 @@
+import email
+import io
+import subprocess
+import sys
+from email.message import Message
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from api.dicom_answer import AnswerForm, choose_form
+from tests.api.problems import check_problem
+from tests.api.test_metrics import read, value
+from tests.corpus import GREY
+from tests.dicoms import make_dicom, make_study
+
+PATH = "/predict/visualize"
+SOURCE = make_study(GREY)
+BOTH = 'multipart/related; type="application/dicom"'
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", AnswerForm.PNG),
+        ("*/*", AnswerForm.PNG),
+        ("text/html", AnswerForm.PNG),
+        ("application/dicom", AnswerForm.CAPTURE),
+        ("Application/DICOM", AnswerForm.CAPTURE),
+        (BOTH, AnswerForm.BOTH),
+        ("application/dicom, */*;q=0.1", AnswerForm.CAPTURE),
+        ("image/png;q=0.5, multipart/related;q=0.6, application/dicom;q=0.4", AnswerForm.BOTH),
+        ("*/*, application/dicom;q=0.5", AnswerForm.PNG),
+        ("application/dicom;q=0", AnswerForm.PNG),
+        ("application/dicom;q=nan", AnswerForm.PNG),
+        ("application/dicom;q=x", AnswerForm.PNG),
+        (";,;;q=,", AnswerForm.PNG),
+    ],
+)
+def test_the_form_is_the_one_that_is_wanted_most(accept, form):
+    assert choose_form(accept) == form
+
+
+def test_the_picture_comes_as_dicom(client):
+    png = client.post(PATH, content=SOURCE)
+    response = client.post(PATH, content=SOURCE, headers={"accept": "application/dicom"})
+    assert response.headers["content-type"] == "application/dicom"
+    assert response.headers["x-prediction"] == png.headers["x-prediction"]
+    capture = pydicom.dcmread(io.BytesIO(response.content))
+    assert np.array_equal(capture.pixel_array, np.asarray(Image.open(io.BytesIO(png.content))))
+    other = client.post(f"{PATH}?alpha=0.1", content=SOURCE, headers={"accept": "application/dicom"})
+    assert pydicom.dcmread(io.BytesIO(other.content)).SOPInstanceUID != capture.SOPInstanceUID
+
+
+def test_both_results_come_as_parts(client):
+    response = client.post(PATH, content=SOURCE, headers={"accept": BOTH})
+    capture, report = (pydicom.dcmread(io.BytesIO(part)) for part in read_parts(response))
+    assert (capture.Modality, report.Modality) == ("OT", "SR")
+    assert report.StudyInstanceUID == capture.StudyInstanceUID == pydicom.dcmread(io.BytesIO(SOURCE)).StudyInstanceUID
+
+
+def read_parts(response):
+    head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
+    message: Message = email.message_from_bytes(head + response.content)
+    assert message.get_content_type() == "multipart/related"
+    assert message.get_param("type") == "application/dicom"
+    parts = [part for part in message.walk() if not part.is_multipart()]
+    assert {part.get_content_type() for part in parts} == {"application/dicom"}
+    # The package `email` changes line ends; the boundary is what matters here.
+    boundary = message.get_boundary()
+    pieces = response.content.split(f"--{boundary}".encode())[1:-1]
+    assert len(pieces) == len(parts)
+    return [piece.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n") for piece in pieces]
+
+
+@pytest.mark.parametrize("accept", ["application/dicom", BOTH])
+def test_without_a_dicom_image_that_is_a_406(client, scan, accept):
+    for image in (scan, make_dicom(GREY)):
+        check_problem(client.post(PATH, content=image, headers={"accept": accept}), 406, "no_dicom_source")
+    assert value(read(client), "brain_mri_rejections_total", code="no_dicom_source") >= 2
+
+
+def test_without_the_packages_that_is_a_406(client, monkeypatch):
+    monkeypatch.setattr("model.dicom_results.find_spec", lambda _: None)
+    response = client.post(PATH, content=SOURCE, headers={"accept": BOTH})
+    check_problem(response, 406, "no_dicom_results")
+    assert client.post(PATH, content=SOURCE).status_code == 200
+
+
+def test_a_damaged_image_is_a_422(client):
+    cut = SOURCE[:-100]
+    check_problem(client.post(PATH, content=cut, headers={"accept": BOTH}), 422, "damaged_image")
+
+
+def test_pictures_need_no_dicom_packages():
+    script = "import sys, api.main; assert not {'pydicom', 'highdicom'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
