@@ -6,11 +6,12 @@ RECIPE ?= efficientnet_b0
 CHECKPOINT ?= weights/efficientnet_b0.pth
 IMAGE ?= brain-tumor-mri
 DOCKER ?= docker
+BENCH ?=
 # An extra package index for torch, e.g. PyTorch's own with CPU-only builds; see the README.
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve demo test lint format train evaluate audit image sbom audit-dependencies clean
+.PHONY: help serve demo test lint format train evaluate audit bench image sbom audit-dependencies clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -41,6 +42,9 @@ evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKP
 
 audit: need-data .venv/.installed  ## look for copies and shortcuts: make audit DATA=DIR
 	.venv/bin/python -m training audit $(DATA)
+
+bench: .venv/.installed  ## measure the service, its parts and what one would use instead: make bench [BENCH="--quick"]
+	.venv/bin/python -m tests.benchmark $(BENCH)
 
 image:  ## build the Docker image and print its size
 	$(DOCKER) build --tag $(IMAGE) .

@@ -29,22 +29,24 @@ class Done(Generic[Result]):
 class InferenceQueue:
     """Runs calls on a few threads; the event loop stays free to answer probes."""
 
-    def __init__(
-        self, num_threads: int, max_queue: int, timeout_seconds: float, tell_depth: Callable[[int], None] | None = None
-    ) -> None:
-        """Start no thread yet; `tell_depth` is called with the number of calls that wait or run when it changes."""
+    def __init__(self, num_threads: int, max_queue: int, timeout_seconds: float) -> None:
+        """Start no thread yet."""
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
         self._free = asyncio.Semaphore(num_threads)
         self._places = asyncio.Semaphore(max_queue)
         self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
         self._timeout_seconds = timeout_seconds
         self._num_admitted = 0
-        self._tell_depth = tell_depth or (lambda _: None)
+        self._listeners: list[Callable[[int], None]] = []
 
     @property
     def is_full(self) -> bool:
         """Whether `run` would refuse a call now."""
         return self._places.locked()
+
+    def tell_depth(self, listener: Callable[[int], None]) -> None:
+        """From now on call `listener` with the number of calls that wait or run, each time it changes."""
+        self._listeners.append(listener)
 
     async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
         """Run `call` as soon as a thread is free.
@@ -94,7 +96,8 @@ class InferenceQueue:
 
     def _admit(self, change: int) -> None:
         self._num_admitted += change
-        self._tell_depth(self._num_admitted)
+        for listener in self._listeners:
+            listener(self._num_admitted)
 
     async def _run_now(self, call: Callable[[], Result]) -> Result:
         try:

@@ -105,14 +105,14 @@ def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics: Metrics = app.state.metrics
-        queue = InferenceQueue(
-            settings.threads, settings.max_queue, settings.request_timeout_seconds, metrics.observe_depth
-        )
+        queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
+        queue.tell_depth(metrics.observe_depth)
         try:
             classifier = await _load(settings, queue)
         except BaseException:
             queue.close()
             raise
+        queue.tell_depth(classifier.expect)
         app.state.service = Service(classifier, queue, metrics, settings)
         metrics.start(classifier.identity, classifier.engine_name)
         logger.info("ready", extra=_describe(classifier, settings))
@@ -131,7 +131,12 @@ def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None
 async def _load(settings: Settings, queue: InferenceQueue) -> Classifier:
     """Load the weights in a thread of the queue: threads that the engine starts are as patient as that one."""
     load = partial(
-        Classifier.load, settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256
+        Classifier.load,
+        settings.model_path,
+        settings.threads,
+        settings.max_image_pixels,
+        settings.model_sha256,
+        settings.runtime,
     )
     return (await queue.run(load)).result
 

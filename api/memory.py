@@ -2,7 +2,7 @@
 
 from model.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, set_allocator_options
 
-_BLOCK_BYTES = 2**20  # more than ordinary scans need at once, which are not to be mapped and zeroed anew each time
+_BLOCK_BYTES = 4 * 2**20  # more than ordinary scans need at once, which are not to be mapped and zeroed anew each time
 
 
 def return_freed_memory() -> bool:

@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
-from model.engine import PREDICTED, Engine, Explanation, Outputs, load_engine
+from model.engine import (
+    DEFAULT_RUNTIME,
+    LOGIT_TOLERANCE,
+    PREDICTED,
+    Engine,
+    Explanation,
+    Outputs,
+    Runtime,
+    load_engine,
+)
 from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
@@ -33,7 +42,6 @@ from model.reliability import OutlierScore, ReliabilityCheck, Review
 
 DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
-SELF_TEST_TOLERANCE = 1e-2  # logits; kernels of different processors differ by about 1e-5
 
 
 @dataclass(frozen=True)
@@ -152,17 +160,19 @@ class Classifier:
         num_threads: int | None = None,
         max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
         sha256: str | None = None,
+        runtime: Runtime = DEFAULT_RUNTIME,
     ) -> Self:
         """Load a weight file, prove that it works, and warm everything up.
 
         Args:
             sha256: What the file's hash must be; see also `model.file_hash.verify_file`.
+            runtime: What runs a `.onnx`.
 
         Raises:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
         verify_file(path, sha256)
-        classifier = cls(load_engine(path, num_threads), max_image_pixels)
+        classifier = cls(load_engine(path, num_threads, runtime), max_image_pixels)
         try:
             classifier.self_test()
             # The first decoding and drawing load codecs and a font: not at the first client's cost.
@@ -183,8 +193,12 @@ class Classifier:
 
     @property
     def engine_name(self) -> str:
-        """What computes: "torch" or "onnxruntime"."""
+        """What computes; see `Engine.name`."""
         return self._engine.name
+
+    def expect(self, num_images: int) -> None:
+        """Learn how many images wait or are being judged: the engine adapts to it."""
+        self._engine.expect(num_images)
 
     def predict(self, data: bytes, frame: int | None = None) -> Prediction:
         """Classify an encoded image.
@@ -279,7 +293,8 @@ class Classifier:
         outputs = self._engine.predict(inputs)
         explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]
         for found in (outputs.logits[0], explained):
-            if not np.allclose(found, expected, rtol=SELF_TEST_TOLERANCE, atol=SELF_TEST_TOLERANCE):
+            tolerance = self._engine.logit_tolerance
+            if not np.allclose(found, expected, rtol=LOGIT_TOLERANCE, atol=tolerance):
                 raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
         self._check_detector(outputs.features.shape[1])
 

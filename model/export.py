@@ -27,8 +27,9 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from model.classifier import softmax
 from model.errors import CheckpointError
 from model.explain_branch import explain_on_request
+from model.exported_card import CARD_KEY, OUTPUTS, SHA256_KEY
 from model.features import Explainer
-from model.onnx_engine import CARD_KEY, OUTPUTS, SHA256_KEY, OnnxEngine
+from model.onnx_engine import OnnxEngine
 from model.preprocessing import FloatArray, preprocess_image, self_test_image
 from model.torch_engine import TorchEngine
 

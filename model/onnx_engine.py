@@ -1,7 +1,6 @@
 """ONNX Runtime: the engine that serves."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +11,14 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded, wh
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-from pydantic_core import from_json
 
-from model.card import ModelCard, parse_card
-from model.engine import PREDICTED, Explanation, IndexArray, Outputs
+from model.card import ModelCard
+from model.engine import LOGIT_TOLERANCE, PREDICTED, Explanation, IndexArray, Outputs
 from model.errors import CheckpointError
+from model.exported_card import OUTPUTS, check_signature, read_exported_card
+from model.occupancy import Occupancy
 from model.preprocessing import FloatArray
 
-CARD_KEY = "brain_tumor_mri_card"
-SHA256_KEY = "brain_tumor_mri_checkpoint_sha256"
-OUTPUTS = ("logits", "features", "heatmaps")
 _FATAL = 4  # ONNX Runtime's log level; what it would log below is raised or is no defect
 
 _LOAD_ERRORS = (
@@ -40,6 +37,7 @@ class OnnxEngine:
     """An exported checkpoint in ONNX Runtime, on the CPU; see `model.export` for the graph."""
 
     name = "onnxruntime"
+    logit_tolerance = LOGIT_TOLERANCE
 
     def __init__(self, path: Path, num_threads: int = 1) -> None:
         """Load `path`.
@@ -52,16 +50,19 @@ class OnnxEngine:
         ort.disable_telemetry_events()
         self._wide = _open_session(path, num_threads)
         self._narrow = self._wide if num_threads == 1 else _open_session(path, 1)
-        self._lock = threading.Lock()
-        self._num_running = 0
+        self._occupancy = Occupancy()
         try:
-            self.card, self.sha256 = self._read_metadata()
+            self.card, self.sha256 = read_exported_card(self._wide.get_modelmeta().custom_metadata_map)
             self._check_signature()
         except CheckpointError as error:
             raise CheckpointError(f"cannot load {path}: {error}") from error
 
     card: ModelCard
     sha256: str
+
+    def expect(self, num_images: int) -> None:
+        """Learn how many images wait or are being judged."""
+        self._occupancy.expect(num_images)
 
     def predict(self, inputs: FloatArray) -> Outputs:
         """Turn inputs (N, 3, S, S) into logits and features; the map's part of the graph is not run."""
@@ -80,36 +81,12 @@ class OnnxEngine:
     @contextmanager
     def _session(self) -> Iterator[ort.InferenceSession]:
         """Choose what runs: all cores on one image when it is alone, else a core an image, which wastes less."""
-        with self._lock:
-            self._num_running += 1
-            alone = self._num_running == 1
-        try:
+        with self._occupancy.enter() as alone:
             yield self._wide if alone else self._narrow
-        finally:
-            with self._lock:
-                self._num_running -= 1
-
-    def _read_metadata(self) -> tuple[ModelCard, str]:
-        metadata = self._wide.get_modelmeta().custom_metadata_map
-        if CARD_KEY not in metadata or SHA256_KEY not in metadata:
-            raise CheckpointError("it carries no card; export it with `python -m model export`")
-        try:
-            fields = from_json(metadata[CARD_KEY])
-        except ValueError as error:
-            raise CheckpointError("its card is damaged") from error
-        return parse_card(fields), metadata[SHA256_KEY]
 
     def _check_signature(self) -> None:
-        size = self.card.preprocessing.input_size
-        expected = {"inputs": [3, size, size], "targets": [], "explain": []}
-        found = {node.name: list(node.shape[1:]) for node in self._wide.get_inputs()}
-        if found != expected:
-            raise CheckpointError("its graph does not have the inputs its card describes")
-        missing = sorted(set(OUTPUTS) - {node.name for node in self._wide.get_outputs()})
-        if missing:
-            raise CheckpointError(
-                f"its graph lacks the output {missing[0]!r}; export it again with `python -m model export`"
-            )
+        inputs = {node.name: list(node.shape[1:]) for node in self._wide.get_inputs()}
+        check_signature(self.card, inputs, {node.name for node in self._wide.get_outputs()})
 
 
 def _open_session(path: Path, num_threads: int) -> ort.InferenceSession:
@@ -124,4 +101,6 @@ def _session_options(num_threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
+    # Threads that wait for work within a run may spin; between runs the cores belong to others.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

@@ -65,7 +65,7 @@ class DecodedImage:
     """An image and what was learnt on the way to it.
 
     Attributes:
-        image: RGB, (H, W, 3) uint8, upright.
+        image: RGB, (H, W, 3) uint8, upright; of a grey one the three channels may share their memory, read-only.
         format: One of `FORMATS`, or "DICOM".
         warnings: What was done to the pixels that the sender may not expect, in words.
         frame: Which frame of a DICOM file, from 1; None for other formats.
@@ -157,11 +157,7 @@ def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
     Returns:
         (S, S, 3) uint8 with S the `input_size`; with `color` "grey" the three channels are equal.
     """
-    picture = Image.fromarray(image)
-    if preprocessing.color == "grey":
-        picture = picture.convert("L")
-    size = preprocessing.input_size
-    pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    pixels = _resize(image, preprocessing)
     return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
 
 
@@ -176,13 +172,17 @@ def normalize_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArr
     """
     mean = np.asarray(preprocessing.mean, np.float32) * np.float32(255)
     scale = np.float32(1) / (np.asarray(preprocessing.std, np.float32) * np.float32(255))
-    standardised = (image.astype(np.float32) - mean) * scale
-    return np.ascontiguousarray(standardised.transpose(2, 0, 1))
+    standardised = np.empty((3, *image.shape[:2]), np.float32)
+    for channel in range(3):  # plane by plane: three times as fast as pixel by pixel
+        np.subtract(image[:, :, channel], mean[channel], out=standardised[channel])
+        standardised[channel] *= scale[channel]
+    return standardised
 
 
 def preprocess_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:
     """Turn one image into inputs (1, 3, S, S): `resize_image`, then `normalize_image`."""
-    return normalize_image(resize_image(image, preprocessing), preprocessing)[None]
+    pixels = _resize(image, preprocessing)
+    return normalize_image(_show_as_rgb(pixels) if pixels.ndim == 2 else pixels, preprocessing)[None]
 
 
 def self_test_image(size: int) -> ImageArray:
@@ -204,6 +204,26 @@ def self_test_image(size: int) -> ImageArray:
 def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
     """Turn `self_test_image` into inputs (1, 3, S, S)."""
     return normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
+
+
+def _resize(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
+    """Resize to (S, S, 3), or to (S, S) with `color` "grey"."""
+    grey = preprocessing.color == "grey"
+    if grey and _is_shown_as_rgb(image):
+        picture = Image.fromarray(image[:, :, 0])  # luma of a grey pixel is the pixel, to the bit
+    else:
+        picture = Image.fromarray(image).convert("L") if grey else Image.fromarray(image)
+    size = preprocessing.input_size
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def _show_as_rgb(grey: ImageArray) -> ImageArray:
+    """Show (H, W) as (H, W, 3), read-only and without a copy: three channels in the same memory."""
+    return np.broadcast_to(grey[:, :, None], (*grey.shape, 3))
+
+
+def _is_shown_as_rgb(image: ImageArray) -> bool:
+    return image.strides[2] == 0
 
 
 def _open_dicom(data: bytes, max_image_pixels: int, frame: int | None) -> "DicomImage":
@@ -267,9 +287,11 @@ def _turn_upright(source: Image.Image) -> Image.Image:
 def _to_rgb(picture: Image.Image) -> tuple[ImageArray, tuple[str, ...]]:
     if picture.mode.startswith("I") or picture.mode == "F":
         grey, note = _to_8_bit(np.asarray(picture))
-        return np.repeat(grey[:, :, None], 3, axis=2), (note,)
+        return _show_as_rgb(grey), (note,)
     if picture.mode == "LAB":
         raise UnsupportedFormatError("Expected a grey or RGB image; CIELAB colours are not read.")
+    if picture.mode == "L" and not picture.has_transparency_data:
+        return _show_as_rgb(np.asarray(picture)), ()
     image: ImageArray = np.empty((picture.height, picture.width, 3), np.uint8)
     has_alpha, is_opaque = picture.has_transparency_data, True
     for rows in _strips(picture.height, picture.width):
@@ -312,5 +334,6 @@ def _strips(height: int, width: int) -> Iterator[slice]:
 
 
 def _check_content(image: ImageArray) -> None:
-    if int(image.min()) == int(image.max()):
+    pixels = image[:, :, 0] if _is_shown_as_rgb(image) else image
+    if int(pixels.min()) == int(pixels.max()):
         raise BlankImageError("All pixels have the same value: there is nothing to judge.")

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {"api": {"training"}, "model": {"api", "training"}, "training": {"api"}}
-TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript"}
+TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript", "openvino"}
 NEEDS_TORCH = {
     "checkpoint",
     "explain_branch",
@@ -19,6 +19,7 @@ NEEDS_TORCH = {
     "gradcam",
     "heads",
     "network",
+    "openvino_engine",
     "small_networks",
     "torch_engine",
     "torchvision_operators",
@@ -72,7 +73,8 @@ def test_serving_starts_where_torch_is_not_installed():
 
 
 def test_every_test_file_mirrors_a_module():
-    for package, folder in (("api", "api"), ("model", "model"), ("training", "training"), ("tests/soak", "soak")):
+    mirrored = [(package, package) for package in ("api", "model", "training")]
+    for package, folder in (*mirrored, ("tests/soak", "soak"), ("tests/benchmark", "benchmark")):
         modules = {path.stem for path in _modules(package)}
         for path in (ROOT / "tests" / folder).glob("test_*.py"):
             assert path.stem.removeprefix("test_") in modules, path

@@ -137,9 +137,9 @@ def test_a_batch_has_its_own_limit_on_bytes(settings, scan):
         check_problem(client.post("/predict", content=bytes(2 * len(scan))), 413, "body_too_large")
 
 
-def test_few_images_of_a_batch_are_in_the_queue_at_once(client, scan, monkeypatch):
+def test_few_images_of_a_batch_are_in_the_queue_at_once(client, scan):
     depths: list[int] = []
-    monkeypatch.setattr(client.app.state.service.queue, "_tell_depth", depths.append)
+    client.app.state.service.queue.tell_depth(depths.append)
     post(client, [scan] * 12)
     assert max(depths) <= 2
     assert depths[-1] == 0

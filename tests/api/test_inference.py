@@ -182,7 +182,8 @@ def test_the_number_of_requests_under_way_is_told():
     depths: list[int] = []
 
     async def scenario():
-        queue = InferenceQueue(1, 8, 5, depths.append)
+        queue = InferenceQueue(1, 8, 5)
+        queue.tell_depth(depths.append)
         await asyncio.gather(*(queue.run(lambda: None) for _ in range(3)))
         queue.close()
 
@@ -205,3 +206,10 @@ def test_a_full_queue_refuses_at_once_and_is_counted(client, scan):
     assert 'http_requests_total{method="POST",path="/predict",status="503"} 1.0' in samples
     assert 'brain_mri_rejections_total{code="queue_full"} 2.0' in samples
     release.set()
+
+
+def test_the_engine_learns_how_many_images_are_under_way(client, scan, monkeypatch):
+    expected: list[int] = []
+    monkeypatch.setattr(client.app.state.service.classifier._engine, "expect", expected.append)
+    assert client.post("/predict", content=scan).status_code == 200
+    assert expected == [1, 0]

@@ -1,7 +1,10 @@
+import asyncio
 import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -83,3 +86,29 @@ def test_an_address_in_use_stops_the_start():
 def test_connections_are_refused_until_someone_listens():
     with take_address(Settings(port=0)) as taken, pytest.raises(ConnectionRefusedError):
         socket.create_connection(taken.getsockname())
+
+
+def test_an_answer_does_not_wait_until_the_one_before_it_is_acknowledged():
+    async def scenario() -> int:
+        accepted = asyncio.get_running_loop().create_future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport):
+                accepted.set_result(transport.get_extra_info("socket"))
+
+        with take_address(Settings(port=0)) as taken:
+            async with await asyncio.get_running_loop().create_server(Protocol, sock=taken):
+                _, writer = await asyncio.open_connection(*taken.getsockname())
+                option: int = (await accepted).getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                writer.close()
+                return option
+
+    assert asyncio.run(scenario()) != 0
+
+
+@pytest.mark.parametrize("package", ["api", "model"])
+def test_numpy_is_told_to_leave_the_cores_to_the_images(package):
+    script = f"import {package}.__main__, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True).stdout == b"1\n"

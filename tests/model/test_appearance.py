@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.appearance import NUM_APPEARANCE_VALUES, NUM_THUMBNAIL_VALUES, describe_appearance
+from model.appearance import NUM_APPEARANCE_VALUES, NUM_THUMBNAIL_VALUES, _quantiles, describe_appearance
 from model.card import Preprocessing
 from model.preprocessing import preprocess_image
 from tests.phantoms import draw_scan
@@ -53,3 +53,16 @@ def test_noise_is_sharper_than_a_scan():
 
 def test_a_black_image_can_be_described():
     assert np.isfinite(_describe(np.zeros((64, 64, 3), np.uint8))).all()
+
+
+@pytest.mark.parametrize("size", [1, 2, 240, 16384])
+def test_quantiles_are_those_of_numpy(size):
+    values = np.random.default_rng(size).random(size, np.float32)
+    parts = np.array([0.0, 0.02, 0.5, 0.9, 1.0])
+    np.testing.assert_allclose(_quantiles(values, parts), np.quantile(values, parts), atol=1e-6)
+
+
+def test_one_channel_of_a_grey_image_says_what_all_three_do():
+    image = draw_scan(100, (0.5, 0.5))
+    all_channels = describe_appearance(preprocess_image(image, GREY), GREY.model_copy(update={"color": "rgb"}))[0]
+    np.testing.assert_allclose(_describe(image), all_channels, atol=1e-5)

@@ -5,7 +5,8 @@ import onnx
 import pytest
 
 from model.errors import CheckpointError
-from model.onnx_engine import CARD_KEY, SHA256_KEY, OnnxEngine
+from model.exported_card import CARD_KEY, SHA256_KEY
+from model.onnx_engine import OnnxEngine
 
 
 @pytest.fixture
@@ -75,3 +76,12 @@ def test_a_file_from_before_there_were_features_is_refused_with_the_command_that
 def test_the_library_is_told_to_send_nothing_before_it_is_loaded():
     script = "import os, sys, model.onnx_engine; print(os.environ['ORT_DISABLE_TELEMETRY'])"
     assert subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout == "1\n"
+
+
+def test_an_image_has_all_cores_only_while_it_is_alone_and_no_other_is_expected(path):
+    engine = OnnxEngine(path, num_threads=2)
+    for num_expected, may_have_all in ((0, True), (1, True), (2, False), (1, True)):
+        engine.expect(num_expected)
+        with engine._session() as first, engine._session() as second:
+            assert (first is engine._wide) is may_have_all
+            assert second is engine._narrow

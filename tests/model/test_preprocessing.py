@@ -275,6 +275,19 @@ def test_preprocessing_equals_torchvisions_to_the_bit_before_normalization():
     assert np.array_equal(ours[:, :, 0], np.asarray(expected))
 
 
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+def test_a_grey_file_gives_the_inputs_of_its_colour_copy_to_the_bit(color):
+    preprocessing = Preprocessing(input_size=48, color=color)
+    picture = Image.fromarray(draw_scan(200, (0.4, 0.6))[:, :, 0])
+    grey, colour = (decode_image(encode(picture.convert(mode))).image for mode in ("L", "RGB"))
+    assert np.array_equal(grey, colour)
+    assert np.array_equal(preprocess_image(grey, preprocessing), preprocess_image(colour, preprocessing))
+    assert np.array_equal(
+        preprocess_image(grey, preprocessing)[0],
+        normalize_image(resize_image(colour, preprocessing), preprocessing),
+    )
+
+
 def test_the_self_test_image_is_the_same_everywhere():
     image = self_test_image(64)
     assert image.shape == (64, 64, 3)

@@ -17,6 +17,7 @@ from tests.soak.mixed import soak_mixed
 from tests.soak.mutations import send_mutations
 from tests.soak.options import Options
 from tests.soak.overload import overload
+from tests.soak.parallel import ask_in_parallel
 from tests.soak.report import Report
 from tests.soak.server import ServerError
 from tests.soak.terminate import terminate
@@ -28,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Options], Coroutine[Any, Any, Report]]] = {
     "kill": kill,
     "mutations": send_mutations,
     "abuse": abuse,
+    "parallel": ask_in_parallel,
 }
 _ALL = "all"
 _NUM_OTHER_FILES = 3000  # open files beside the idle connections

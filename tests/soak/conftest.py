@@ -15,6 +15,7 @@ def short_options(tiny_pair: tuple[Path, Path]) -> Options:
         seconds=5.0,
         rounds=1,
         images=400,
+        requests=600,
         idle_connections=60,
         stream_bytes=8 * 2**20,
         max_queue=16,

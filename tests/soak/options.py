@@ -16,6 +16,7 @@ class Options:
     seconds: float | None = field(default=None, metadata={"help": "length of mixed (600), overload (60), kill (20)"})
     rounds: int = field(default=50, metadata={"help": "terminate: starts and SIGTERMs"})
     images: int = field(default=100_000, metadata={"help": "mutations: damaged images"})
+    requests: int = field(default=10_000, metadata={"help": "parallel: requests sent"})
     idle_connections: int = field(default=1000, metadata={"help": "abuse: connections that send nothing"})
     stream_bytes: int = field(default=2**30, metadata={"help": "abuse: size of the upload without a length"})
     max_queue: int = field(default=64, metadata={"help": "BRAIN_MRI_MAX_QUEUE"})

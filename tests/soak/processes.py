@@ -8,6 +8,7 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PSS = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 _ESTABLISHED = "01"
 _NOT_ACCEPTED = "0"  # the inode of a connection that only the kernel knows
@@ -37,6 +38,11 @@ def measure_memory(pid: int) -> int:
     """
     family = [pid, *_list_descendants(pid)]
     return _resident_bytes(pid) if len(family) == 1 else sum(map(_proportional_bytes, family))
+
+
+def measure_cpu_seconds(pid: int) -> float:
+    """Measure the processor time that a process and its descendants have taken so far."""
+    return sum(map(_cpu_seconds, [pid, *_list_descendants(pid)]))
 
 
 def find_owner(pids: list[int], server_port: int, client_port: int) -> int | None:
@@ -78,6 +84,11 @@ def _is_helper(pid: int) -> bool:
 def _resident_bytes(pid: int) -> int:
     fields = _read(_PROC / str(pid) / "statm").split()
     return int(fields[1]) * _PAGE_BYTES if fields else 0
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = _read(_PROC / str(pid) / "stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / _TICKS_PER_SECOND if fields else 0.0  # user and system
 
 
 def _proportional_bytes(pid: int) -> int:

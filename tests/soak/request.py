@@ -1,5 +1,6 @@
 """What is sent, and what may be answered."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,13 @@ def post_form(path: str, data: bytes, kind: str, *statuses: int) -> Request:
     body = f"--{_BOUNDARY}\r\n{part}\r\n\r\n".encode() + data + f"\r\n--{_BOUNDARY}--\r\n".encode()
     kind_of_form = f"multipart/form-data; boundary={_BOUNDARY}"
     head = _head("POST", path, {"Content-Type": kind_of_form, "Content-Length": str(len(body))})
+    return Request(kind, (head + body,), frozenset(statuses or (200,)))
+
+
+def post_json(path: str, content: object, kind: str, *statuses: int) -> Request:
+    """Send a JSON document."""
+    body = json.dumps(content).encode()
+    head = _head("POST", path, {"Content-Type": "application/json", "Content-Length": str(len(body))})
     return Request(kind, (head + body,), frozenset(statuses or (200,)))
 
 
