@@ -7,19 +7,23 @@ image -> prediction, picture -> model.secondary_capture -> file
 """
 
 import io
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import pydicom
 from pydicom.dataset import Dataset
 
-from model.classifier import DEFAULT_ALPHA, Visualization
+from model.classifier import DEFAULT_ALPHA, LARGE_IMAGE_PIXELS, Visualization
 from model.dicom import DAMAGE, keep_quiet
 from model.dicom_instance import ResultContext
 from model.dicom_source import read_source
 from model.errors import InputError, ResultPackagesError, TruncatedImageError
 from model.overlay import View
 from model.secondary_capture import create_capture
+
+_large_picture = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,11 @@ def write_results(data: bytes, visualization: Visualization, variant: str | None
     context = ResultContext.of(
         _read_source(data), visualization, variant or describe_variant(DEFAULT_ALPHA, View.OVERLAY)
     )
-    return DicomResults(_write(create_capture(context, visualization.png)), _write(create_report(context)))
+    picture = visualization.prediction.input
+    # Three bytes a pixel are held three times over; of large pictures one after the other.
+    with _large_picture if picture.width * picture.height > LARGE_IMAGE_PIXELS else nullcontext():
+        capture = _write(create_capture(context, visualization.png))
+    return DicomResults(capture, _write(create_report(context)))
 
 
 def _read_source(data: bytes) -> Dataset:
