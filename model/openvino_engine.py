@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ _PLAIN = ("logits", "features")
 _TYPES = {Precision.F32: "f32", Precision.BF16: "bf16"}
 
 
+@cache
+def load_core() -> openvino.Core:
+    """Load OpenVINO itself: once, and for as long as the process lives.
+
+    Its CPU plugin gives the thread that loads it a stack for signals, and takes the memory back with its last user. The
+    thread's next signal would find no stack then, and end the process (SIGSEGV).
+    """
+    return openvino.Core()
+
+
 class OpenvinoEngine:
     """An exported checkpoint in OpenVINO, on the CPU, one image at a time.
 
@@ -43,7 +54,7 @@ class OpenvinoEngine:
             self.card, self.sha256 = read_exported_card(metadata)
             inputs = {node.name: _list_sizes(node)[1:] for node in exported.graph.input}
             check_signature(self.card, inputs, {node.name for node in exported.graph.output})
-            explaining = openvino.Core().read_model(explain_always(exported).SerializeToString())
+            explaining = load_core().read_model(explain_always(exported).SerializeToString())
         except (CheckpointError, RuntimeError) as error:
             reason = error if isinstance(error, CheckpointError) else "OpenVINO cannot read its graph"
             raise CheckpointError(f"cannot load {path}: {reason}") from error
@@ -93,7 +104,7 @@ class _Program:
             "ENABLE_CPU_PINNING": False,  # others use the cores too
         }
         self._outputs = outputs
-        self._compiled = openvino.Core().compile_model(graph, _DEVICE, options)
+        self._compiled = load_core().compile_model(graph, _DEVICE, options)
         self._lock = threading.Lock()
         self._idle: list[Any] = []
 

@@ -134,8 +134,9 @@ def _compile_openvino(path: Path, precision: str, num_threads: int, num_streams:
     import openvino
 
     from model.explain_branch import explain_always
+    from model.openvino_engine import load_core
 
-    graph = openvino.Core().read_model(explain_always(onnx.load(path)).SerializeToString())
+    graph = load_core().read_model(explain_always(onnx.load(path)).SerializeToString())
     outputs, inputs = ({node.any_name: node.node for node in nodes} for nodes in (graph.outputs, graph.inputs))
     size = inputs["inputs"].partial_shape[2].get_length()
     plain = openvino.Model([outputs["logits"], outputs["features"]], [inputs["inputs"]], "plain")
@@ -145,4 +146,4 @@ def _compile_openvino(path: Path, precision: str, num_threads: int, num_streams:
         "INFERENCE_NUM_THREADS": num_threads,
         "NUM_STREAMS": num_streams,
     }
-    return openvino.Core().compile_model(plain, "CPU", options)
+    return load_core().compile_model(plain, "CPU", options)

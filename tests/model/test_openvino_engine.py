@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +14,8 @@ from model.exported_card import CARD_KEY, SHA256_KEY
 from model.onnx_engine import OnnxEngine
 from model.openvino_engine import OpenvinoEngine
 from tests.phantoms import TINY_SIZE, draw_scan, encode
+
+ROOT = Path(__file__).parents[2]
 
 INPUTS = np.random.default_rng(0).normal(size=(5, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
 OPENVINO = Runtime(Library.OPENVINO)
@@ -122,3 +125,21 @@ from model.engine import Library, Runtime
 Classifier.load(Path(sys.argv[1]), runtime=Runtime(Library.OPENVINO))
 """
     subprocess.run([sys.executable, "-c", script, str(tiny_pair[1])], check=True)
+
+
+_FREE_AND_SIGNAL = """
+import os, signal, sys
+from pathlib import Path
+from model.openvino_engine import OpenvinoEngine
+signal.signal(signal.SIGUSR1, lambda number, frame: print("handled"))
+engine = OpenvinoEngine(Path(sys.argv[1]))
+del engine
+blocks = [bytearray(65536) for _ in range(1000)]
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_finds_its_stack_when_the_engine_is_gone(tiny_pair):
+    command = [sys.executable, "-X", "faulthandler", "-c", _FREE_AND_SIGNAL, str(tiny_pair[1])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
