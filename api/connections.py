@@ -177,7 +177,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._stop_timer("head")
         self.flow.resume_reading()
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:  # the client has reset the connection, and the loop has not told yet
+            self.transport.abort()
+            return
         self._start_timer("linger", _LINGER_SECONDS, self.transport.abort)
 
     def _drop(self, data: bytes) -> None:

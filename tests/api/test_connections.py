@@ -3,9 +3,11 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from unittest.mock import Mock
 
 import pytest
 
+from api.connections import BoundedProtocol
 from tests.server import running_server
 
 HEAD_SECONDS = 1.0
@@ -165,3 +167,12 @@ def test_requests_that_come_at_once_are_answered_in_order(port):
         connection.sendall("\r\n".join([*heads[:-1], heads[-1] + "Connection: close\r\n", ""]).encode())
         answer = read_all(connection).decode()
     assert [line.split()[1] for line in answer.splitlines() if line.startswith("x-request-id:")] == ids
+
+
+def test_a_client_that_has_reset_the_connection_is_let_go():
+    """As long as the loop has not told of the reset, the connection looks open, and ending our side of it fails."""
+    protocol = Mock()
+    protocol.transport.write_eof.side_effect = OSError("Transport endpoint is not connected")
+    BoundedProtocol._linger(protocol)
+    protocol.transport.abort.assert_called_once_with()
+    protocol._start_timer.assert_not_called()
