@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image, ImageOps
 
 from model.preprocessing import decode_image
 from training.auditing.audit import Audit, Flags, summarize
-from training.errors import DataError
+from training.pages import create_environment, write_files
 
 GROUPS, SUMMARY, REPORT = "groups.csv", "summary.json", "report.html"
 _PICTURE_SIZE = 144
@@ -60,12 +59,7 @@ def write_audit(found: Audit, out: Path) -> None:
     """
     contents = {GROUPS: format_groups(found), SUMMARY: json.dumps(summarize(found), indent=2) + "\n"}
     contents[REPORT] = render_report(found)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            (out / name).write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise DataError(f"cannot write to {out}: {error.strerror}") from error
+    write_files(out, contents)
 
 
 def format_groups(found: Audit) -> str:
@@ -82,13 +76,7 @@ def format_groups(found: Audit) -> str:
 
 def render_report(found: Audit) -> str:
     """Make the page: one file that needs nothing else, not even a network."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = create_environment("training.auditing")
     page = environment.get_template("audit.html")
     return page.render(
         found=found, summary=summarize(found), galleries=[each for each in _make_galleries(found) if each.examples]

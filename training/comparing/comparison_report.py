@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from training.comparing.comparison import Comparison
 from training.errors import DataError
@@ -12,6 +12,7 @@ from training.measuring.metrics import find_healthy_class
 from training.measuring.plots import SIDE, Line, draw_roc_line
 from training.measuring.ranking import Mask, Scores
 from training.measuring.report import format_interval
+from training.pages import create_environment, write_files
 
 RESULT, REPORT = "comparison.json", "comparison.html"
 _BEGIN, _END = "<!-- compare: begin -->", "<!-- compare: end -->"
@@ -26,12 +27,7 @@ def write_comparison(comparison: Comparison, out: Path) -> None:
     """
     text = json.dumps(comparison.describe(), indent=2, ensure_ascii=False) + "\n"
     contents = {RESULT: text, REPORT: render_comparison(comparison)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (out / name).write_text(content, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise DataError(f"cannot write to {out}: {error.strerror}") from error
+    write_files(out, contents)
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -102,13 +98,6 @@ def _draw(name: str, positive: Mask, scores: Scores) -> list[Line]:
 
 
 def _environment(*, autoescape: bool = True) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("training.comparing"),
-        autoescape=autoescape,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = create_environment("training.comparing", autoescape=autoescape, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval}
     return environment

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from model.preprocessing import decode_image
 from training.describing.statistics import NUM_BINS, SplitStatistics, Statistics
-from training.errors import DataError
 from training.measuring.figures import render_svg
+from training.pages import create_environment, write_files
 
 SUMMARY, REPORT = "statistics.json", "statistics.html"
 _NUM_SAMPLES = 6
@@ -37,23 +36,12 @@ def write_statistics(statistics: Statistics, out: Path) -> None:
         DataError: If the folder cannot be written to.
     """
     contents = {SUMMARY: json.dumps(statistics.describe(), indent=2) + "\n", REPORT: render_statistics(statistics)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            (out / name).write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise DataError(f"cannot write to {out}: {error.strerror}") from error
+    write_files(out, contents)
 
 
 def render_statistics(statistics: Statistics) -> str:
     """Make the page: one file that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("training.describing"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = create_environment("training.describing")
     return environment.get_template("statistics.html").render(
         statistics=statistics,
         counts=draw_counts(statistics),

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from training.localizing.box_scores import BoxScore
 from training.localizing.localization import Localization
+from training.pages import write_files
+
+_RESULT = "localization.json"
 
 
 def write_localization(result: Localization, out: Path) -> Path:
@@ -11,12 +14,12 @@ def write_localization(result: Localization, out: Path) -> Path:
 
     Returns:
         The path of the JSON file.
+
+    Raises:
+        DataError: If the folder cannot be written to.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "localization.txt").write_text(format_localization(result) + "\n", encoding="utf-8")
-    path = out / "localization.json"
-    path.write_text(result.to_json(), encoding="utf-8")
-    return path
+    write_files(out, {"localization.txt": format_localization(result) + "\n", _RESULT: result.to_json()})
+    return out / _RESULT
 
 
 def format_localization(result: Localization) -> str:

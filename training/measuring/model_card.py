@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from model.classifier import Classifier
 from model.engine import load_engine
 from model.file_hash import hash_file
 from training.errors import DataError
 from training.measuring import columns
 from training.measuring.evaluation import GROUPED_TEST
+from training.pages import create_environment
 
 SECTIONS = {
     "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
@@ -39,14 +38,7 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
     measured = _read_json(evaluation)
     _check_identity(measured, evaluation, classifier.identity.sha256)
     splits = {**measured["splits"], **_official_splits(facts["official_evaluation"])}
-    environment = Environment(
-        loader=PackageLoader("training.measuring"),
-        autoescape=False,  # Markdown, of names that the card has checked
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = create_environment("training.measuring", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
     return environment.get_template("model_card.md").render(
         card=classifier.card.model_dump(mode="json"),

@@ -1,6 +1,5 @@
 """An evaluation as one HTML file that needs nothing else: tables, plots, and the mistakes with their heat maps."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from tqdm import tqdm
 
 from model.card import Interval
@@ -11,6 +10,7 @@ from training.measuring.intervals import WilsonInterval
 from training.measuring.mistakes import Mistake
 from training.measuring.pictures import draw_explained
 from training.measuring.plots import SIDE, reliability_bars, roc_lines
+from training.pages import create_environment
 from training.shifting.shift_report import draw_shift
 
 MAX_CONFIDENT_MISTAKES = 24  # shown of a split: a report of three splits stays below 2 MB
@@ -22,13 +22,7 @@ def render_report(evaluation: Evaluation) -> str:
     Raises:
         InputError: If a scan can no longer be judged.
     """
-    environment = Environment(
-        loader=PackageLoader("training.measuring"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = create_environment("training.measuring")
     environment.filters |= {"interval": format_interval, "wilson": format_wilson}
     environment.globals |= {"relative_path": relative_path, "roc_lines": roc_lines, "bars": reliability_bars}
     return environment.get_template("evaluation.html").render(
