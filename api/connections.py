@@ -8,24 +8,24 @@ connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> b
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.errors import (
     KINDS,
+    QUEUE_FULL,
+    QUEUE_FULL_DETAIL,
     HeadTimeoutError,
     HeadTooLargeError,
     MalformedRequestError,
     ProblemKind,
     TooManyConnectionsError,
-    problem_response,
 )
+from api.refusals import Refusals
 
 MAX_HEAD_BYTES = 65_536
 # For the client to read the answer: closing with unread data would take it back.
@@ -46,13 +46,11 @@ class ConnectionLimits:
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 with limits; refusals on this level are problem documents too."""
 
-    def __init__(
-        self, *arguments: Any, limits: ConnectionLimits, tell_refusal: Callable[[str], None], **named: Any
-    ) -> None:
-        """Make the protocol of one connection; `tell_refusal` is called with the code of each refusal."""
+    def __init__(self, *arguments: Any, limits: ConnectionLimits, refusals: Refusals, **named: Any) -> None:
+        """Make the protocol of one connection."""
         super().__init__(*arguments, **named)
         self._limits = limits
-        self._tell_refusal = tell_refusal
+        self._refusals = refusals
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._num_head_bytes = 0
         self._num_dropped_bytes = 0
@@ -85,10 +83,19 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin a request."""
         self._stop_timer("head")
         self._num_head_bytes = 0
-        super().on_headers_complete()
-        cycle = self.cycle
-        cycle.transport = _AnswerTransport(self.transport, partial(self._end, cycle))  # type: ignore[assignment]
+        if not self._dropping:
+            super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Answer a request as soon as those before it are answered."""
+        if self._refusals.finds_queue_full(cycle.scope):
+            self._dropping = cycle.response_started = cycle.response_complete = True
+            self.transport.write(self._refusals.answer(QUEUE_FULL, QUEUE_FULL_DETAIL, cycle.scope))
+            self.loop.call_soon(self._end, cycle)  # when all that has arrived is taken
+            return
+        cycle.transport = _AnswerTransport(cycle, self.transport, partial(self._end, cycle))  # type: ignore[assignment]
         cycle.send = partial(self._send, cycle, cycle.send)  # type: ignore[method-assign]
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -99,6 +106,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """End a request."""
         self._num_head_bytes = 0
         super().on_message_complete()
+        if self._dropping:  # refused at its head, of which uvicorn knows nothing
+            self.cycle.more_body = False
 
     def on_response_complete(self) -> None:
         """Wait for the next request, unless this was the last one."""
@@ -154,8 +163,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, kind: ProblemKind, detail: str) -> None:
         if not self.transport.is_closing():
-            self._tell_refusal(kind.code)
-            self.transport.write(_render(kind, detail))
+            self.transport.write(self._refusals.answer(kind, detail))
             self._linger()
 
     async def _send(self, cycle: RequestResponseCycle, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
@@ -199,25 +207,29 @@ class BoundedProtocol(HttpToolsProtocol):
             timer.cancel()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _AnswerTransport:
-    """What an answer is written to; uvicorn closes it as soon as the answer is written, read or not."""
+    """What an answer is written to; uvicorn closes it as soon as the answer is written, read or not.
 
+    The head waits for the first of the body: each write costs a system call and wakes the client up.
+    """
+
+    cycle: RequestResponseCycle
     transport: asyncio.Transport
     end: Callable[[], None]
+    head: bytes | None = None
 
     def write(self, data: bytes) -> None:
-        self.transport.write(data)
+        if self.cycle.response_started and self.head is None and self.cycle.scope["method"] != "HEAD":
+            self.head = data
+            return
+        self.transport.write(self.head + data if self.head else data)
+        self.head = b""
+
+    def is_closing(self) -> bool:
+        return self.transport.is_closing()
 
     def close(self) -> None:
+        if self.head:
+            self.transport.write(self.head)
         self.end()
-
-
-def _render(kind: ProblemKind, detail: str) -> bytes:
-    """Write an answer to what has not become a request."""
-    response = problem_response(uuid.uuid4().hex, "", kind, detail)
-    response.headers["Connection"] = "close"
-    status = HTTPStatus(response.status_code)
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode("ascii")]
-    lines += [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*lines, b"", bytes(response.body)])

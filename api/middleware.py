@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
+import random
 import re
 import time
-import uuid
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,8 +15,6 @@ from api.errors import (
     DEFECT,
     DEFECT_DETAIL,
     PROTOCOL_PATH,
-    QUEUE_FULL,
-    QUEUE_FULL_DETAIL,
     BodyTooLargeError,
     MalformedRequestError,
     QueueFullError,
@@ -34,10 +32,9 @@ QUIET_PATHS = (
     "/demo/{file}",
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
-_QUEUED_PATHS = ("/predict", "/predict/visualize", "/demo/judge")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
-_SECURITY_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -64,7 +61,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _choose_request_id(headers.get(REQUEST_ID_HEADER))
+        request_id = choose_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         trace_ids = {**read_trace_context(headers.get("traceparent")), **current_trace_ids()}
         with bound_contextvars(request_id=request_id, **trace_ids):
@@ -79,19 +76,14 @@ class RequestContext:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                for name, value in _SECURITY_HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 if scope["app"].state.draining:  # the connection will not be there for another request
                     headers["Connection"] = "close"
             await send(message)
 
         try:
-            if _finds_queue_full(scope):
-                self._metrics.observe_rejection(QUEUE_FULL.code)
-                refusal = problem_response(request_id, scope["path"], QUEUE_FULL, QUEUE_FULL_DETAIL)
-                await refusal(scope, receive, send_with_id)
-            else:
-                await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_with_id)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
             logger.error("defect", extra=describe_defect(error))
             if not status:
@@ -99,7 +91,7 @@ class RequestContext:
                 await response(scope, receive, send_with_id)
         finally:
             if status:
-                seconds, path = time.perf_counter() - begin, _route_path(scope)
+                seconds, path = time.perf_counter() - begin, getattr(scope.get("route"), "path", None)
                 self._metrics.observe_request(scope["method"], path, status, seconds)
                 told = {"method": scope["method"], "path": path, "status": status, "seconds": round(seconds, 4)}
                 logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=told)
@@ -174,21 +166,8 @@ class BodyLimit:
             raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
 
 
-def _finds_queue_full(scope: Scope) -> bool:
-    """Tell, before anything else is spent on it, that a request for a prediction would be refused in the end."""
-    if scope["path"] not in _QUEUED_PATHS or scope["method"] != "POST" or scope["app"].state.draining:
-        return False
-    service = getattr(scope["app"].state, "service", None)
-    return service is not None and service.queue.is_full
-
-
-def _route_path(scope: Scope) -> str | None:
-    """Find the path as the route has it: a client cannot make new ones."""
-    if scope["path"] in _QUEUED_PATHS:
-        return str(scope["path"])
-    path = getattr(scope.get("route"), "path", None)
-    return None if path is None else str(path)
-
-
-def _choose_request_id(offered: str | None) -> str:
-    return offered if offered is not None and _REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+def choose_request_id(offered: str | None) -> str:
+    """Take the client's own id where it is harmless, else make one."""
+    if offered is not None and _REQUEST_ID.fullmatch(offered):
+        return offered
+    return f"{random.getrandbits(128):032x}"  # nothing is kept secret by it

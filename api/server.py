@@ -13,8 +13,9 @@ from fastapi import FastAPI
 
 from api.connections import BoundedProtocol, ConnectionLimits
 from api.main import create_app
-from api.memory import return_freed_memory
+from api.memory import keep_loaded_objects, return_freed_memory
 from api.metrics import Metrics
+from api.refusals import Refusals
 from api.settings import Settings
 
 _SPARE_SECONDS = 10
@@ -42,6 +43,7 @@ async def serve(
     return_freed_memory()
     app = create_app(settings, metrics)
     async with app.router.lifespan_context(app):
+        keep_loaded_objects()
         await DrainingServer(app, settings, tell_ready).serve([listener])
 
 
@@ -56,7 +58,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, tell_ready: Callable[[], None] | None = None) -> None:
         """Prepare to serve `app`; `tell_ready` is called when it answers."""
         limits = ConnectionLimits(settings.max_connections, settings.head_timeout_seconds, _READ_TIMEOUT_SECONDS)
-        create_protocol = partial(BoundedProtocol, limits=limits, tell_refusal=app.state.metrics.observe_rejection)
+        create_protocol = partial(BoundedProtocol, limits=limits, refusals=Refusals(app))
         config = uvicorn.Config(
             app,
             http=create_protocol,  # type: ignore[arg-type]  # called as a class would be

