@@ -17,8 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from api.errors import (
     KINDS,
-    QUEUE_FULL,
-    QUEUE_FULL_DETAIL,
     HeadTimeoutError,
     HeadTooLargeError,
     MalformedRequestError,
@@ -90,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer a request as soon as those before it are answered."""
         if self._refusals.finds_queue_full(cycle.scope):
             self._dropping = cycle.response_started = cycle.response_complete = True
-            self.transport.write(self._refusals.answer(QUEUE_FULL, QUEUE_FULL_DETAIL, cycle.scope))
+            self.transport.write(self._refusals.answer_full(cycle.scope))
             self.loop.call_soon(self._end, cycle)  # when all that has arrived is taken
             return
         cycle.transport = _AnswerTransport(cycle, self.transport, partial(self._end, cycle))  # type: ignore[assignment]

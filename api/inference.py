@@ -1,9 +1,6 @@
 """Inference off the event loop, with a bound on how many may wait and for how long."""
 
 import asyncio
-import os
-import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.errors import QUEUE_FULL_DETAIL, ClientGoneError, DeadlinePassedError, QueueFullError
-
-_NICENESS = 5  # above the event loop's: whoever asks for health, or is refused, is answered first
+from api.scheduling import step_back
 
 Result = TypeVar("Result")
 ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
@@ -31,7 +27,7 @@ class InferenceQueue:
 
     def __init__(self, num_threads: int, max_queue: int, timeout_seconds: float) -> None:
         """Start no thread yet."""
-        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=_step_back)
+        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=step_back)
         self._free = asyncio.Semaphore(num_threads)
         self._places = asyncio.Semaphore(max_queue)
         self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
@@ -130,9 +126,3 @@ async def _wait_for(free: asyncio.Semaphore, watch: ClientWatch | None, timeout_
 
 async def _watch_nobody() -> None:
     await asyncio.get_running_loop().create_future()
-
-
-def _step_back() -> None:
-    """Leave the cores to the event loop's thread when it wants one; Linux has a niceness for each thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

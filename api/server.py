@@ -16,6 +16,7 @@ from api.main import create_app
 from api.memory import keep_loaded_objects, return_freed_memory
 from api.metrics import Metrics
 from api.refusals import Refusals
+from api.scheduling import switch_less
 from api.settings import Settings
 
 _SPARE_SECONDS = 10
@@ -41,6 +42,7 @@ async def serve(
         SettingsError: If the keys cannot be used.
     """
     return_freed_memory()
+    switch_less()
     app = create_app(settings, metrics)
     async with app.router.lifespan_context(app):
         keep_loaded_objects()

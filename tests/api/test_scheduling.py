@@ -1,0 +1,46 @@
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from api.scheduling import step_back, switch_less
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux schedules threads one by one")
+
+
+def observe_in_thread(*calls: Callable[[], object]) -> list[object]:
+    """What the calls return, in a thread of their own."""
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.extend(call() for call in calls))
+    thread.start()
+    thread.join()
+    return results
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_a_thread_steps_back_and_others_do_not():
+    before = niceness()
+    assert observe_in_thread(step_back, niceness)[1] == 5
+    assert niceness() == before
+
+
+def test_a_thread_and_those_that_it_starts_interrupt_nobody():
+    before = os.sched_getscheduler(0)
+    _, own, [started] = observe_in_thread(
+        switch_less, lambda: os.sched_getscheduler(0), lambda: observe_in_thread(lambda: os.sched_getscheduler(0))
+    )
+    assert own == started == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == before
+
+
+def test_a_sandbox_that_forbids_it_is_no_error(monkeypatch):
+    def forbid(*_arguments):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", forbid)
+    switch_less()
