@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
+from model.codec_remarks import silence_codecs
 from model.engine import (
     DEFAULT_RUNTIME,
     LOGIT_TOLERANCE,
@@ -172,6 +173,7 @@ class Classifier:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
         verify_file(path, sha256)
+        silence_codecs()
         classifier = cls(load_engine(path, num_threads, runtime), max_image_pixels)
         try:
             classifier.self_test()

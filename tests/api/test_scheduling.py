@@ -2,6 +2,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,9 @@ from api.scheduling import step_back, switch_less
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux schedules threads one by one")
 
 
-def observe_in_thread(*calls: Callable[[], object]) -> list[object]:
+def observe_in_thread(*calls: Callable[[], object]) -> list[Any]:
     """What the calls return, in a thread of their own."""
-    results: list[object] = []
+    results: list[Any] = []
     thread = threading.Thread(target=lambda: results.extend(call() for call in calls))
     thread.start()
     thread.join()
