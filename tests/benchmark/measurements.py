@@ -23,10 +23,12 @@ from tests.benchmark.load import Load, apply_load
 from tests.benchmark.options import Options
 from tests.benchmark.pictures import draw_pictures
 from tests.benchmark.systems import Running, Start, System, list_systems, run_system, time_start, wake
+from tests.benchmark.training import time_arithmetic, time_training
 
 PREDICT, VISUALIZE = "/predict", "/predict/visualize"
 KINDS = tuple((form, side) for side in (224, 512) for form in ("JPEG", "PNG"))
 NUM_CLIENTS = (1, 8, 32)
+TRAINING, ARITHMETIC = "training/ours", "training/forward, backward, step"
 _MAIN = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
 
 
@@ -111,6 +113,8 @@ def _list_torch_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace
         yield name, partial(time_torch, options.checkpoint, num_threads, options.slow_seconds / 2)
     name = name_engine("torch", available_cores(), 1, explain=True)
     yield name, partial(time_torch_cam, options.checkpoint, available_cores(), options.slow_seconds / 2)
+    yield TRAINING, time_training
+    yield ARITHMETIC, time_arithmetic
 
 
 def _list_loads(system: System) -> Iterator[_Load]:

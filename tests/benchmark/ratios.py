@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from model.cores import available_cores
-from tests.benchmark.measurements import PREDICT, VISUALIZE, name_engine, name_load
+from tests.benchmark.measurements import ARITHMETIC, PREDICT, TRAINING, VISUALIZE, name_engine, name_load
 from tests.benchmark.results import Results
 
 STORED = Path(__file__).parent / "ratios.json"
@@ -121,6 +121,9 @@ def _list_rules() -> Iterator[_Rule]:
     yield _Rule("start / 1 s", (("start/ours", "seconds"),), lambda seconds: seconds, 1, False)
     yield _at_least("folder: rate / engine, a stream a core", 0.95, ("folder/command", "rate"), (streams, "rate"))
     yield _at_least("folder: rate / loop", 1.8, ("folder/command", "rate"), ("folder/loop", "rate"))
+    yield _at_least(
+        "training: images/s / those of the arithmetic alone", 0.95, (TRAINING, "rate"), (ARITHMETIC, "rate")
+    )
 
 
 def _at_most(name: str, goal: float, numerator: tuple[str, str], denominator: tuple[str, str]) -> _Rule:
