@@ -15,7 +15,7 @@ from api.main import create_app
 from api.server import DrainingServer
 from api.workers import take_address
 
-PATHS = ("/predict", "/predict/visualize", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
+PATHS = ("/predict", "/predict/visualize", "/demo/judge", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,8 +13,7 @@ from model.exported_card import CARD_KEY, SHA256_KEY
 from model.onnx_engine import OnnxEngine
 from model.openvino_engine import OpenvinoEngine
 from tests.phantoms import TINY_SIZE, draw_scan, encode
-
-ROOT = Path(__file__).parents[2]
+from tests.server import ROOT
 
 INPUTS = np.random.default_rng(0).normal(size=(5, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
 OPENVINO = Runtime(Library.OPENVINO)
