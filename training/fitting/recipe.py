@@ -122,7 +122,7 @@ class Recipe(_Settings):
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
     cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
-        "never", description="Likewise on a CPU; pays for dense convolutions where it has AVX512-BF16."
+        "never", description="Likewise on a CPU that has AVX512-BF16; pays for dense convolutions."
     )
     seed: int = Field(0, ge=0, lt=2**31)
 

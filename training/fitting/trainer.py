@@ -197,7 +197,7 @@ def _parameter_groups(learner: nn.Module, recipe: Recipe) -> list[dict[str, Any]
 
 def _half_precision(on_cpu: bool, recipe: Recipe, device: torch.device) -> torch.dtype | None:
     if device.type == "cpu":
-        return torch.bfloat16 if on_cpu else None
+        return torch.bfloat16 if on_cpu and torch.cpu.get_capabilities().get("avx512_bf16") else None
     if not recipe.mixed_precision:
         return None
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16

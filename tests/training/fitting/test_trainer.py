@@ -109,11 +109,17 @@ def test_long_gradients_are_shortened():
     assert weights[0] < weights[1]
 
 
-def test_bfloat16_on_a_cpu_learns_too():
+@pytest.mark.parametrize(("has_bfloat16", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_on_a_cpu_that_has_it_learns_too(monkeypatch, has_bfloat16, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": has_bfloat16})
     recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "cpu_bfloat16": "always"})
-    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    network = create_tiny_network()
+    computed = set()
+    network.get_submodule("conv_head").register_forward_hook(lambda _, inputs, output: computed.add(output.dtype))
+    trainer = Trainer(network, recipe, CPU)
     scores = [list(trainer.train([_batch()], epoch, 1))[-1] for epoch in range(10)]
     assert scores[-1].loss < 0.7 * scores[0].loss
+    assert computed == {expected}
 
 
 def test_adam_takes_the_decay_as_a_penalty():
