@@ -45,6 +45,11 @@ def running_server(**settings: object) -> Iterator[tuple[subprocess.Popen[str], 
     assert "Traceback" not in log
 
 
+def read_to_end(connection: socket.socket) -> bytes:
+    """What comes until the other side ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from api.connections import BoundedProtocol
-from tests.server import running_server
+from tests.server import read_to_end, running_server
 
 HEAD_SECONDS = 1.0
 
@@ -27,16 +27,9 @@ def connect(port: int) -> Iterator[socket.socket]:
         yield connection
 
 
-def read_all(connection: socket.socket) -> bytes:
-    parts = []
-    while part := connection.recv(65536):
-        parts.append(part)
-    return b"".join(parts)
-
-
 def read_problem(connection: socket.socket) -> tuple[int, str]:
     """Read to the end of the connection: one answer, a problem document; status and code."""
-    head, _, body = read_all(connection).partition(b"\r\n\r\n")
+    head, _, body = read_to_end(connection).partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
     problem = json.loads(body)
     assert head.split()[1] == str(problem["status"]).encode()
@@ -46,13 +39,13 @@ def read_problem(connection: socket.socket) -> tuple[int, str]:
 def is_alive(port: int) -> bool:
     with connect(port) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        return b" 200 " in read_all(connection)
+        return b" 200 " in read_to_end(connection)
 
 
 def test_a_connection_that_says_nothing_is_ended(port):
     with connect(port) as connection:
         start = time.monotonic()
-        assert read_all(connection) == b""
+        assert read_to_end(connection) == b""
         assert time.monotonic() - start > HEAD_SECONDS / 2
 
 
@@ -94,10 +87,10 @@ def test_what_is_no_http_is_a_400(port, sent):
 def test_refusals_are_counted(port):
     with connect(port) as connection:
         connection.sendall(b"HELO mail\r\n\r\n")
-        read_all(connection)
+        read_to_end(connection)
     with connect(port) as connection:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert b'brain_mri_rejections_total{code="malformed_request"}' in read_all(connection)
+        assert b'brain_mri_rejections_total{code="malformed_request"}' in read_to_end(connection)
 
 
 def test_one_client_too_many_is_a_503_and_the_next_is_served_when_others_have_gone(port):
@@ -131,7 +124,7 @@ def seconds_until_refused(connection: socket.socket, data: bytes, pause: float) 
 def test_an_answer_before_the_end_of_the_body_says_that_it_is_the_last(port, path):
     with connect(port) as connection:
         connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + bytes(1000))
-        head, _, _ = read_all(connection).partition(b"\r\n\r\n")
+        head, _, _ = read_to_end(connection).partition(b"\r\n\r\n")
     assert b"connection: close" in head.lower()
 
 
@@ -165,7 +158,7 @@ def test_requests_that_come_at_once_are_answered_in_order(port):
         ids = [f"id-{index}" for index in range(30)]
         heads = [f"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-ID: {name}\r\n" for name in ids]
         connection.sendall("\r\n".join([*heads[:-1], heads[-1] + "Connection: close\r\n", ""]).encode())
-        answer = read_all(connection).decode()
+        answer = read_to_end(connection).decode()
     assert [line.split()[1] for line in answer.splitlines() if line.startswith("x-request-id:")] == ids
 
 

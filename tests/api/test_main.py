@@ -10,7 +10,7 @@ import pytest
 from api.__main__ import main
 from tests.api.problems import check_problem
 from tests.phantoms import save_tiny_checkpoint
-from tests.server import free_port, running_server, start_server, wait_until_ready
+from tests.server import free_port, read_to_end, running_server, start_server, wait_until_ready
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["torch", "onnxruntime"])
@@ -69,7 +69,7 @@ def test_a_request_on_its_way_when_no_more_are_taken_is_answered(tiny_pair):
             server.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            answer = read_to_end(connection)
         assert b" 503 " in answer
         assert b"connection: close" in answer.lower()
 
@@ -83,7 +83,7 @@ def test_the_answer_to_a_large_body_can_be_read_while_the_service_stops(tiny_pai
                 connection.sendall(
                     b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\n\r\n" + bytes(999_999)
                 )
-                answer = b"".join(iter(lambda: connection.recv(65536), b""))
+                answer = read_to_end(connection)
             assert b" 503 " in answer
 
 

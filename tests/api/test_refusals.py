@@ -14,6 +14,7 @@ from api.inference import InferenceQueue
 from api.main import create_app
 from api.server import DrainingServer
 from api.workers import take_address
+from tests.server import read_to_end
 
 PATHS = ("/predict", "/predict/visualize", "/demo/judge", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
 
@@ -51,7 +52,7 @@ def send(port: int, data: bytes) -> bytes:
     """Send bytes and read until the other side ends the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(data)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
+        return read_to_end(connection)
 
 
 def read_metrics(port: int) -> str:
