@@ -38,6 +38,7 @@ def _describe_split(split: SplitEvaluation, evaluation: Evaluation) -> dict[str,
     classes = evaluation.classes
     described: dict[str, Any] = {
         "checkpoint": _identify(split.classifier),
+        "training": split.classifier.card.training,
         "seen_in_training": split.seen,
         "images": split.metrics.images,
         "groups": split.metrics.groups,

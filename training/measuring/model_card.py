@@ -12,6 +12,7 @@ from model.file_hash import hash_file
 from training.errors import DataError
 from training.measuring import columns
 from training.measuring.evaluation import GROUPED_TEST
+from training.measuring.provenance import RUNS, describe_knowledge, describe_runs, list_commands
 from training.pages import create_environment
 
 SECTIONS = {
@@ -37,7 +38,10 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
     facts = {name: _read_json(sections[name]) if name in sections else None for name in SECTIONS}
     measured = _read_json(evaluation)
     _check_identity(measured, evaluation, classifier.identity.sha256)
-    splits = {**measured["splits"], **_official_splits(facts["official_evaluation"])}
+    splits = {**measured["splits"], **_official_splits(facts["official_evaluation"] or measured)}
+    training = classifier.card.training
+    others = [split for split in splits.values() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
+    official = others[0]["training"] if others else None
     environment = create_environment("training.measuring", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
     return environment.get_template("model_card.md").render(
@@ -45,57 +49,18 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         identity=asdict(classifier.identity),
         files=_hash_files(checkpoint),
         checkpoint=checkpoint.name,
-        recipe=_flatten(classifier.card.training.get("recipe", {})),
+        recipe=_flatten(training.get("recipe", {})),
         evaluation=measured,
         shift=measured.get("shift"),
         splits={name: splits[name] for name in columns.TITLES if name in splits},
         main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
-        knowledge=describe_knowledge(classifier.card.architecture, classifier.card.training),
+        knowledge=describe_knowledge(classifier.card.architecture, training),
+        commands=_list_commands(training) + (_list_commands(official, "official") if official else []),
+        official_recipe=official and official.get("recipe", {}).get("name"),
+        describe_runs=describe_runs,
         **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
     )
-
-
-def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
-    """Say in sentences what weights knew before the first scan, or learnt from other networks.
-
-    Args:
-        training: What a card says about it.
-        subject: Whom the sentences are about, the first word of each.
-    """
-    recipe, sources = training.get("recipe", {}), training.get("sources", {})
-    teachers = training.get("teachers", ())
-    initial = sources.get("initial_weights_sha256") or training.get("initial_weights_sha256")
-    forerunner = training.get("initial_weights")
-    sentences = []
-    if forerunner:
-        name = f"`{forerunner['file']}` ({forerunner['architecture']} {forerunner['version']})"
-        sentences.append(f"{subject} learnt on from the checkpoint {name}, SHA-256 `{forerunner['sha256']}`.")
-        sentences += describe_knowledge(forerunner["architecture"], forerunner["training"], "That checkpoint")
-    elif initial:
-        sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
-    elif recipe.get("pretrained"):
-        file = sources.get("pretrained_file_sha256")
-        origin = f"a file with the SHA-256 `{file}`" if file else "timm's model hub"
-        sentences.append(f"{subject} started as {architecture}'s ImageNet weights, from {origin}.")
-    elif recipe:
-        sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
-    if teachers and recipe.get("start_from_teacher"):
-        sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
-    known = {teacher["sha256"] for teacher in forerunner["training"].get("teachers", ())} if forerunner else set()
-    for teacher in teachers:
-        if teacher["sha256"] in known:
-            sentences.append(f"{subject} learnt from the same teacher, SHA-256 `{teacher['sha256']}`.")
-            continue
-        name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
-        sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
-        its = teacher["training"]
-        told = describe_knowledge(teacher["architecture"], its, "That teacher")
-        sentences += told or ["That teacher's card does not say how it came about."]
-        if its.get("split") and its["split"] == training.get("split"):
-            same = its.get("manifest_sha256") == training.get("manifest_sha256")
-            sentences.append(f"That teacher was trained on the same {'scans' if same else 'split'}.")
-    return sentences
 
 
 def format_interval(interval: Mapping[str, float] | None, digits: int = 3) -> str:
@@ -134,10 +99,13 @@ def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> Non
         raise DataError(f"{path} is about other weights: expected the SHA-256 {sha256}; found {found}")
 
 
-def _official_splits(measured: Mapping[str, Any] | None) -> dict[str, Any]:
+def _official_splits(measured: Mapping[str, Any]) -> dict[str, Any]:
     """Take the columns about the Testing folder from weights that have not seen it."""
-    found = measured["splits"] if measured else {}
-    return {name: split for name, split in found.items() if name != GROUPED_TEST}
+    return {name: split for name, split in measured["splits"].items() if name != GROUPED_TEST}
+
+
+def _list_commands(training: Mapping[str, Any], runs: str = RUNS) -> list[str]:
+    return list_commands(training, training["recipe"]["name"], runs) if "recipe" in training else []
 
 
 def _hash_files(checkpoint: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from training.measuring.intervals import WilsonInterval
 from training.measuring.mistakes import Mistake
 from training.measuring.pictures import draw_explained
 from training.measuring.plots import SIDE, reliability_bars, roc_lines
+from training.measuring.provenance import describe_runs
 from training.pages import create_environment
 from training.shifting.shift_report import draw_shift
 
@@ -24,7 +25,8 @@ def render_report(evaluation: Evaluation) -> str:
     """
     environment = create_environment("training.measuring")
     environment.filters |= {"interval": format_interval, "wilson": format_wilson}
-    environment.globals |= {"relative_path": relative_path, "roc_lines": roc_lines, "bars": reliability_bars}
+    environment.globals |= {"relative_path": relative_path, "describe_runs": describe_runs}
+    environment.globals |= {"roc_lines": roc_lines, "bars": reliability_bars}
     return environment.get_template("evaluation.html").render(
         evaluation=evaluation,
         classes=evaluation.classes,

@@ -9,7 +9,7 @@ from training.errors import DataError
 from training.fitting.recipe import load_recipe
 from training.measuring.evaluation import EvaluationOptions, evaluate
 from training.measuring.evaluation_file import describe_evaluation
-from training.measuring.model_card import describe_knowledge, format_value, write_model_card
+from training.measuring.model_card import format_value, write_model_card
 
 SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9}
 BOX_SCORE = {"pointing_game": SCORE, "pointing_game_correct": None, "energy_inside": SCORE}
@@ -55,7 +55,7 @@ def files(tmp_path_factory, grouped_folder):
     training = {
         "recipe": load_recipe("efficientnet_b0", {"teacher": "/somewhere/teacher.pth"}).model_dump(mode="json"),
         "split": "grouped",
-        "sources": {"pretrained_file_sha256": "ab12", "teacher_0_sha256": "cd34"},
+        "sources": {"pretrained_file_sha256": "ab12", "groups_sha256": "ef56", "teacher_0_sha256": "cd34"},
         "num_scans": {"train": 30, "validation": 6, "calibration": 4},
         "best_epoch": 7,
         "validation_loss": 0.25,
@@ -119,7 +119,7 @@ def test_it_says_what_the_files_say(page, files):
         "| learning_rate | 0.001 |",
         "30 glioma, 20 pituitary",
         hash_file(files / "tiny.pth"),
-        "--split grouped --groups groups.csv",
+        "fit DIR --recipe efficientnet_b0 --split grouped --groups groups.csv --pretrained-file imagenet.pth\n",
         "--prevalence 0.05",
     ):
         assert word in page
@@ -149,7 +149,8 @@ def test_what_was_not_measured_is_left_out(files, tmp_path):
 
 
 def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder):
-    official = save_tiny_checkpoint(tmp_path / "official.pth", version="8.8.8", temperature=5.0)
+    training = {"recipe": load_recipe("compact_cnn", {}).model_dump(mode="json"), "split": "official"}
+    official = save_tiny_checkpoint(tmp_path / "official.pth", version="8.8.8", temperature=5.0, training=training)
     measured = evaluate(EvaluationOptions(grouped_folder, official, grouped_folder / "groups.csv"))
     path = tmp_path / "official.json"
     path.write_text(json.dumps(describe_evaluation(measured)), encoding="utf-8")
@@ -157,6 +158,9 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
     assert page.count(f"`{hash_file(official)[:12]}`") == 2
     assert page.count(f"`{hash_file(files / 'tiny.pth')[:12]}`") == 1
     assert "Measured with tiny 8.8.8" in page
+    assert "by\n  compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)" in page
+    assert "fit DIR --recipe compact_cnn --split official --out official/compact_cnn\n" in page
+    assert "--official-checkpoint official/compact_cnn/compact_cnn.pth" in page
     assert "Flattered" not in page
 
 
@@ -173,44 +177,6 @@ def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
     with pytest.raises(DataError, match=named) as caught:
         write_model_card(files / "tiny.pth", path, {})
     assert "wrong.json" in str(caught.value)
-
-
-TEACHER = {
-    "file": "big.pth",
-    "sha256": "cd34",
-    "architecture": "tf_efficientnetv2_b0",
-    "version": "1.0.0",
-    "training": {"recipe": {"pretrained": True}, "split": "grouped", "manifest_sha256": "0a"},
-}
-DISTILLED = {"recipe": {"pretrained": False, "start_from_teacher": True}, "teachers": [TEACHER], "split": "grouped"}
-
-FIRST = {**TEACHER, "file": "first.pth", "sha256": "9f", "architecture": "efficientnet_b0", "training": DISTILLED}
-CONTINUED = {"recipe": {"pretrained": False}, "teachers": [TEACHER], "split": "grouped", "initial_weights": FIRST}
-
-
-@pytest.mark.parametrize(
-    ("training", "said"),
-    [
-        ({"recipe": {"pretrained": True}}, "b0's ImageNet weights, from timm's model hub"),
-        ({"recipe": {"pretrained": True}, "sources": {"pretrained_file_sha256": "ab12"}}, "SHA-256 `ab12`"),
-        ({"recipe": {"pretrained": False}}, "It started at random"),
-        ({"recipe": {"pretrained": True}, "sources": {"initial_weights_sha256": "ef56"}}, "checkpoint of this project"),
-        (DISTILLED, "Of the first teacher's kernels it took those that fit."),
-        (DISTILLED, "the teacher `big.pth` (tf_efficientnetv2_b0 1.0.0), SHA-256 `cd34`."),
-        (DISTILLED, "That teacher started as tf_efficientnetv2_b0's ImageNet weights"),
-        (DISTILLED, "That teacher was trained on the same split."),
-        ({**DISTILLED, "manifest_sha256": "0a"}, "That teacher was trained on the same scans."),
-        (CONTINUED, "It learnt on from the checkpoint `first.pth` (efficientnet_b0 1.0.0), SHA-256 `9f`."),
-        (CONTINUED, "That checkpoint was distilled from the teacher `big.pth`"),
-        (CONTINUED, "It learnt from the same teacher, SHA-256 `cd34`."),
-        ({"teachers": [{**TEACHER, "training": {}}]}, "That teacher's card does not say how it came about."),
-        ({}, ""),
-    ],
-)
-def test_it_says_how_imagenet_knowledge_entered(training, said):
-    sentences = describe_knowledge("efficientnet_b0", training)
-    assert said in " ".join(sentences)
-    assert bool(sentences) == bool(training)
 
 
 def test_cells_cannot_break_a_table():

@@ -1,0 +1,101 @@
+"""How weights came about, as their card tells: in sentences, and as the commands that would make them again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+RUNS = "runs"  # where `fit` writes unless it is told otherwise, in a folder of the recipe's name
+
+
+def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
+    """Say in sentences what weights knew before the first scan, or learnt from other networks.
+
+    Args:
+        training: What a card says about it.
+        subject: Whom the sentences are about, the first word of each.
+    """
+    recipe, sources = training.get("recipe", {}), training.get("sources", {})
+    teachers = training.get("teachers", ())
+    initial = sources.get("initial_weights_sha256") or training.get("initial_weights_sha256")
+    forerunner = training.get("initial_weights")
+    sentences = []
+    if forerunner:
+        name = f"`{forerunner['file']}` ({forerunner['architecture']} {forerunner['version']})"
+        sentences.append(f"{subject} learnt on from the checkpoint {name}, SHA-256 `{forerunner['sha256']}`.")
+        sentences += describe_knowledge(forerunner["architecture"], forerunner["training"], "That checkpoint")
+    elif initial:
+        sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
+    elif recipe.get("pretrained"):
+        file = sources.get("pretrained_file_sha256")
+        origin = f"a file with the SHA-256 `{file}`" if file else "timm's model hub"
+        sentences.append(f"{subject} started as {architecture}'s ImageNet weights, from {origin}.")
+    elif recipe:
+        sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
+    if teachers and recipe.get("start_from_teacher"):
+        sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
+    known = {teacher["sha256"] for teacher in forerunner["training"].get("teachers", ())} if forerunner else set()
+    for teacher in teachers:
+        if teacher["sha256"] in known:
+            sentences.append(f"{subject} learnt from the same teacher, SHA-256 `{teacher['sha256']}`.")
+            continue
+        name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
+        sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
+        its = teacher["training"]
+        told = describe_knowledge(teacher["architecture"], its, "That teacher")
+        sentences += told or ["That teacher's card does not say how it came about."]
+        if its.get("split") and its["split"] == training.get("split"):
+            same = its.get("manifest_sha256") == training.get("manifest_sha256")
+            sentences.append(f"That teacher was trained on the same {'scans' if same else 'split'}.")
+    return sentences
+
+
+def describe_runs(training: Mapping[str, Any]) -> str:
+    """Name the recipes that weights went through, one after the other, with the epochs of each.
+
+    Args:
+        training: What a card says about it.
+    """
+    forerunner = training.get("initial_weights")
+    before = [describe_runs(forerunner["training"])] if forerunner else []
+    if "recipe" not in training:
+        return "a recipe that their card does not tell"
+    recipe = training["recipe"]
+    epochs = sum(stage["epochs"] for stage in recipe["stages"])
+    return ", then ".join([*before, f"{recipe['name']} ({epochs} epochs)"])
+
+
+def list_commands(training: Mapping[str, Any], recipe: str, runs: str = RUNS) -> list[str]:
+    """List the commands that make weights anew: those of teachers and of a forerunner first.
+
+    Args:
+        training: What a card says about it.
+        recipe: The weights' own; others are known by the names of their files, which `fit` takes from recipes.
+        runs: The folder for all of them.
+    """
+    teachers, forerunner = training.get("teachers", ()), training.get("initial_weights")
+    needed = [*teachers, forerunner] if forerunner else teachers
+    commands = [command for each in needed for command in list_commands(each["training"], _stem(each), runs)]
+    sources = training.get("sources", {})
+    parts = [f"python -m training fit DIR --recipe {recipe} --split {training.get('split', 'official')}"]
+    for source, option in (
+        ("groups_sha256", "--groups groups.csv"),
+        ("boxes_sha256", "--boxes boxes.csv"),
+        ("pretrained_file_sha256", "--pretrained-file imagenet.pth"),
+    ):
+        if source in sources:
+            parts.append(option)
+    if forerunner:
+        parts.append(f"--initial-weights {_place(forerunner, runs)}")
+    if runs != RUNS:
+        parts += [f"--teacher '{json.dumps([_place(each, runs) for each in teachers])}'"] if teachers else []
+        parts.append(f"--out {runs}/{recipe}")
+    return [*dict.fromkeys(commands), " ".join(parts)]
+
+
+def _place(weights: Mapping[str, Any], runs: str) -> str:
+    return f"{runs}/{_stem(weights)}/{weights['file']}"
+
+
+def _stem(weights: Mapping[str, Any]) -> str:
+    return PurePath(weights["file"]).stem
