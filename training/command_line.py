@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -19,6 +19,7 @@ from training.auditing.audit_report import REPORT, write_audit
 from training.comparing.comparison import ComparisonOptions, NamedCheckpoint, compare
 from training.comparing.comparison_report import REPORT as COMPARISON
 from training.comparing.comparison_report import format_table, update_document, write_comparison
+from training.data.splits import SplitName
 from training.describing.statistics import format_statistics, measure_statistics
 from training.describing.statistics_report import REPORT as STATISTICS
 from training.describing.statistics_report import write_statistics
@@ -89,9 +90,10 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     parser.add_argument(
         "--split",
-        choices=("official", "grouped"),
+        choices=get_args(SplitName),
         default=FitOptions.split,
-        help="official: test on Testing/; grouped: divide all scans by patients or copies; default %(default)s",
+        help="official: test on Testing/; grouped: divide all scans by patients or copies; common: test on both, train "
+        "on what is for training in both; default %(default)s",
     )
 
 
@@ -186,7 +188,7 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
         type=_named_checkpoint,
         nargs="+",
         metavar="[NAME=]FILE.pth",
-        help="two of one recipe, trained on the official and on the grouped split, are one system",
+        help="those of one recipe, trained on different splits, are one system",
     )
     parser.add_argument("--groups", type=Path, metavar="CSV", help="table with the columns path, group and split")
     parser.add_argument("--document", type=Path, metavar="FILE.md", help="put the table between the marks in it")

@@ -142,14 +142,14 @@ def _group_by_name(checkpoints: Sequence[NamedCheckpoint]) -> list[tuple[str, di
 
 
 def _judge_system(name: str, members: dict[str, NamedCheckpoint], options: ComparisonOptions) -> System:
-    main = members.get("grouped") or members["official"]
-    official = members.get("official") if "grouped" in members else None
+    official, grouped = (members.get(split) or members.get("common") for split in ("official", "grouped"))
+    main = grouped or members["official"]
     evaluation = evaluate(
         EvaluationOptions(
             data=options.data,
             checkpoint=main.served,
             groups=options.groups,
-            official_checkpoint=official.served if official else None,
+            official_checkpoint=official.served if official and official is not main else None,
             num_threads=options.num_threads,
         )
     )

@@ -3,6 +3,8 @@
 official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, as everyone
             does, and once more without what has a copy in Training
 grouped     all images are divided anew, by whole groups, or as a table says
+common      trained on what lies in DIR/Training and in the training part of a table; tested on all of the above,
+            none of which such weights have seen
 """
 
 from collections import Counter
@@ -21,7 +23,7 @@ from training.data.groups import PARTS, GroupRow, load_groups
 from training.data.scans import TESTING, TRAINING, Scan, find_scans
 from training.errors import DataError
 
-SplitName = Literal["official", "grouped"]
+SplitName = Literal["official", "grouped", "common"]
 
 # Parts of what is carved; a fixed split in a table has its own.
 OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
@@ -90,6 +92,9 @@ def split_data(
     if name == "official":
         parts = carve(training, OFFICIAL_FRACTIONS, seed)
         tests = _official_tests(training, testing, groups)
+    elif name == "common":
+        parts = _common_parts(root, training, testing, groups)
+        tests = (*_official_tests(training, testing, groups), TestSplit("grouped_test", parts["test"]))
     else:
         scans, rows = (*training, *testing), load_groups(groups) if groups else {}
         fixed = _fixed_parts(root, scans, rows)
@@ -206,6 +211,19 @@ def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]
         return None
     split_of = {scan: rows[relative_name(root, scan.path)].split for scan in scans}
     return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
+
+
+def _common_parts(
+    root: Path, training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None
+) -> dict[str, tuple[Scan, ...]]:
+    parts = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
+    if parts is None:
+        raise DataError("the common split needs a table of groups with a fixed split")
+    official = set(training)
+    return {
+        part: members if part == "test" else tuple(scan for scan in members if scan in official)
+        for part, members in parts.items()
+    }
 
 
 def _official_tests(training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None) -> tuple[TestSplit, ...]:

@@ -219,5 +219,5 @@ def _measure_reviews(card: ModelCard, judged: Judged) -> Numbers | None:
 
 def _was_seen(card: ModelCard, split: str) -> bool:
     """A grouped training part takes scans from Testing too; an official one holds scans of the grouped test."""
-    trained_on_groups = card.training.get("split") == "grouped"
-    return trained_on_groups != (split == GROUPED_TEST)
+    trained_on = card.training.get("split")
+    return trained_on != "common" and (trained_on == "grouped") != (split == GROUPED_TEST)

@@ -19,6 +19,22 @@ def test_each_split_is_judged_by_weights_that_have_not_seen_it_where_there_are_s
     assert seen["two"] == {"official_test": True, "copy_free_test": True, "grouped_test": False}
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "official", "grouped"),
+    [
+        (("common",), "common", "common"),
+        (("common", "official"), "official", "common"),
+        (("grouped", "common"), "common", "grouped"),
+    ],
+)
+def test_weights_of_the_common_split_judge_what_no_others_do(grouped_folder, tmp_path, trained_on, official, grouped):
+    paths = [save_system(tmp_path / f"{split}.pth", "one", split, seed) for seed, split in enumerate(trained_on)]
+    checkpoints = tuple(NamedCheckpoint(path) for path in paths)
+    (system,) = compare(ComparisonOptions(grouped_folder, checkpoints, grouped_folder / "groups.csv")).systems
+    judges = {split.name: split.classifier.card.training["split"] for split in system.evaluation.splits}
+    assert judges == {"official_test": official, "copy_free_test": official, "grouped_test": grouped}
+
+
 def test_all_pairs_of_a_split_are_tested(comparison):
     names = [(pair.first, pair.second) for pair in comparison.pairs if pair.split == "official_test"]
     assert names == [("one", "other"), ("one", "two"), ("other", "two")]

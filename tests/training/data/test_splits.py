@@ -69,6 +69,26 @@ def test_a_table_with_a_fixed_split_decides(folder):
     assert {int(group[1:]) % 4 for group in _groups(data.train)} == {0}
 
 
+def test_common_training_has_seen_no_test_scan(folder):
+    parts = ("train", "validation", "calibration", "test")
+    table = _write_table(folder, lambda index: parts[index % 4])
+    grouped, common = (split_data(folder, name, table, seed=0) for name in ("grouped", "common"))
+    for part in parts[:3]:
+        expected = [scan for scan in getattr(grouped, part) if scan.path.parents[1].name == "Training"]
+        assert list(getattr(common, part)) == expected
+    official = split_data(folder, "official", table, seed=0).tests
+    assert common.tests == (*official, *grouped.tests)
+
+
+def test_the_common_split_needs_a_table_with_a_split(folder):
+    table = folder.parent / "groups.csv"
+    names = [path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.png")]
+    table.write_text("path,group\n" + "".join(f"{name},{name}\n" for name in names), encoding="utf-8")
+    for groups in (None, table):
+        with pytest.raises(DataError, match="needs a table"):
+            split_data(folder, "common", groups, seed=0)
+
+
 def test_everything_that_can_be_reported_on_is_found(folder):
     table = _write_table(folder, lambda index: ("test", "train", "validation")[index % 3])
     names = [split.name for split in find_test_splits(folder, CLASSES, table)]

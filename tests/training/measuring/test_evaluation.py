@@ -66,7 +66,12 @@ def test_official_weights_of_other_classes_are_refused(evaluation, tmp_path):
 
 @pytest.mark.parametrize(
     ("trained_on", "seen"),
-    [("grouped", ["official_test", "copy_free_test"]), ("official", ["grouped_test"]), (None, ["grouped_test"])],
+    [
+        ("grouped", ["official_test", "copy_free_test"]),
+        ("official", ["grouped_test"]),
+        ("common", []),
+        (None, ["grouped_test"]),
+    ],
 )
 def test_a_column_whose_scans_may_have_been_trained_on_is_marked(evaluation, tmp_path, trained_on, seen):
     weights = save_tiny_checkpoint(tmp_path / "tiny.pth", training={"split": trained_on} if trained_on else {})
