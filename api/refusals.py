@@ -50,7 +50,7 @@ class Refusals:
 
     def answer_full(self, scope: Mapping[str, Any]) -> bytes:
         """Write the answer to a request that the queue has no place for; count it and log it."""
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # of two the first, as the application takes it
         request_id = choose_request_id(headers.get(_REQUEST_ID, b"").decode("latin-1"))
         path, route, status = scope["path"], _find_route(scope["path"]), int(QUEUE_FULL.status)
         self._state.metrics.observe_rejection(QUEUE_FULL.code)

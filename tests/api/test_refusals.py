@@ -82,6 +82,12 @@ def test_such_refusals_are_counted_by_their_route(port, full, path):
     assert 'brain_mri_rejections_total{code="queue_full"}' in metrics
 
 
+@pytest.mark.parametrize("line", ["GET /livez", "POST /predict"])
+def test_of_two_request_ids_the_first_is_taken_whoever_answers(port, full, line):
+    head = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-ID: one\r\nX-Request-ID: two\r\n\r\n"
+    assert b"x-request-id: one\r\n" in send(port, head.encode()).lower()
+
+
 @pytest.mark.parametrize("line", ["GET /livez", "GET /predict", "POST /nowhere", "GET /model"])
 def test_a_full_queue_refuses_nothing_else(port, full, line):
     assert b" 503 " not in send(port, f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
