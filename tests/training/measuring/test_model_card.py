@@ -158,6 +158,12 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
     assert page.count(f"`{hash_file(official)[:12]}`") == 2
     assert page.count(f"`{hash_file(files / 'tiny.pth')[:12]}`") == 1
     assert "Measured with tiny 8.8.8" in page
+    names = [result["dataset"]["name"] for result in _metadata(page)["model-index"][0]["results"]]
+    assert [name.endswith(", by weights trained on the official Training folder") for name in names] == [
+        True,
+        True,
+        False,
+    ]
     assert "by\n  compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)" in page
     assert "fit DIR --recipe compact_cnn --split official --out official/compact_cnn\n" in page
     assert "--official-checkpoint official/compact_cnn/compact_cnn.pth" in page
