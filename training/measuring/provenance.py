@@ -56,11 +56,10 @@ def describe_runs(training: Mapping[str, Any]) -> str:
     Args:
         training: What a card says about it.
     """
-    forerunner = training.get("initial_weights")
-    before = [describe_runs(forerunner["training"])] if forerunner else []
     if "recipe" not in training:
         return "a recipe that their card does not tell"
-    recipe = training["recipe"]
+    recipe, forerunner = training["recipe"], training.get("initial_weights")
+    before = [describe_runs(forerunner["training"])] if forerunner else []
     epochs = sum(stage["epochs"] for stage in recipe["stages"])
     return ", then ".join([*before, f"{recipe['name']} ({epochs} epochs)"])
 
