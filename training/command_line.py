@@ -32,6 +32,7 @@ from training.localizing.localization_report import format_localization, write_l
 from training.measuring.evaluation import EvaluationOptions, evaluate
 from training.measuring.evaluation_file import describe_evaluation
 from training.measuring.model_card import SECTIONS, write_model_card
+from training.measuring.provenance import RUNS
 from training.measuring.report import render_report
 from training.measuring.summary import format_evaluation
 from training.shifting.shift_report import format_shift
@@ -320,7 +321,7 @@ def _read_recipe(options: argparse.Namespace) -> Recipe:
 def _read_fit_options(options: argparse.Namespace, name: str) -> FitOptions:
     return FitOptions(
         data=options.data,
-        out=options.out or Path("runs") / name,
+        out=options.out or Path(RUNS) / name,
         resume=options.resume,
         version=options.version,
         device=options.device,

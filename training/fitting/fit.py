@@ -23,7 +23,7 @@ from training.fitting.dataset import ScanDataset, create_loader, derive_seed
 from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
-from training.fitting.progress import next_stage, remaining_pixels
+from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.recipe import Recipe, Stage
 from training.fitting.release import Release, RunReport, read_report, release
 from training.fitting.run_state import EpochResult, RunState, clone_weights, load_state, save_state
@@ -97,9 +97,9 @@ class _Data:
 def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and what TensorBoard shows.
 
-    The epoch with the lowest validation loss, of all stages, is kept; validation always sees the size that will be
-    served. After every epoch the state is saved: a run that is killed and resumed ends with the same weights as one
-    that was not (on the CPU; on a GPU as far as its kernels are deterministic).
+    Validation sees scans of the stage's size; of the epochs at the size that will be served, the one with the lowest
+    validation loss is kept. After every epoch the state is saved: a run that is killed and resumed ends with the same
+    weights as one that was not (on the CPU; on a GPU as far as its kernels are deterministic).
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
@@ -224,11 +224,12 @@ def _train(
             training, validation = _create_datasets(recipe, stage, data)
             stage_index = index
         result = _run_epoch(trainer, recipe, options, training, validation, len(history), index, processes)
-        if state is None or result.validation_loss < state.history[state.best_epoch - 1].validation_loss:
-            best_weights, best_epoch = clone_weights(trainer.network), result.epoch
-        else:
-            best_weights, best_epoch = state.best_weights, state.best_epoch
         history = (*history, result)
+        best_epoch = find_best_epoch(recipe, history)
+        if state is None or best_epoch == result.epoch:
+            best_weights = clone_weights(trainer.network)
+        else:
+            best_weights = state.best_weights
         state = RunState(trainer.state(), best_weights, best_epoch, history, sources)
         if trackers is not None:
             save_state(options.out / STATE_FILE, state, recipe, data.manifest.sha256)
@@ -247,7 +248,7 @@ def _create_datasets(recipe: Recipe, stage: Stage, data: _Data) -> tuple[ScanDat
     boxes = data.boxes if recipe.location_weight else None
     return (
         ScanDataset(data.splits.train, preprocessing, recipe.augmentation, boxes, recipe.seed),
-        ScanDataset(data.splits.validation, recipe.preprocessing()),
+        ScanDataset(data.splits.validation, preprocessing),
     )
 
 
@@ -289,7 +290,7 @@ def _run_epoch(
     )
 
 
-def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_seconds: float) -> None:
+def _report(result: EpochResult, recipe: Recipe, kept: bool, remaining_seconds: float) -> None:
     logger.info(
         "epoch %d/%d (%d px, rate %.2e): training loss %.4f accuracy %.4f, validation loss %.4f accuracy %.4f%s; "
         "%.0f s, about %.0f min to go",
@@ -301,7 +302,7 @@ def _report(result: EpochResult, recipe: Recipe, improved: bool, remaining_secon
         result.train_accuracy,
         result.validation_loss,
         result.validation_accuracy,
-        " (best)" if improved else "",
+        " (kept)" if kept else "",
         result.seconds,
         remaining_seconds / 60,
     )

@@ -22,6 +22,15 @@ def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:
     return following if following < len(recipe.stages) else None
 
 
+def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
+    """Find the epoch whose weights are kept, counted from 1: the lowest validation loss at the size to be served.
+
+    Losses at other sizes say little about that one; before it is reached, the last epoch's weights are kept.
+    """
+    served = [result for result in history if result.image_size == recipe.stages[-1].image_size]
+    return min(served or history[-1:], key=lambda result: result.validation_loss).epoch
+
+
 def remaining_pixels(recipe: Recipe, history: Sequence[EpochResult]) -> int:
     """Sum up the pixels of an image over the epochs that may be left: what the remaining time goes with."""
     index = next_stage(recipe, history)

@@ -66,12 +66,17 @@ class Trainer:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def enter_stage(self, stage: Stage, *, is_new: bool) -> None:
-        """Let the layers learn that a stage wants; where it is new, start its schedule if it has one of its own."""
+        """Let the layers learn that a stage wants; where it is new, start its schedule if it has one of its own.
+
+        A plateau is looked for anew in either case: losses at another image size are not to be compared.
+        """
         if stage.trained_layers is not None or self._frozen:
             self._frozen = freeze_layers(self._network, stage.trained_layers)
             self._shared_learner = self._processes.wrap(self._learner)  # anew: it asks once which gradients to share
         if is_new and stage.has_own_schedule:
             self._start_schedule(stage)
+        elif is_new:
+            self._plateau = self._create_plateau(stage)
 
     def train(self, batches: Iterable[Batch], epoch: int, num_batches: int) -> Iterator[Score]:
         """Train on the batches of one epoch, counted from 0.
@@ -133,9 +138,12 @@ class Trainer:
         schedule = self._recipe.schedule_of(stage)
         kind = AdamW if self._recipe.optimizer == "adamw" else Adam
         self._optimizer = kind(_parameter_groups(self._learner, self._recipe), lr=schedule.learning_rate, fused=True)
-        self._plateau = ReduceLROnPlateau(
-            self._optimizer, factor=schedule.plateau_factor, patience=schedule.plateau_patience
-        )
+        self._plateau = self._create_plateau(stage)
+
+    def _create_plateau(self, stage: Stage) -> ReduceLROnPlateau:
+        schedule = self._recipe.schedule_of(stage)
+        factor, patience = schedule.plateau_factor, schedule.plateau_patience
+        return ReduceLROnPlateau(self._optimizer, factor=factor, patience=patience)
 
     def _step(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)

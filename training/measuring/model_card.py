@@ -40,8 +40,8 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
     _check_identity(measured, evaluation, classifier.identity.sha256)
     splits = {**measured["splits"], **_official_splits(facts["official_evaluation"] or measured)}
     training = classifier.card.training
-    others = [split for split in splits.values() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
-    official = others[0]["training"] if others else None
+    others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
+    official = splits[others[0]]["training"] if others else None
     environment = create_environment("training.measuring", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
     return environment.get_template("model_card.md").render(
@@ -53,6 +53,7 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         evaluation=measured,
         shift=measured.get("shift"),
         splits={name: splits[name] for name in columns.TITLES if name in splits},
+        others=others,
         main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),

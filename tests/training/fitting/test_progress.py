@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from training.fitting.progress import next_stage, remaining_pixels
+from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.recipe import load_recipe
 from training.fitting.run_state import EpochResult
 
@@ -10,7 +10,7 @@ RECIPE = load_recipe(
         "stages": [
             {"epochs": 2, "image_size": 64},
             {"epochs": 5, "image_size": 96, "early_stopping_patience": 2},
-            {"epochs": 1, "image_size": 128},
+            {"epochs": 2, "image_size": 128},
         ]
     },
 )
@@ -18,10 +18,10 @@ RECIPE = load_recipe(
 
 def _run(*stages: Sequence[float]) -> list[EpochResult]:
     """Epochs of stages with these validation losses."""
+    losses = [(index, loss) for index, losses in enumerate(stages) for loss in losses]
     return [
-        EpochResult(0, index + 1, 64, 1e-3, 1.0, 0.5, loss, 0.5, 1.0)
-        for index, losses in enumerate(stages)
-        for loss in losses
+        EpochResult(epoch, index + 1, RECIPE.stages[index].image_size, 1e-3, 1.0, 0.5, loss, 0.5, 1.0)
+        for epoch, (index, loss) in enumerate(losses, start=1)
     ]
 
 
@@ -37,11 +37,19 @@ def test_a_stage_ends_early_without_a_lower_loss_of_its_own():
 
 
 def test_after_the_last_stage_there_is_none():
-    history = _run([1, 1], [5, 6, 7], [1])
+    history = _run([1, 1], [5, 6, 7], [1, 1])
     assert next_stage(RECIPE, history) is None
     assert remaining_pixels(RECIPE, history) == 0
 
 
 def test_what_may_remain_is_the_rest_of_all_stages():
-    assert remaining_pixels(RECIPE, _run([1])) == 64**2 + 5 * 96**2 + 128**2
-    assert remaining_pixels(RECIPE, _run([1, 1], [5, 4])) == 3 * 96**2 + 128**2
+    assert remaining_pixels(RECIPE, _run([1])) == 64**2 + 5 * 96**2 + 2 * 128**2
+    assert remaining_pixels(RECIPE, _run([1, 1], [5, 4])) == 3 * 96**2 + 2 * 128**2
+
+
+def test_a_lower_loss_at_another_size_than_the_served_one_is_not_kept():
+    assert find_best_epoch(RECIPE, _run([1])) == 1
+    assert find_best_epoch(RECIPE, _run([1, 2])) == 2
+    assert find_best_epoch(RECIPE, _run([1, 2], [1], [4])) == 4
+    assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 5])) == 4
+    assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 3])) == 5

@@ -144,6 +144,19 @@ def test_a_stage_with_its_own_rate_starts_anew_and_another_goes_on():
     assert not trainer.state()["optimizer"]["state"]
 
 
+def test_losses_of_an_earlier_stage_make_no_plateau():
+    stages = [{"epochs": 1, "image_size": 32}, {"epochs": 2, "image_size": 64}]
+    recipe = load_recipe("efficientnet_b0", {"stages": stages, "plateau_patience": 0})
+    trainer = Trainer(create_tiny_network(), recipe, CPU)
+    trainer.enter_stage(recipe.stages[0], is_new=True)
+    trainer.end_epoch(0.1)
+    trainer.enter_stage(recipe.stages[1], is_new=True)
+    trainer.end_epoch(0.5)  # higher, but at another size
+    assert trainer.learning_rate == recipe.learning_rate
+    trainer.end_epoch(0.6)
+    assert trainer.learning_rate == recipe.plateau_factor * recipe.learning_rate
+
+
 def test_what_is_frozen_keeps_its_weights_and_its_statistics():
     stage = {"epochs": 1, "image_size": 64, "trained_layers": 2}
     recipe = load_recipe("efficientnet_b0", {"stages": [stage], "weight_decay": 0.5})
