@@ -2,7 +2,7 @@
 
 import ctypes
 import ctypes.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 # From <malloc.h>
 TRIM_THRESHOLD = -1
@@ -17,9 +17,26 @@ def set_allocator_options(options: Mapping[int, int]) -> bool:
     Returns:
         Whether the C library is one that takes them (glibc).
     """
-    library = ctypes.util.find_library("c")
-    mallopt = getattr(ctypes.CDLL(library), "mallopt", None) if library else None
+    mallopt = _find("mallopt")
     if mallopt is None:
         return False
     accepted = [mallopt(option, value) == 1 for option, value in options.items()]
     return all(accepted)
+
+
+def give_back_freed_memory() -> bool:
+    """Return to the system whatever lies free, even if the options say to keep it.
+
+    Returns:
+        Whether the C library is one that can (glibc).
+    """
+    trim = _find("malloc_trim")
+    if trim is None:
+        return False
+    trim(0)
+    return True
+
+
+def _find(name: str) -> Callable[..., int] | None:
+    library = ctypes.util.find_library("c")
+    return getattr(ctypes.CDLL(library), name, None) if library else None
