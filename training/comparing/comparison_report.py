@@ -40,6 +40,7 @@ def render_comparison(comparison: Comparison) -> str:
             names=columns,
             metrics=METRICS,
             side=SIDE,
+            colors={system.name: f"c{index % 6}" for index, system in enumerate(comparison.systems)},
             tumor_lines={name: draw_tumor_curves(comparison, name) for name in comparison.split_names},
             class_lines={name: draw_class_curves(comparison, name) for name in comparison.split_names},
         )
@@ -69,32 +70,32 @@ def update_document(path: Path, table: str) -> None:
         raise DataError(f"cannot write {path}: {error.strerror}") from error
 
 
-def draw_tumor_curves(comparison: Comparison, split: str) -> list[Line]:
-    """Draw one ROC curve a system: any tumour against none, which systems of other classes share."""
-    lines = []
+def draw_tumor_curves(comparison: Comparison, split: str) -> dict[str, Line]:
+    """Draw one ROC curve a system, by its name: any tumour against none, which systems of other classes share."""
+    lines: dict[str, Line] = {}
     for system in comparison.systems:
         found, healthy = system.split(split), find_healthy_class(system.card.classes)
         if found is not None and healthy is not None:
             positive, scores = found.judged.labels != healthy, 1 - found.judged.probabilities[:, healthy]
-            lines += _draw(system.name, positive, scores)
+            lines |= _draw(system.name, positive, scores)
     return lines
 
 
-def draw_class_curves(comparison: Comparison, split: str) -> dict[str, list[Line]]:
+def draw_class_curves(comparison: Comparison, split: str) -> dict[str, dict[str, Line]]:
     """Draw for each class one ROC curve a system that knows it; of two classes `draw_tumor_curves` says it all."""
-    curves: dict[str, list[Line]] = {}
+    curves: dict[str, dict[str, Line]] = {}
     for system in comparison.systems:
         found = system.split(split)
         if found is None or len(system.card.classes) == 2:
             continue
         for label, name in enumerate(system.card.classes):
             drawn = _draw(system.name, found.judged.labels == label, found.judged.probabilities[:, label])
-            curves.setdefault(name, []).extend(drawn)
+            curves.setdefault(name, {}).update(drawn)
     return curves
 
 
-def _draw(name: str, positive: Mask, scores: Scores) -> list[Line]:
-    return [draw_roc_line(name, positive, scores)] if positive.any() and not positive.all() else []
+def _draw(name: str, positive: Mask, scores: Scores) -> dict[str, Line]:
+    return {name: draw_roc_line(name, positive, scores)} if positive.any() and not positive.all() else {}
 
 
 def _environment(*, autoescape: bool = True) -> Environment:

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -31,6 +32,14 @@ def test_the_files_name_every_system(comparison, tmp_path):
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+def test_a_system_has_one_color_in_all_plots(comparison, tmp_path):
+    write_comparison(comparison, tmp_path)
+    page = (tmp_path / REPORT).read_text(encoding="utf-8")
+    colors = re.findall(r'<rect class="(c\d)".*?\n<text[^>]*>(\w+) ', page)
+    assert len(colors) == page.count("<polyline")
+    assert len(set(colors)) == 3
+
+
 def test_the_table_marks_what_was_seen(comparison):
     table = format_table(comparison)
     assert "| other * |" in table
@@ -41,7 +50,7 @@ def test_the_table_marks_what_was_seen(comparison):
 
 
 def test_curves_of_all_systems_share_what_they_can(comparison):
-    assert [line.label.split()[0] for line in draw_tumor_curves(comparison, "official_test")] == ["one", "other", "two"]
+    assert list(draw_tumor_curves(comparison, "official_test")) == ["one", "other", "two"]
     curves = draw_class_curves(comparison, "official_test")
     assert [(name, len(lines)) for name, lines in curves.items()] == [(name, 2) for name in CLASSES]
 
