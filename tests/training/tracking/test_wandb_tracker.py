@@ -1,4 +1,5 @@
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,25 @@ def _read_records(folder: Path) -> list[Record]:
             position += left
             continue
         length, kind = struct.unpack_from("<HB", data, position + 4)
+        if position + 7 + length > len(data):
+            break  # it is still being written
         parts += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # whole, or the last part
             records.append(Record.FromString(parts))
             parts = b""
     return records
+
+
+def _wait_for_records(folder: Path) -> list[Record]:
+    """Read the log once its last record is there: another process writes it, and may be at it when the run is over."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        records = _read_records(folder)
+        if any(record.HasField("exit") for record in records):
+            return records
+        time.sleep(0.1)
+    raise AssertionError("the run's log has no end")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -40,7 +54,7 @@ def test_an_offline_run_holds_parameters_curves_and_weights(tmp_path, monkeypatc
     summary = {"sha256": "abc", "metrics": {"official_test": {"accuracy": {"value": 0.75}}}}
     tracker.finish(RunReport(files[0], files[1], summary))
     tracker.close(failed=False)
-    records = _read_records(tmp_path)
+    records = _wait_for_records(tmp_path)
     (run,) = (record.run for record in records if record.HasField("run"))
     assert (run.project, run.run_id) == ("project", recall_identity(tmp_path, "wandb"))
     assert {item.key: item.value_json for item in run.config.update}["learning_rate"] == "0.001"
