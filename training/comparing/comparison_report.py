@@ -40,7 +40,6 @@ def render_comparison(comparison: Comparison) -> str:
             names=columns,
             metrics=METRICS,
             side=SIDE,
-            colors={system.name: f"c{index % 6}" for index, system in enumerate(comparison.systems)},
             tumor_lines={name: draw_tumor_curves(comparison, name) for name in comparison.split_names},
             class_lines={name: draw_class_curves(comparison, name) for name in comparison.split_names},
         )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from model.allocator import give_back_freed_memory
 from model.card import Preprocessing
 from model.preprocessing import ImageArray, decode_image, normalize_image, resize_image
 from training.data.boxes import Box
@@ -117,6 +118,8 @@ def create_loader(
     processes: Processes = ALONE,
 ) -> DataLoader[Batch]:
     """Make the batches of one epoch; `batch_size` is that of all processes together."""
+    if num_workers:
+        give_back_freed_memory()  # or each worker, forked off, would hold gigabytes of it
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # of samples, which _collate turns into batches
         max(1, batch_size // processes.size),

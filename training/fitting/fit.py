@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.allocator import give_back_freed_memory
 from model.checkpoint import load_weights
 from model.file_hash import hash_file
 from training.data.boxes import Box, load_boxes
@@ -267,7 +266,6 @@ def _run_epoch(
     torch.manual_seed(derive_seed(recipe.seed, epoch, processes.rank))  # dropout
     load = partial(create_loader, epoch=epoch, num_workers=options.num_workers, processes=processes)
     loader = load(training, recipe.batch_size, shuffle_seed=recipe.seed)
-    give_back_freed_memory()  # or each worker, forked off here, would hold gigabytes of it
     score = Score(float("nan"), float("nan"))
     size = recipe.stages[stage_index].image_size
     title = f"epoch {epoch + 1}/{recipe.num_epochs} {size} px"
@@ -276,7 +274,6 @@ def _run_epoch(
             bar.update()
             bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
     rate = trainer.learning_rate
-    give_back_freed_memory()
     validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
     trainer.end_epoch(validated.loss)
     seconds = round(time.monotonic() - start, 3)
