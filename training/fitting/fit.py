@@ -311,9 +311,7 @@ def _report(result: EpochResult, recipe: Recipe, kept: bool, remaining_seconds: 
 def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) -> None:
     network = create_training_network(recipe, len(data.classes), pretrained=False)
     load_weights(network, state.best_weights)
-    logger.info(
-        "calibrating the weights of epoch %d, on scans as they are and shifted, and testing them", state.best_epoch
-    )
+    logger.info("calibrating the weights of epoch %d and testing them", state.best_epoch)
     contents = Release(
         recipe=recipe,
         version=options.version,
@@ -321,6 +319,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
         state=state,
         manifest=data.manifest,
         data=data.splits,
+        fold=options.fold,
         initial_weights=options.initial_weights,
     )
     release(network, contents, options.out)

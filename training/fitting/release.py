@@ -17,7 +17,7 @@ from model.engine import Engine, load_engine
 from model.export import export_onnx
 from model.preprocessing import self_test_inputs
 from training.data.scans import Manifest
-from training.data.splits import DataSplits, TestSplit
+from training.data.splits import DataSplits, Fold, TestSplit
 from training.fitting.calibration import calibrate
 from training.fitting.learning_curves import CURVES_FILE, draw_learning_curves
 from training.fitting.recipe import Recipe
@@ -55,6 +55,7 @@ class Release:
 
     Attributes:
         split: How the data were divided.
+        fold: The part tested on, of a run that is one of several in a cross-validation.
         initial_weights: The checkpoint of ours that the run started from, if it did.
     """
 
@@ -64,6 +65,7 @@ class Release:
     state: RunState
     manifest: Manifest
     data: DataSplits
+    fold: Fold | None = None
     initial_weights: Path | None = None
 
 
@@ -80,7 +82,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
     engine = load_engine(exported)  # on a CPU three times as fast as the network itself
-    card = _measure(engine, _calibrate(engine, card, contents.data), contents.data.tests)
+    card = _measure(engine, _calibrate(engine, card, contents), contents.data.tests)
     sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
     for path in (checkpoint, exported):
@@ -126,6 +128,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
     return {
         "recipe": contents.recipe.model_dump(mode="json"),
         "split": contents.split,
+        "fold": contents.fold and asdict(contents.fold),
         "sources": state.sources,
         "initial_weights": contents.initial_weights and _describe_forerunner(contents.initial_weights),
         "teachers": [_describe_forerunner(Path(path)) for path in contents.recipe.teacher],
@@ -159,13 +162,19 @@ def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
     return tuple(logits[0].tolist())
 
 
-def _calibrate(engine: Engine, card: ModelCard, data: DataSplits) -> ModelCard:
-    """Fit what makes probabilities honest, on scans that nothing else was fitted to."""
+def _calibrate(engine: Engine, card: ModelCard, contents: Release) -> ModelCard:
+    """Fit what makes probabilities honest, on scans that nothing else was fitted to.
+
+    A fold's network is measured, not served: nobody needs its thresholds for review, which take 27,000 shifted scans.
+    """
+    data = contents.data
     if len(data.calibration) < MIN_CALIBRATION_SCANS:
         return card
     parts = (("train", data.train), ("validation", data.validation), ("calibration", data.calibration))
     card = calibrate(card, *judge_splits(engine, [TestSplit(name, scans) for name, scans in parts]))
-    return card.model_copy(update={"review": fit_review(engine, card, [*data.validation, *data.calibration])})
+    if contents.fold is None:
+        card = card.model_copy(update={"review": fit_review(engine, card, [*data.validation, *data.calibration])})
+    return card
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:

@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 
+from model.checkpoint import load_checkpoint
 from tests.phantoms import TINY
 from training.data.splits import Fold, split_data
 from training.errors import DataError
+from training.fitting import release
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions
 from training.fitting.recipe import load_recipe
@@ -48,6 +50,16 @@ def test_folds_are_fitted_judged_and_pooled(data_folder, tmp_path):
     assert stored["pooled"]["images"] == 32
     assert (tmp_path / "fold-4" / "efficientnet_b0_scratch.onnx").exists()
     assert "5 folds, 32 images of 32 groups" in format_cross_validation(result)
+
+
+def test_networks_of_folds_are_calibrated_but_not_prepared_for_service(data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "MIN_CALIBRATION_SCANS", 1)
+    monkeypatch.setattr(release, "fit_review", None)  # to call it would be an error
+    cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
+    card = load_checkpoint(tmp_path / "fold-1" / "efficientnet_b0_scratch.pth").card
+    assert card.training["fold"] == {"index": 1, "count": 2}
+    assert card.conformal is not None
+    assert card.outlier_detector is not None
 
 
 def test_more_folds_than_groups_are_an_error(data_folder):
