@@ -232,7 +232,8 @@ def _run_fit(options: argparse.Namespace) -> None:
     recipe = _read_recipe(options)
     report = fit(recipe, replace(_read_fit_options(options, recipe.name), split=options.split))
     training = report.summary["training"]
-    logger.info("best epoch %d: validation loss %.4f", training["best_epoch"], training["validation_loss"])
+    loss = training["validation_loss"]
+    logger.info("kept epoch %d%s", training["best_epoch"], "" if loss is None else f": validation loss {loss:.4f}")
     for split, metrics in report.summary["metrics"].items():
         accuracy = metrics["accuracy"]
         logger.info("%s: accuracy %.4f [%.4f, %.4f]", split, accuracy["value"], accuracy["low"], accuracy["high"])

@@ -8,7 +8,7 @@ from training.fitting.recipe import Augmentation
 
 GreyArray = npt.NDArray[np.uint8]
 _NUM_CONTROL_POINTS = 6
-_MAX_NOISE = 0.06  # standard deviation, part of the full scale
+_MIN_NOISE = 0.01  # standard deviation, part of the full scale
 _MAX_BIAS = 0.5  # the field runs from about 1 - it to 1 + it
 _LOWEST_RESOLUTION = 0.35  # part of the side that is left
 
@@ -23,7 +23,7 @@ def change_intensity(image: GreyArray, settings: Augmentation, generator: np.ran
     if generator.random() < settings.low_resolution:
         image = _lower_resolution(image, float(generator.uniform(_LOWEST_RESOLUTION, 0.9)))
     if generator.random() < settings.noise:
-        image = add_rician_noise(image, float(generator.uniform(0.01, _MAX_NOISE)), generator)
+        image = add_rician_noise(image, float(generator.uniform(_MIN_NOISE, settings.noise_strength)), generator)
     return image
 
 

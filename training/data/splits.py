@@ -65,6 +65,10 @@ class DataSplits:
     tests: tuple[TestSplit, ...]
     class_map: dict[str, str] = field(default_factory=dict)
 
+    def learn_validation(self) -> "DataSplits":
+        """Let the validation part be trained on too: nothing is left to choose by."""
+        return replace(self, train=(*self.train, *self.validation), validation=())
+
 
 def split_data(
     root: Path,

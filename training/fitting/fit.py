@@ -98,8 +98,9 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and what TensorBoard shows.
 
     Validation sees scans of the stage's size; of the epochs at the size that will be served, the one with the lowest
-    validation loss is kept. After every epoch the state is saved: a run that is killed and resumed ends with the same
-    weights as one that was not (on the CPU; on a GPU as far as its kernels are deterministic).
+    validation loss is kept, or the last where the validation part is trained on. After every epoch the state is saved:
+    a run that is killed and resumed ends with the same weights as one that was not (on the CPU; on a GPU as far as its
+    kernels are deterministic).
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
@@ -171,6 +172,8 @@ def _choose_device(name: str | None) -> torch.device:
 def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
     root = options.data
     splits = split_data(root, options.split, options.groups, recipe.seed, options.fold, recipe.class_map)
+    if recipe.learn_validation:
+        splits = splits.learn_validation()
     used = (*splits.train, *splits.validation, *splits.calibration)
     manifest = check_scans(ScanFolder(root, splits.classes, used))
     for test in splits.tests:
@@ -274,8 +277,10 @@ def _run_epoch(
             bar.update()
             bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
     rate = trainer.learning_rate
-    validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
-    trainer.end_epoch(validated.loss)
+    validated: Score | None = None
+    if len(validation):
+        validated = trainer.validate(load(validation, 2 * recipe.batch_size, shuffle_seed=None))
+        trainer.end_epoch(validated.loss)
     seconds = round(time.monotonic() - start, 3)
     return EpochResult(
         epoch=epoch + 1,
@@ -284,24 +289,25 @@ def _run_epoch(
         learning_rate=rate,
         train_loss=score.loss,
         train_accuracy=score.accuracy,
-        validation_loss=validated.loss,
-        validation_accuracy=validated.accuracy,
+        validation_loss=None if validated is None else validated.loss,
+        validation_accuracy=None if validated is None else validated.accuracy,
         seconds=seconds,
     )
 
 
 def _report(result: EpochResult, recipe: Recipe, kept: bool, remaining_seconds: float) -> None:
+    validated = ""
+    if result.validation_loss is not None:
+        validated = f", validation loss {result.validation_loss:.4f} accuracy {result.validation_accuracy:.4f}"
     logger.info(
-        "epoch %d/%d (%d px, rate %.2e): training loss %.4f accuracy %.4f, validation loss %.4f accuracy %.4f%s; "
-        "%.0f s, about %.0f min to go",
+        "epoch %d/%d (%d px, rate %.2e): training loss %.4f accuracy %.4f%s%s; %.0f s, about %.0f min to go",
         result.epoch,
         recipe.num_epochs,
         result.image_size,
         result.learning_rate,
         result.train_loss,
         result.train_accuracy,
-        result.validation_loss,
-        result.validation_accuracy,
+        validated,
         " (kept)" if kept else "",
         result.seconds,
         remaining_seconds / 60,

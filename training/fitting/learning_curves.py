@@ -22,7 +22,8 @@ def draw_learning_curves(history: Sequence[EpochResult], best_epoch: int, path: 
     for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
         for part, color in (("train", "#7f8c9b"), ("validation", "#0b63b5")):
             values = [getattr(result, f"{part}_{name}") for result in history]
-            axis.plot(epochs, values, "o-", color=color, markersize=3, label=part)
+            if None not in values:
+                axis.plot(epochs, values, "o-", color=color, markersize=3, label=part)
         axis.set_title(name)
         axis.legend(frameon=False)
     loss.set_ylabel("nats")

@@ -38,7 +38,7 @@ class RunLog:
         self._history.append(result)
         self._write_csv()
         for name, value in asdict(result).items():
-            if name != "epoch":
+            if name != "epoch" and value is not None:
                 self._board.add_scalar(name.replace("_", "/", 1), value, result.epoch)
         self._board.flush()
 

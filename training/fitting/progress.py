@@ -15,20 +15,27 @@ def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:
         return 0
     index = history[-1].stage - 1
     stage = recipe.stages[index]
-    losses = [result.validation_loss for result in history if result.stage == index + 1]
+    done = [result for result in history if result.stage == index + 1]
+    losses = [result.validation_loss for result in done if result.validation_loss is not None]
     patience = recipe.schedule_of(stage).early_stopping_patience
     stopped = bool(patience) and len(losses) - 1 - losses.index(min(losses)) >= patience
-    following = index + 1 if stopped or len(losses) >= stage.epochs else index
+    following = index + 1 if stopped or len(done) >= stage.epochs else index
     return following if following < len(recipe.stages) else None
 
 
 def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
     """Find the epoch whose weights are kept, counted from 1: the lowest validation loss at the size to be served.
 
-    Losses at other sizes say little about that one; before it is reached, the last epoch's weights are kept.
+    Losses at other sizes say little about that one; before it is reached the last epoch is kept, as it is where nothing
+    is validated.
     """
-    served = [result for result in history if result.image_size == recipe.stages[-1].image_size]
-    return min(served or history[-1:], key=lambda result: result.validation_loss).epoch
+    served_size = recipe.stages[-1].image_size
+    losses = {
+        result.epoch: result.validation_loss
+        for result in history
+        if result.image_size == served_size and result.validation_loss is not None
+    }
+    return min(losses, key=losses.__getitem__, default=history[-1].epoch)
 
 
 def remaining_pixels(recipe: Recipe, history: Sequence[EpochResult]) -> int:

@@ -70,7 +70,10 @@ class Augmentation(_Settings):
     gamma: float = Field(0.0, ge=0, le=4, description="Exponent of the values is 1 / (1 + it) to 1 + it.")
     remap: Probability = Field(0.0, description="Probability of another sequence: a random curve of grey values.")
     bias_field: Probability = Field(0.0, description="Probability of a coil's uneven sensitivity.")
-    noise: Probability = Field(0.0, description="Probability of Rician noise, sigma 1 to 6 % of the full scale.")
+    noise: Probability = Field(0.0, description="Probability of Rician noise.")
+    noise_strength: float = Field(
+        0.06, ge=0.01, le=0.5, description="Largest sigma of the noise, part of the full scale; the smallest is 0.01."
+    )
     low_resolution: Probability = Field(0.0, description="Probability of losing resolution, to 35 to 90 % of it.")
     blur: Probability = Field(0.0, description="Probability of a Gaussian blur, sigma 0.3 to 1.5 pixels.")
     erasing: Probability = Field(0.0, description="Probability of blanking 2 to 20 % of the area.")
@@ -124,6 +127,9 @@ class Recipe(_Settings):
     cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
         "never", description="Likewise on a CPU that has AVX512-BF16; pays for dense convolutions."
     )
+    learn_validation: bool = Field(
+        False, description="Train on the validation part too, once all is decided: the last epoch is kept."
+    )
     seed: int = Field(0, ge=0, lt=2**31)
 
     @field_validator("teacher", mode="before")
@@ -133,10 +139,11 @@ class Recipe(_Settings):
 
     @model_validator(mode="after")
     def _check_parts(self) -> Self:
-        if self.schedule == "cosine" and (
-            self.early_stopping_patience or any(s.has_own_schedule or s.early_stopping_patience for s in self.stages)
-        ):
+        stops_early = any(self.schedule_of(stage).early_stopping_patience for stage in self.stages)
+        if self.schedule == "cosine" and (stops_early or any(stage.has_own_schedule for stage in self.stages)):
             raise ValueError("a cosine runs over all stages to its end: give them no schedule and no early stopping")
+        if self.learn_validation and (self.schedule == "reduce_on_plateau" or stops_early):
+            raise ValueError("learn_validation leaves no loss to wait for: take a cosine, and no early stopping")
         if self.location_weight and self.hidden_units:
             raise ValueError("location_weight needs a classifier without hidden_units")
         return self

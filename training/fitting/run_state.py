@@ -18,7 +18,10 @@ _FORMAT = "brain-tumor-mri-run/3"
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1."""
+    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1.
+
+    There is no validation where its scans are trained on.
+    """
 
     epoch: int
     stage: int
@@ -26,8 +29,8 @@ class EpochResult:
     learning_rate: float
     train_loss: float
     train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
     seconds: float
 
 
@@ -37,7 +40,7 @@ class RunState:
 
     Attributes:
         trainer: Network, optimiser, schedule and loss scaling, as `Trainer.state` gives them.
-        best_weights: The network of `best_epoch`, the lowest validation loss.
+        best_weights: The network of `best_epoch`; see `training.fitting.progress.find_best_epoch`.
         history: One result a finished epoch.
         sources: SHA-256 of the files, other than scans, that the weights learn from, by what they are.
     """

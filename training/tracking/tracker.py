@@ -106,8 +106,11 @@ def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> R
 
 def list_metrics(result: EpochResult) -> dict[str, float]:
     """Name what an epoch brought; what stands before a slash becomes a section of the tracker's page."""
-    names = {name: re.sub("^(train|validation)_", r"\1/", name) for name in vars(result) if name != "epoch"}
-    return {shown: float(getattr(result, name)) for name, shown in names.items()}
+    return {
+        re.sub("^(train|validation)_", r"\1/", name): float(value)
+        for name, value in vars(result).items()
+        if name != "epoch" and value is not None
+    }
 
 
 def list_test_metrics(report: RunReport) -> dict[str, float]:

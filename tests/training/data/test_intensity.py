@@ -25,6 +25,15 @@ def test_everything_at_once_keeps_shape_and_depth_and_the_original(image):
     assert np.array_equal(image, before)
 
 
+def test_noise_grows_with_its_strength():
+    flat, changes = np.full((64, 64), 128, np.uint8), []
+    for strength in (0.01, 0.1, 0.5):
+        settings = Augmentation(noise=1, noise_strength=strength)
+        noisy = [change_intensity(flat, settings, np.random.default_rng(seed)) for seed in range(20)]
+        changes.append(np.std(noisy))
+    assert changes[0] < changes[1] / 3 < changes[2] / 6
+
+
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma", "remap"])
 def test_a_curve_leaves_the_background_black(name):
     for seed in range(20):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mapie.classification import SplitConformalClassifier
@@ -163,6 +165,17 @@ def test_the_detector_is_small_and_the_same_again():
     detector = fit_outlier_detector(train, [calibration])
     assert len(detector.model_dump_json()) < 150_000
     assert fit_outlier_detector(train, [calibration]) == detector
+
+
+def test_without_a_validation_part_the_calibration_part_alone_decides_where_outliers_begin(tmp_path):
+    engine = load_engine(save_tiny_checkpoint(tmp_path / "tiny.pth"))
+    train, calibration = judge_drawings(engine, range(60)), judge_drawings(engine, range(90, 120))
+    empty = {
+        name: getattr(train, name)[:0] for name in ("scans", "labels", "logits", "features", "appearances", "groups")
+    }
+    nobody = replace(train, **empty)
+    found = calibrate(engine.card, train, nobody, calibration).outlier_detector
+    assert found == fit_outlier_detector(train, [calibration])
 
 
 def test_a_calibrated_card_survives_the_way_through_json(tmp_path):

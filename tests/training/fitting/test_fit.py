@@ -222,6 +222,19 @@ def test_a_resumed_run_remembers_what_it_learnt_from(run, data_folder, tmp_path)
     assert again.summary["training"]["sources"]["initial_weights_sha256"] == hash_file(run[1].checkpoint)
 
 
+def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_folder, tmp_path):
+    report = fit(_recipe(learn_validation=True), FitOptions(data_folder, tmp_path, num_workers=0))
+    told, before = report.summary["training"], run[1].summary["training"]
+    assert told["num_scans"]["train"] == before["num_scans"]["train"] + before["num_scans"]["validation"]
+    assert told["num_scans"]["validation"] == 0
+    assert told["num_scans"]["calibration"] == before["num_scans"]["calibration"]
+    assert told["best_epoch"] == told["epochs"] == 4
+    assert all(row["validation_loss"] is row["validation_accuracy"] is None for row in report.summary["history"])
+    assert [row["validation_loss"] for row in _read_log(tmp_path)] == [""] * 4
+    with pytest.raises(RunError, match="hyper-parameters"):
+        fit(_recipe(), FitOptions(data_folder, tmp_path, num_workers=0, resume=True))
+
+
 def test_no_group_is_on_two_sides_of_a_grouped_run(data_folder, tmp_path):
     report = fit(
         _recipe(stages=[{"epochs": 1, "image_size": 32}]),

@@ -16,7 +16,7 @@ RECIPE = load_recipe(
 )
 
 
-def _run(*stages: Sequence[float]) -> list[EpochResult]:
+def _run(*stages: Sequence[float | None]) -> list[EpochResult]:
     """Epochs of stages with these validation losses."""
     losses = [(index, loss) for index, losses in enumerate(stages) for loss in losses]
     return [
@@ -53,3 +53,9 @@ def test_a_lower_loss_at_another_size_than_the_served_one_is_not_kept():
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4])) == 4
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 5])) == 4
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 3])) == 5
+
+
+def test_without_validation_the_last_epoch_is_kept_and_stages_end_after_their_epochs():
+    history = _run([None] * 2, [None] * 5, [None])
+    assert [find_best_epoch(RECIPE, history[:count]) for count in range(1, 9)] == list(range(1, 9))
+    assert [next_stage(RECIPE, history[:count]) for count in (1, 2, 8)] == [0, 1, 2]

@@ -82,6 +82,13 @@ def test_a_cosine_bears_no_schedule_of_stages():
             load_recipe("efficientnet_b0_scratch", changes)
 
 
+def test_what_waits_for_the_validation_loss_needs_a_validation_part():
+    assert load_recipe("efficientnet_b0_scratch", {"learn_validation": True}).learn_validation
+    for changes in ({"schedule": "reduce_on_plateau"}, {"schedule": "constant", "early_stopping_patience": 3}):
+        with pytest.raises(RecipeError, match="learn_validation"):
+            load_recipe("efficientnet_b0_scratch", {**changes, "learn_validation": True})
+
+
 def test_boxes_are_not_learnt_through_a_hidden_layer():
     with pytest.raises(RecipeError, match="hidden_units"):
         load_recipe("efficientnet_b3", {"location_weight": 0.1})

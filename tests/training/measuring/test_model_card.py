@@ -127,6 +127,17 @@ def test_it_says_what_the_files_say(page, files):
     assert "/somewhere" not in page
 
 
+def test_it_says_that_the_validation_part_was_trained_on(files, tmp_path):
+    training = {"num_scans": {"train": 36, "validation": 0}, "best_epoch": 9, "validation_loss": None}
+    checkpoint = save_tiny_checkpoint(tmp_path / "tiny.pth", training=training)
+    measured = (files / "evaluation.json").read_text(encoding="utf-8")
+    evaluation = tmp_path / "evaluation.json"
+    evaluation.write_text(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)), encoding="utf-8")
+    page = write_model_card(checkpoint, evaluation, {})
+    assert "gave 36 scans to train; no group" in page
+    assert "the validation part was trained on too, and the last epoch,\n9, was kept" in page
+
+
 def test_tables_have_as_many_cells_in_every_row(page):
     width = None
     for line in page.splitlines():
