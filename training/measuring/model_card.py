@@ -121,6 +121,8 @@ def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
             rows |= _flatten(value, f"{prefix}{name}.")
         elif name == "teacher":
             rows[name] = ", ".join(Path(file).name for file in value) or "none"
+        elif name == "stages":
+            rows[name] = json.dumps([{key: own for key, own in stage.items() if own is not None} for stage in value])
         else:
             rows[prefix + name] = json.dumps(value)
     return rows

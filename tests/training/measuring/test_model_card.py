@@ -117,6 +117,7 @@ def test_it_says_what_the_files_say(page, files):
         "border masked 0.5 exponent *",
         "30 scans to train, 6 scans to validation",
         "| learning_rate | 0.001 |",
+        '| stages | [{"epochs": 15, "image_size": 224}] |',
         "30 glioma, 20 pituitary",
         hash_file(files / "tiny.pth"),
         "fit DIR --recipe efficientnet_b0 --split grouped --groups groups.csv --pretrained-file imagenet.pth\n",
@@ -135,7 +136,7 @@ def test_it_says_that_the_validation_part_was_trained_on(files, tmp_path):
     evaluation.write_text(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)), encoding="utf-8")
     page = write_model_card(checkpoint, evaluation, {})
     assert "gave 36 scans to train; no group" in page
-    assert "the validation part was trained on too, and the last epoch,\n9, was kept" in page
+    assert "the validation part was trained on too, and the last epoch, 9, was kept" in page
 
 
 def test_tables_have_as_many_cells_in_every_row(page):
