@@ -210,8 +210,12 @@ def parse_recipe(fields: object) -> Recipe:
 
 
 def _read_fields(name: str) -> dict[str, Any]:
-    """Read a recipe's file: what it leaves out stands in the one that it `extends`."""
+    """Read a recipe's file: what it leaves out, of the augmentation too, stands in the one that it `extends`."""
     text = (resources.files("training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     fields = tomllib.loads(text)
     extended = fields.pop("extends", None)
-    return fields if extended is None else {**_read_fields(extended), **fields}
+    if extended is None:
+        return fields
+    base = _read_fields(extended)
+    augmentation = {**base.get("augmentation", {}), **fields.get("augmentation", {})}
+    return {**base, **fields, "augmentation": augmentation}

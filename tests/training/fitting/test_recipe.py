@@ -44,6 +44,13 @@ def test_a_recipe_takes_from_another_what_it_leaves_out():
     assert further.stages != first.stages
 
 
+def test_of_the_augmentation_a_recipe_may_change_single_values_of_another():
+    further = load_recipe("efficientnet_b0_distilled_further", {}).augmentation
+    final = load_recipe("efficientnet_b0_distilled_final", {}).augmentation
+    assert final.rotation > further.rotation
+    assert (final.horizontal_flip, final.shear) == (further.horizontal_flip, further.shear)
+
+
 def test_single_values_can_be_changed():
     changes = {"learning_rate": 0.5, "augmentation.rotation": 3, "stages": [{"epochs": 2, "image_size": 64}]}
     recipe = load_recipe("efficientnet_b0", changes)
