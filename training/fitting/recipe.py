@@ -206,6 +206,8 @@ def parse_recipe(fields: object) -> Recipe:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
+        if not field:  # values that do not go together; what was found is the whole recipe
+            raise RecipeError(f"recipe: {first['msg'].removeprefix('Value error, ')}") from error
         raise RecipeError(f"recipe value {field}: {first['msg']}; found {first['input']!r}") from error
 
 
