@@ -14,7 +14,6 @@ from pydantic.json_schema import models_json_schema
 
 from api import batch, inference_protocol, predict, status
 from api.body import describe_form
-from api.demo import add_demo
 from api.dependencies import Service
 from api.docs import add_docs
 from api.errors import PROBLEM_JSON, PROTOCOL_PATH, add_error_handlers
@@ -78,8 +77,6 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
-    if settings.demo:
-        add_demo(app, settings)
     add_error_handlers(app)
     app.add_middleware(
         BodyLimit,

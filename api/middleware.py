@@ -26,10 +26,9 @@ from api.metrics import Metrics
 from api.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-# Asked every few seconds by machines, or many at once by a browser.
+# Asked every few seconds by machines.
 QUIET_PATHS = (
     *("/livez", "/readyz", "/health", "/metrics"),
-    "/demo/{file}",
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

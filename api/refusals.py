@@ -21,7 +21,7 @@ from api.logs import read_trace_context
 from api.middleware import REQUEST_ID_HEADER, SECURITY_HEADERS, choose_request_id
 
 _QUEUED_ROUTES = {
-    **{path: re.compile(re.escape(path)) for path in ("/predict", "/predict/visualize", "/demo/judge")},
+    **{path: re.compile(re.escape(path)) for path in ("/predict", "/predict/visualize")},
     f"{PROTOCOL_PATH}/models/{{name}}/infer": re.compile(rf"{PROTOCOL_PATH}/models/[^/]+/infer"),
     f"{PROTOCOL_PATH}/models/{{name}}/versions/{{version}}/infer": re.compile(
         rf"{PROTOCOL_PATH}/models/[^/]+/versions/[^/]+/infer"

@@ -100,7 +100,6 @@ class Settings(BaseSettings):
         2.0, ge=0, le=600, description="How long new requests are answered 503 after the signal to stop, seconds."
     )
     docs: bool = Field(True, description="Whether /docs and /openapi.json are there.")
-    demo: bool = Field(False, description="Whether the page for people, /demo, is there; needs requirements-demo.txt.")
     log_format: LogFormat = Field("json", description="One JSON object a line, or text for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."

@@ -16,7 +16,7 @@ from api.server import DrainingServer
 from api.workers import take_address
 from tests.server import read_to_end
 
-PATHS = ("/predict", "/predict/visualize", "/demo/judge", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
+PATHS = ("/predict", "/predict/visualize", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
 
 
 @pytest.fixture(scope="module")
