@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
 from api.logs import configure_logs
 from api.settings import Settings, SettingsError, load_settings
+from api.version import VERSION
 from api.workers import Supervisor, take_address
 from model.errors import ModelError
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "python -m api", None, _help(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--version", action="version", version=VERSION)
     parser.parse_args(arguments)
     configure_logs("info", "text")
     # The server handles signals while it runs, and raises them again when it has stopped.

@@ -26,14 +26,13 @@ from api.protocol_schemas import InferenceRequest, ProtocolError
 from api.schemas import DISCLAIMER, Problem
 from api.settings import Settings, load_settings
 from api.tracing import configure_telemetry, create_tracer_provider
+from api.version import VERSION
 from model.classifier import Classifier
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
-
-VERSION = "0.1.0"
 
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = f"""

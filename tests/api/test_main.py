@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from api.__main__ import main
+from api.main import create_app
+from api.settings import Settings
+from api.version import VERSION
 from tests.api.problems import check_problem
 from tests.phantoms import save_tiny_checkpoint
 from tests.server import free_port, read_to_end, running_server, start_server, wait_until_ready
@@ -147,6 +150,14 @@ def test_help_lists_the_settings(capsys):
         main(["--help"])
     assert caught.value.code == 0
     assert "BRAIN_MRI_MAX_IMAGE_PIXELS" in capsys.readouterr().out
+
+
+def test_the_command_line_prints_the_version_of_the_openapi_document(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    openapi = create_app(Settings(model_path=Path("unused.onnx"))).openapi()
+    assert capsys.readouterr().out.strip() == openapi["info"]["version"] == VERSION
 
 
 @pytest.fixture(autouse=True)
