@@ -3,25 +3,21 @@
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS packages
-# --build-arg TRACING=1 adds what OpenTelemetry traces need, DEMO=1 what the page for people needs.
+# --build-arg TRACING=1 adds what OpenTelemetry traces need.
 ARG TRACING=
-ARG DEMO=
 # --build-arg DICOM=1 adds what DICOM results need, 27 MB; DICOM images are read without.
 ARG DICOM=
 RUN python -m venv --without-pip /opt/venv
-COPY requirements-serve.txt requirements-tracing.txt requirements-demo.txt requirements-dicom.txt /tmp/
-RUN pip --python /opt/venv install --no-cache-dir --root-user-action ignore \
-    ${TRACING:+-r /tmp/requirements-tracing.txt} ${DICOM:+-r /tmp/requirements-dicom.txt} -r /tmp/requirements-serve.txt \
-    && if [ -n "$DEMO" ]; then \
-      pip --python /opt/venv install --no-cache-dir --root-user-action ignore --no-deps -r /tmp/requirements-demo.txt; \
-    fi
+COPY requirements-serve.txt /tmp/
+COPY requirements /tmp/requirements
+RUN pip --python /opt/venv install --no-cache-dir --root-user-action ignore -r /tmp/requirements-serve.txt \
+    ${TRACING:+-r /tmp/requirements/tracing.txt} ${DICOM:+-r /tmp/requirements/dicom.txt}
 
 FROM packages AS torch-packages
 # PyTorch's index of CPU-only builds; the package index of Python has CUDA builds of several GB.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY requirements-torch.txt /tmp/
 RUN pip --python /opt/venv install --no-cache-dir --root-user-action ignore \
-    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements-torch.txt
+    ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r /tmp/requirements/torch.txt
 
 FROM ${PYTHON_IMAGE} AS application
 WORKDIR /app
@@ -34,6 +30,11 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BRAIN_MRI_HOST=0.0.0.0
+ARG VERSION=0.2.0
+LABEL org.opencontainers.image.title="brain-tumor-mri" \
+      org.opencontainers.image.description="Classifies brain-MRI slices over HTTP and shows why. For research only." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

@@ -11,7 +11,15 @@ BENCH ?=
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 
-.PHONY: help serve demo test lint format train evaluate audit bench image sbom audit-dependencies clean
+# What pytest is given beside its options in pyproject.toml; CI runs the slow tests too.
+PYTEST_OPTIONS ?= -m "not slow"
+UV_OPTIONS ?=
+PIN = .venv-security/bin/uv pip compile --quiet --universal --python-version 3.11 \
+  --custom-compile-command "make requirements" $(UV_OPTIONS)
+PIN_ALIKE = $(PIN) --no-annotate --constraints requirements.txt
+EXTRAS = torch dicom nifti ray tracing tracking
+
+.PHONY: help serve test lint format train evaluate audit bench image requirements sbom audit-dependencies clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -19,11 +27,8 @@ help:  ## show this list
 serve: .venv-serve/.installed  ## install what serving needs and start on http://127.0.0.1:8000
 	exec .venv-serve/bin/python -m api
 
-demo: .venv-serve/.demo-installed  ## the same with the page for people, http://127.0.0.1:8000/demo
-	BRAIN_MRI_DEMO=1 exec .venv-serve/bin/python -m api
-
-test: .venv/.installed  ## install everything and run the tests
-	.venv/bin/python -m pytest
+test: .venv/.installed  ## install everything and run the tests, without the slow ones
+	.venv/bin/python -m pytest $(PYTEST_OPTIONS)
 
 lint: .venv/.installed  ## formatting, lint and types
 	.venv/bin/ruff format --check .
@@ -50,6 +55,16 @@ image:  ## build the Docker image and print its size
 	$(DOCKER) build --tag $(IMAGE) .
 	$(DOCKER) image ls $(IMAGE)
 
+# Without Ray in requirements.txt, for its size: its tests run where requirements/ray.txt is installed as well.
+requirements: .venv-security/.installed  ## pin what pyproject.toml names; newest releases: make requirements UV_OPTIONS=--upgrade
+	$(PIN) --annotation-style line --group dev --extra training $(patsubst %,--extra %,$(filter-out ray,$(EXTRAS))) \
+	  pyproject.toml --output-file requirements.txt
+	$(PIN_ALIKE) pyproject.toml --output-file requirements-serve.txt
+	for extra in $(EXTRAS); do \
+	  $(PIN_ALIKE) pyproject.toml --extra $$extra --output-file requirements/$$extra.txt || exit; \
+	done
+	$(PIN_ALIKE) --group security --output-file requirements/security.txt
+
 sbom: .venv-serve/.installed .venv-security/.installed  ## write sbom.cdx.json: all that serving installs (CycloneDX)
 	.venv-security/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json .venv-serve/bin/python
 
@@ -73,18 +88,12 @@ python-is-recent:
 	.venv-serve/bin/$(PIP_INSTALL) -r requirements-serve.txt
 	touch $@
 
-# Without dependencies, all of which are listed: see the file.
-.venv-serve/.demo-installed: requirements-demo.txt .venv-serve/.installed
-	.venv-serve/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
-	touch $@
-
-.venv/.installed: $(wildcard requirements*.txt) | python-is-recent
+.venv/.installed: requirements.txt | python-is-recent
 	$(PYTHON) -m venv .venv
 	.venv/bin/$(PIP_INSTALL) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
-	.venv/bin/$(PIP_INSTALL) --no-deps -r requirements-demo.txt
 	touch $@
 
-.venv-security/.installed: requirements-security.txt | python-is-recent
+.venv-security/.installed: requirements/security.txt | python-is-recent
 	$(PYTHON) -m venv .venv-security
-	.venv-security/bin/$(PIP_INSTALL) -r requirements-security.txt
+	.venv-security/bin/$(PIP_INSTALL) -r requirements/security.txt
 	touch $@

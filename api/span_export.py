@@ -1,4 +1,4 @@
-"""Sends spans to a collector by OTLP over HTTP; needs the packages of requirements-tracing.txt."""
+"""Sends spans to a collector by OTLP over HTTP; needs the packages of requirements/tracing.txt."""
 
 import os
 

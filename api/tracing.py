@@ -25,7 +25,7 @@ def create_tracer_provider() -> "TracerProvider | None":
     """Make what sends spans to the collector that the environment names; None where it names none.
 
     Raises:
-        SettingsError: If one is named, and the packages of requirements-tracing.txt are not installed.
+        SettingsError: If one is named, and the packages of requirements/tracing.txt are not installed.
     """
     if not _is_wanted():
         return None
@@ -33,7 +33,7 @@ def create_tracer_provider() -> "TracerProvider | None":
         from api.span_export import create_provider
     except ModuleNotFoundError as error:
         raise SettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT: tracing needs the packages of requirements-tracing.txt"
+            "OTEL_EXPORTER_OTLP_ENDPOINT: tracing needs the packages of requirements/tracing.txt"
         ) from error
     return create_provider()
 

@@ -2,7 +2,7 @@
 
 image -> prediction, picture -> model.secondary_capture -> file
   |               |
-  |               +-----------> model.structured_report -> file   (highdicom, of requirements-dicom.txt)
+  |               +-----------> model.structured_report -> file   (highdicom, of requirements/dicom.txt)
   model.dicom_source
 """
 
@@ -47,7 +47,7 @@ def check_packages() -> None:
     """
     if find_spec("highdicom") is None:
         raise ResultPackagesError(
-            "DICOM results are not made here: the packages of requirements-dicom.txt are not installed."
+            "DICOM results are not made here: the packages of requirements/dicom.txt are not installed."
         )
 
 

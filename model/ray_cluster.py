@@ -32,7 +32,7 @@ def map_on_ray(
 ) -> Generator[Result, None, None]:
     """Judge tasks on all cores of a cluster.
 
-    The package itself is sent to the nodes; they need requirements-serve.txt, requirements-ray.txt, and the weights and
+    The package itself is sent to the nodes; they need requirements-serve.txt, requirements/ray.txt, and the weights and
     whatever the tasks name under the same paths.
 
     Args:
@@ -51,7 +51,7 @@ def map_on_ray(
         import ray
         from ray.exceptions import RayError
     except ModuleNotFoundError as error:
-        raise ClusterError("--ray needs Ray: install requirements-ray.txt") from error
+        raise ClusterError("--ray needs Ray: install requirements/ray.txt") from error
     _connect(address)
     try:
         with closing(_read_results(weights, sha256, judge, tasks)) as results:

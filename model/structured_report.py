@@ -1,6 +1,6 @@
 """The answer as a DICOM report: Comprehensive 3D SR with the measurement report of PS3.16, TID 1500.
 
-Needs highdicom, of requirements-dicom.txt. No standard has codes for the classes of any weights: theirs are the names
+Needs highdicom, of requirements/dicom.txt. No standard has codes for the classes of any weights: theirs are the names
 in the card, in a private scheme, for which designators that begin with 99 are set aside (PS3.16, section 8).
 """
 

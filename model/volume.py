@@ -1,4 +1,4 @@
-"""NIfTI volumes as pictures of slices, turned as radiologists look at them. Needs requirements-nifti.txt.
+"""NIfTI volumes as pictures of slices, turned as radiologists look at them. Needs requirements/nifti.txt.
 
 https://nifti.nimh.nih.gov/nifti-1: a header, then the voxels of all volumes, the first index running fastest. Of a
 compressed file no more is inflated than the header says the first volume has; of another one, what is shown is read.

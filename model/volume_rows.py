@@ -63,7 +63,7 @@ def _read_slices(path: Path, choice: SliceChoice) -> "Iterator[VolumeSlice]":
         from model.volume import read_slices
     except ModuleNotFoundError as error:
         raise UnsupportedFormatError(
-            "NIfTI is not read here: the packages of requirements-nifti.txt are not installed."
+            "NIfTI is not read here: the packages of requirements/nifti.txt are not installed."
         ) from error
     try:
         yield from read_slices(path, choice)

@@ -13,6 +13,7 @@ import yaml
 from api.main import create_app
 from api.metrics import Metrics
 from api.settings import Settings
+from api.version import VERSION
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = ROOT / "deploy" / "kubernetes"
@@ -66,9 +67,13 @@ def test_everything_that_compose_mounts_is_there(compose):
 
 
 def test_compose_runs_the_mlflow_that_training_talks_to(compose):
-    pinned = re.search(r"^mlflow-skinny==(.+)$", (ROOT / "requirements-tracking.txt").read_text(encoding="utf-8"), re.M)
+    pinned = re.search(r"^mlflow-skinny==(.+)$", (ROOT / "requirements/tracking.txt").read_text(encoding="utf-8"), re.M)
     assert pinned is not None
     assert compose["services"]["mlflow"]["image"].endswith(f":v{pinned[1]}")
+
+
+def test_the_image_has_the_version_of_the_code():
+    assert f"\nARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_settings_that_are_deployed_exist(compose, pod):

@@ -215,7 +215,7 @@ def test_dicom_results_mirror_the_folder(tiny_pair, folder, tmp_path, capsys):
 def test_dicom_results_need_their_packages(tiny_pair, folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("model.dicom_results.find_spec", lambda _: None)
     assert main(["predict", str(folder), "--weights", str(tiny_pair[1]), "--dicom", str(tmp_path / "x")]) == 1
-    assert "requirements-dicom.txt" in caplog.text
+    assert "requirements/dicom.txt" in caplog.text
 
 
 @pytest.mark.parametrize(("separator", "options"), [(b"\n", []), (b"\0", ["--null"])])

@@ -1,4 +1,4 @@
-"""Ray is not among what the tests install: with requirements-ray.txt beside them these run too."""
+"""Ray is not among what the tests install: with requirements/ray.txt beside them these run too."""
 
 import json
 import os

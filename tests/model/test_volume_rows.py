@@ -99,4 +99,4 @@ def test_a_broken_volume_is_a_row_and_a_status(tiny_pair, tmp_path, capsys):
 def test_without_the_package_a_volume_is_a_row_with_an_error(classifier, path, monkeypatch):
     monkeypatch.setitem(sys.modules, "model.volume", None)
     (row,) = predict_volume(classifier, path, SliceChoice("axial", "middle"))
-    assert "requirements-nifti.txt" in str(row.error)
+    assert "requirements/nifti.txt" in str(row.error)

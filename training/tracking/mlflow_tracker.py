@@ -40,7 +40,7 @@ class MlflowTracker:
         try:
             from mlflow.tracking import MlflowClient
         except ModuleNotFoundError as error:
-            raise TrackingError("--mlflow needs MLflow: install requirements-tracking.txt") from error
+            raise TrackingError("--mlflow needs MLflow: install requirements/tracking.txt") from error
         self._uri, self._run = uri, run
         with self._reporting():
             self._client = MlflowClient(tracking_uri=uri)

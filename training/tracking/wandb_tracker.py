@@ -28,7 +28,7 @@ class WandbTracker:
         try:
             import wandb
         except ModuleNotFoundError as error:
-            raise TrackingError("--wandb needs wandb: install requirements-tracking.txt") from error
+            raise TrackingError("--wandb needs wandb: install requirements/tracking.txt") from error
         self._description = run
         identity = recall_identity(run.folder, "wandb") or uuid.uuid4().hex
         with self._reporting():

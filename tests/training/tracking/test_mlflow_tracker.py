@@ -92,7 +92,7 @@ def test_neither_library_is_needed_without_tracking():
         "    try:\n"
         "        kind('http://127.0.0.1:1', RunDescription('name', Path('.'), {}))\n"
         "    except TrackingError as error:\n"
-        "        assert 'requirements-tracking.txt' in str(error)\n"
+        "        assert 'requirements/tracking.txt' in str(error)\n"
         "    else:\n"
         "        raise AssertionError(kind)\n"
     )
