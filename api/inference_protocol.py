@@ -46,7 +46,6 @@ NAME, VERSION = "name", "version"  # the parameters whose values are those of th
 
 _SERVER_NAME = "brain-tumor-mri"
 _PLATFORMS = {"onnxruntime": "onnx_onnxv1", "torch": "pytorch_checkpoint"}  # the protocol's form: project_format
-_OTHER_PLATFORM = "openvino_onnx"
 
 router = APIRouter(prefix=PROTOCOL_PATH, tags=["Open Inference Protocol"])
 
@@ -165,7 +164,7 @@ async def model_metadata(service: ServiceDep) -> ModelMetadata:
     return ModelMetadata(
         name=classifier.card.name,
         versions=[classifier.card.version],
-        platform=_PLATFORMS.get(classifier.engine_name, _OTHER_PLATFORM),
+        platform=_PLATFORMS[classifier.engine_name],
         inputs=describe_inputs(classifier.card),
         outputs=describe_outputs(classifier.card),
     )

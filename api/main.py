@@ -132,7 +132,6 @@ async def _load(settings: Settings, queue: InferenceQueue) -> Classifier:
         settings.threads,
         settings.max_image_pixels,
         settings.model_sha256,
-        settings.runtime,
     )
     return (await queue.run(load)).result
 

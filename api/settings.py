@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.logs import LogFormat
 from model.cores import available_cores
-from model.engine import DEFAULT_WEIGHTS, Library, Precision, Runtime
+from model.engine import DEFAULT_WEIGHTS
 from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
 
 _MEBIBYTE = 2**20
@@ -31,12 +31,6 @@ class Settings(BaseSettings):
         None,
         pattern="^[0-9a-f]{64}$",
         description="What the weight file's SHA-256 must be, where SHA256SUMS is not enough.",
-    )
-    engine: Library = Field(
-        Library.ONNXRUNTIME, description="What runs a .onnx; openvino needs requirements-openvino.txt."
-    )
-    precision: Precision = Field(
-        Precision.F32, description="What it computes in; bf16 with openvino only, on processors that know it."
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
@@ -109,11 +103,6 @@ class Settings(BaseSettings):
     def has_keys(self) -> bool:
         """Whether clients need a key."""
         return self.api_keys_file is not None or bool(self.api_keys.get_secret_value())
-
-    @property
-    def runtime(self) -> Runtime:
-        """What runs a `.onnx`."""
-        return Runtime(self.engine, self.precision)
 
     @property
     def is_public(self) -> bool:

@@ -14,16 +14,7 @@ import numpy.typing as npt
 from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
 from model.codec_remarks import silence_codecs
-from model.engine import (
-    DEFAULT_RUNTIME,
-    LOGIT_TOLERANCE,
-    PREDICTED,
-    Engine,
-    Explanation,
-    Outputs,
-    Runtime,
-    load_engine,
-)
+from model.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs, load_engine
 from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
 from model.file_hash import verify_file
 from model.overlay import Caption, View, render_png
@@ -161,20 +152,18 @@ class Classifier:
         num_threads: int | None = None,
         max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
         sha256: str | None = None,
-        runtime: Runtime = DEFAULT_RUNTIME,
     ) -> Self:
         """Load a weight file, prove that it works, and warm everything up.
 
         Args:
             sha256: What the file's hash must be; see also `model.file_hash.verify_file`.
-            runtime: What runs a `.onnx`.
 
         Raises:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
         verify_file(path, sha256)
         silence_codecs()
-        classifier = cls(load_engine(path, num_threads, runtime), max_image_pixels)
+        classifier = cls(load_engine(path, num_threads), max_image_pixels)
         try:
             classifier.self_test()
             # The first decoding and drawing load codecs and a font: not at the first client's cost.
@@ -295,8 +284,7 @@ class Classifier:
         outputs = self._engine.predict(inputs)
         explained = self._engine.explain(inputs, np.array([PREDICTED], np.int64)).logits[0]
         for found in (outputs.logits[0], explained):
-            tolerance = self._engine.logit_tolerance
-            if not np.allclose(found, expected, rtol=LOGIT_TOLERANCE, atol=tolerance):
+            if not np.allclose(found, expected, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE):
                 raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
         self._check_detector(outputs.features.shape[1])
 

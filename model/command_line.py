@@ -6,14 +6,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from model.classifier import Classifier
-from model.engine import DEFAULT_WEIGHTS, Library, Precision, Runtime, load_engine
+from model.engine import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ModelError
-from model.image_files import find_images
 from model.predict_command import STOPPED, add_predict_options, predict_files
 from model.watch_command import add_watch_options, watch_folder
 
@@ -67,12 +65,6 @@ def _create_parser() -> argparse.ArgumentParser:
 
     verify = _add_command(commands, "verify", _verify, "load, self-test, and compare an .onnx with its .pth")
     verify.add_argument("weights", type=Path, nargs="+", metavar="FILE")
-    verify.add_argument("--engine", type=Library, choices=tuple(Library), default=Library.ONNXRUNTIME, help="of .onnx")
-    verify.add_argument("--precision", type=Precision, choices=tuple(Precision), default=Precision.F32)
-    verify.add_argument(
-        "--images", nargs="+", metavar="PATH", help="hold that engine against ONNX Runtime on these files or folders"
-    )
-    verify.add_argument("--record", type=Path, metavar="FILE", help="write what --images found there, as JSON")
     return parser
 
 
@@ -105,9 +97,8 @@ def _export(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     by_suffix: dict[str, Path] = {}
     hashes = set()
-    runtime = Runtime(options.engine, options.precision)
     for path in options.weights:
-        classifier = Classifier.load(path, runtime=runtime)
+        classifier = Classifier.load(path)
         identity = classifier.identity
         _write_line(sys.stdout, f"{path}: {identity.name} {identity.version} {identity.sha256}: self-test passed")
         by_suffix[path.suffix] = path
@@ -119,17 +110,4 @@ def _verify(options: argparse.Namespace) -> int:
 
         compare_engines(by_suffix[".pth"], by_suffix[".onnx"])
         _write_line(sys.stdout, "both engines agree")
-    if options.images and ".onnx" in by_suffix:
-        _measure_agreement(by_suffix[".onnx"], runtime, options.images, options.record)
     return 0
-
-
-def _measure_agreement(weights: Path, runtime: Runtime, names: list[str], record: Path | None) -> None:
-    from model.agreement import measure_agreement
-
-    files = [file.path for file in find_images(names)]
-    found = measure_agreement(Classifier.load(weights), Classifier.load(weights, runtime=runtime), files)
-    facts = {"engine": runtime.library, "precision": runtime.precision, **asdict(found)}
-    _write_line(sys.stdout, json.dumps(facts, indent=2))
-    if record is not None:
-        record.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

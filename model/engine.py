@@ -1,7 +1,6 @@
 """What runs a network: one small protocol, and the choice by the file's suffix."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -45,17 +44,12 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """What computes: "torch", "onnxruntime", "openvino", or "openvino-bf16"."""
+        """The library that computes: "onnxruntime" or "torch"."""
         ...
 
     @property
     def sha256(self) -> str:
         """Identity of the weights: the hash of the `.pth` they come from, whichever file is loaded."""
-        ...
-
-    @property
-    def logit_tolerance(self) -> float:
-        """How far the logits of a known image may be from those the trainer stored."""
         ...
 
     def expect(self, num_images: int) -> None:
@@ -71,51 +65,17 @@ class Engine(Protocol):
         ...
 
 
-class Library(StrEnum):
-    """What runs a `.onnx`."""
-
-    ONNXRUNTIME = "onnxruntime"
-    OPENVINO = "openvino"
-
-
-class Precision(StrEnum):
-    """What a `.onnx` is computed in."""
-
-    F32 = "f32"
-    BF16 = "bf16"
-    """8 significant bits; OpenVINO only, on processors that know them."""
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How a `.onnx` is run."""
-
-    library: Library = Library.ONNXRUNTIME
-    precision: Precision = Precision.F32
-
-
-DEFAULT_RUNTIME = Runtime()
-
-
-def load_engine(path: Path, num_threads: int | None = None, runtime: Runtime = DEFAULT_RUNTIME) -> Engine:
+def load_engine(path: Path, num_threads: int | None = None) -> Engine:
     """Load a weight file with the engine its suffix names: `.onnx` or `.pth`.
 
     Args:
         num_threads: Cores that may work on one image. Torch has one number for the whole process: None leaves
-            it as it is. For ONNX Runtime and OpenVINO None is one.
-        runtime: What runs a `.onnx`; a `.pth` is run by torch, as it is.
+            it as it is. For ONNX Runtime None is one.
 
     Raises:
         CheckpointError: If the file is missing, damaged, foreign or of another kind, or if `.pth` is asked
-            for where torch is not installed, or OpenVINO likewise, or if `runtime` is impossible.
+            for where torch is not installed.
     """
-    if path.suffix == ".onnx" and runtime.library is Library.OPENVINO:
-        return _load_openvino(path, num_threads or 1, runtime.precision)
-    if runtime != DEFAULT_RUNTIME:
-        raise CheckpointError(
-            f"cannot load {path} for {runtime.library} in {runtime.precision}: a .pth is run by torch, "
-            "and only OpenVINO computes in another precision than f32"
-        )
     if path.suffix == ".onnx":
         from model.onnx_engine import OnnxEngine
 
@@ -129,13 +89,3 @@ def load_engine(path: Path, num_threads: int | None = None, runtime: Runtime = D
             f"cannot load {path}: .pth needs torch and timm; install them or serve the .onnx"
         ) from error
     return TorchEngine(path, num_threads)
-
-
-def _load_openvino(path: Path, num_threads: int, precision: Precision) -> Engine:
-    try:
-        from model.openvino_engine import OpenvinoEngine
-    except ModuleNotFoundError as error:
-        raise CheckpointError(
-            f"cannot load {path} with OpenVINO: install the packages of requirements-openvino.txt"
-        ) from error
-    return OpenvinoEngine(path, num_threads, precision)

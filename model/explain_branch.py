@@ -39,26 +39,6 @@ def explain_on_request(model: ModelProto) -> ModelProto:
     return helper.make_model(rebuilt, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
-def explain_always(model: ModelProto) -> ModelProto:
-    """Undo `explain_on_request`: the same graph with `heatmaps` as an output like the others, and no input `explain`.
-
-    For engines that compute the outputs asked for alone, or that do not read an `If`.
-    """
-    graph = copy.deepcopy(model.graph)
-    branching = next(node for node in graph.node if node.op_type == "If")
-    explain = next(attribute.g for attribute in branching.attribute if attribute.name == "then_branch")
-    for node in explain.node:
-        node.output[:] = ["heatmaps" if name == "explained_heatmaps" else name for name in node.output]
-    rebuilt = helper.make_graph(
-        [*(node for node in graph.node if node.op_type != "If"), *explain.node],
-        graph.name,
-        [node for node in graph.input if node.name != "explain"],
-        list(graph.output),
-        initializer=[*graph.initializer, *explain.initializer],
-    )
-    return helper.make_model(rebuilt, opset_imports=model.opset_import, ir_version=model.ir_version)
-
-
 def _names_needed_for(graph: GraphProto, output: str) -> set[str]:
     producers = {name: node for node in graph.node for name in node.output}
     needed: set[str] = set()

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from model.card import ModelCard
-from model.engine import LOGIT_TOLERANCE, PREDICTED, Explanation, IndexArray, Outputs
+from model.engine import PREDICTED, Explanation, IndexArray, Outputs
 from model.errors import CheckpointError
 from model.exported_card import OUTPUTS, check_signature, read_exported_card
 from model.occupancy import Occupancy
@@ -37,7 +37,6 @@ class OnnxEngine:
     """An exported checkpoint in ONNX Runtime, on the CPU; see `model.export` for the graph."""
 
     name = "onnxruntime"
-    logit_tolerance = LOGIT_TOLERANCE
 
     def __init__(self, path: Path, num_threads: int = 1) -> None:
         """Load `path`.

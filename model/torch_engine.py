@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import load_checkpoint
-from model.engine import LOGIT_TOLERANCE, Explanation, IndexArray, Outputs
+from model.engine import Explanation, IndexArray, Outputs
 from model.features import Explainer
 from model.preprocessing import FloatArray
 
@@ -14,7 +14,6 @@ class TorchEngine:
     """A checkpoint run by torch on the CPU."""
 
     name = "torch"
-    logit_tolerance = LOGIT_TOLERANCE
 
     def __init__(self, path: Path, num_threads: int | None = None) -> None:
         """Load `path`; `num_threads`, where given, becomes torch's for the whole process.

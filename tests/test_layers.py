@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FORBIDDEN = {"api": {"training"}, "model": {"api", "training"}, "training": {"api"}}
-TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript", "openvino"}
+TORCH = {"torch", "torchvision", "timm", "onnx", "onnxscript"}
 NEEDS_TORCH = {
     "checkpoint",
     "explain_branch",
@@ -19,7 +19,6 @@ NEEDS_TORCH = {
     "gradcam",
     "heads",
     "network",
-    "openvino_engine",
     "small_networks",
     "torch_engine",
     "torchvision_operators",

@@ -38,19 +38,6 @@ def time_onnxruntime(path: Path, num_threads: int, num_streams: int, explain: bo
     return time_calls(lambda: session.run(OUTPUTS, feed), num_streams, seconds)
 
 
-def time_openvino(path: Path, precision: str, num_threads: int, num_streams: int, seconds: float) -> Pace:
-    """Time OpenVINO with the plain graph, likewise."""
-    compiled = _compile_openvino(path, precision, num_threads * num_streams, num_streams)
-    local, inputs = threading.local(), _make_feed(path, explain=False)["inputs"]
-
-    def call() -> object:
-        if not hasattr(local, "request"):
-            local.request = compiled.create_infer_request()
-        return local.request.infer({"inputs": inputs}, share_inputs=True)
-
-    return time_calls(call, num_streams, seconds)
-
-
 def time_torch(path: Path, num_threads: int, seconds: float) -> Pace:
     """Time torch as it comes ("eager")."""
     import torch
@@ -126,24 +113,3 @@ def _load_torch_cam(path: Path) -> Any:
 
     checkpoint = load_checkpoint(path)
     return HookedGradCam(checkpoint.network, checkpoint.card.gradcam_layer), _load_torch(path)[1]
-
-
-@cache
-def _compile_openvino(path: Path, precision: str, num_threads: int, num_streams: int) -> Any:
-    import onnx
-    import openvino
-
-    from model.explain_branch import explain_always
-    from model.openvino_engine import load_core
-
-    graph = load_core().read_model(explain_always(onnx.load(path)).SerializeToString())
-    outputs, inputs = ({node.any_name: node.node for node in nodes} for nodes in (graph.outputs, graph.inputs))
-    size = inputs["inputs"].partial_shape[2].get_length()
-    plain = openvino.Model([outputs["logits"], outputs["features"]], [inputs["inputs"]], "plain")
-    plain.reshape([1, 3, size, size])
-    options = {
-        "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": num_threads,
-        "NUM_STREAMS": num_streams,
-    }
-    return load_core().compile_model(plain, "CPU", options)

@@ -1,7 +1,6 @@
 """What is measured, by name; one round measures everything once, so that all share what the machine was like."""
 
 import asyncio
-import importlib.util
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from model.cores import available_cores
 from tests.benchmark.decoding import time_decoding, time_drawing
-from tests.benchmark.engines import Pace, time_onnxruntime, time_openvino, time_torch, time_torch_cam
+from tests.benchmark.engines import Pace, time_onnxruntime, time_torch, time_torch_cam
 from tests.benchmark.folder import time_command, time_loop, write_folder
 from tests.benchmark.load import Load, apply_load
 from tests.benchmark.options import Options
@@ -52,10 +51,9 @@ async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measur
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         write_folder(folder, options.num_files)
-        child, openvino_child, torch_child = (stack.enter_context(_start_child()) for _ in range(3))
+        child, torch_child = (stack.enter_context(_start_child()) for _ in range(2))
         measurements = [
             *(Measurement(name, partial(_run, child, call)) for name, call in _list_calls(options, folder)),
-            *(Measurement(name, partial(_run, openvino_child, call)) for name, call in _list_openvino_calls(options)),
             *(Measurement(name, partial(_run, torch_child, call)) for name, call in _list_torch_calls(options)),
             Measurement("folder/command", partial(asyncio.to_thread, time_command, options.weights, folder)),
         ]
@@ -94,17 +92,6 @@ def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[
     for side in (224, 512):
         yield f"draw/{side}", partial(time_drawing, side, seconds / 3)
     yield "folder/loop", partial(time_loop, options.weights, folder)
-
-
-def _list_openvino_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace]]]:
-    if importlib.util.find_spec("openvino") is None:
-        return
-    num_cores = available_cores()
-    for precision in ("f32", "bf16"):
-        for num_streams in sorted({1, num_cores}):
-            num_threads = num_cores // num_streams
-            call = partial(time_openvino, options.weights, precision, num_threads, num_streams, options.seconds)
-            yield name_engine(f"openvino {precision}", num_threads, num_streams), call
 
 
 def _list_torch_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace]]]:

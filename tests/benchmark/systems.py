@@ -74,10 +74,6 @@ def list_systems(options: Options) -> list[System]:
         System("ours", ("-m", "api"), ours),
         System("usual", ("-m", "tests.benchmark.usual", "{port}", checkpoint), is_slow=True),
     ]
-    if importlib.util.find_spec("openvino") is not None:
-        for precision in ("f32", "bf16"):
-            environment = {**ours, "BRAIN_MRI_ENGINE": "openvino", "BRAIN_MRI_PRECISION": precision}
-            systems.append(System(f"ours, OpenVINO {precision}", ("-m", "api"), environment, is_optional=True))
     if importlib.util.find_spec("litserve") is not None:
         command = ("-m", "tests.benchmark.litserve_server", "{port}", checkpoint)
         systems.append(System("litserve", command, {}, json_request, draws=False, is_slow=True))
