@@ -13,10 +13,12 @@ from types import FrameType
 # would use all cores as well, and its threads go round in circles for 25 ms after each product (OpenBLAS).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
-from api.logs import configure_logs
-from api.settings import Settings, SettingsError, load_settings
+from api.exceptions import SettingsError
+from api.server.address import take_address
+from api.server.workers import Supervisor
+from api.settings import Settings, load_settings
+from api.telemetry.logs import configure_logs
 from api.version import VERSION
-from api.workers import Supervisor, take_address
 from model.errors import ModelError
 
 _OTHER_FILES = 100  # libraries, weights, the sockets of the event loop
@@ -56,7 +58,7 @@ def _serve(settings: Settings) -> int:
         logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
     if settings.workers > 1:
         return Supervisor(settings).run()
-    from api.server import serve  # a supervisor needs no model and none of its libraries
+    from api.server.server import serve  # a supervisor needs no model and none of its libraries
 
     with take_address(settings) as listener:
         asyncio.run(serve(settings, None, listener))

@@ -15,9 +15,10 @@ from itertools import chain
 from fastapi import APIRouter, Request, Response
 
 from api.dependencies import ClientWatchDep, ImagesDep, KeyCheck, RequestIdDep, Service, ServiceDep
-from api.errors import BodyTooLargeError, ClientGoneError, MalformedRequestError, problem_responses, settle
-from api.inference import ClientWatch
+from api.errors import problem_responses, settle
+from api.exceptions import BodyTooLargeError, ClientGoneError, MalformedRequestError
 from api.predict import FrameQuery
+from api.queue import ClientWatch
 from api.schemas import UNSTORED_HEADERS, BatchAnswer, ImageAnswer, ItemAnswer, Problem, model_answer
 
 PATH = "/predict/batch"

@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from api.errors import MalformedRequestError, TooManyFilesError
+from api.exceptions import MalformedRequestError, TooManyFilesError
 
 FIELD = "file"
 BATCH_FIELD = "files"

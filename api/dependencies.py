@@ -10,10 +10,10 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.body import read_image, read_images
-from api.errors import NotReadyError, StoppingError, UnauthorizedError
-from api.inference import ClientWatch, InferenceQueue
-from api.metrics import Metrics
+from api.exceptions import NotReadyError, StoppingError, UnauthorizedError
+from api.queue import ClientWatch, InferenceQueue
 from api.settings import Settings
+from api.telemetry.metrics import Metrics
 from model.classifier import Classifier
 
 _WHEN_NEEDED = "Needed only where the service was given keys."

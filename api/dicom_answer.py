@@ -7,8 +7,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from model.classifier import Classifier, Prediction
-from model.overlay import View
+from model.classifier import Classifier
+from model.drawing.overlay import View
+from model.prediction import Prediction
 
 _MAX_RANGES = 32  # of an Accept header that are looked at
 
@@ -72,12 +73,16 @@ def draw_picture(
     """Judge an image and draw the evidence, in the form that is wanted.
 
     Raises:
-        InputError: As `Classifier.visualize`, and as `model.dicom_results.write_results`.
+        InputError: As `Classifier.visualize`, and as `model.dicom_results.results.write_results`.
     """
     if form is AnswerForm.PNG:
         visualization = classifier.visualize(image, target, alpha, view, frame)
         return Picture(visualization.prediction, visualization.png, form)
-    from model.dicom_results import check_source, describe_variant, write_results  # here: it takes time to import
+    from model.dicom_results.results import (  # here: it takes time to import
+        check_source,
+        describe_variant,
+        write_results,
+    )
 
     check_source(image)
     visualization = classifier.visualize(image, target, alpha, view, frame)

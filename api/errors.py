@@ -18,78 +18,33 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.logs import describe_defect
-from api.protocol_schemas import ProtocolError
-from api.schemas import UNSTORED_HEADERS, Problem, describe_header
+from api.exceptions import (
+    PROTOCOL_PATH,
+    BodyTooLargeError,
+    ClientGoneError,
+    DeadlinePassedError,
+    HeadTimeoutError,
+    HeadTooLargeError,
+    MalformedRequestError,
+    NotReadyError,
+    QueueFullError,
+    StoppingError,
+    TooManyConnectionsError,
+    TooManyFilesError,
+    UnauthorizedError,
+    UnknownModelError,
+    UploadTimeoutError,
+)
+from api.schemas import UNSTORED_HEADERS, Problem, ProtocolError, describe_header
+from api.telemetry.logs import describe_defect
 from model import errors as model_errors
 
 PROBLEM_JSON = "application/problem+json"
-PROTOCOL_PATH = "/v2"  # below it errors have the form of the Open Inference Protocol
 RETRY_AFTER_SECONDS = 1
 
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
-
-
-class ApiError(Exception):
-    """An expected error of the HTTP side; the message is for the sender."""
-
-
-class MalformedRequestError(ApiError):
-    """The request is not one the service can read."""
-
-
-class UnknownModelError(ApiError):
-    """A model, or a version of it, that is not served here."""
-
-
-class UnauthorizedError(ApiError):
-    """A key is needed, and none of ours was sent."""
-
-
-class UploadTimeoutError(ApiError):
-    """The body took too long to arrive."""
-
-
-class BodyTooLargeError(ApiError):
-    """The body has more bytes than are accepted."""
-
-
-class TooManyFilesError(ApiError):
-    """The body has more files than are accepted."""
-
-
-class HeadTimeoutError(ApiError):
-    """The head of a request took too long to arrive."""
-
-
-class HeadTooLargeError(ApiError):
-    """The head of a request has more bytes than are accepted."""
-
-
-class TooManyConnectionsError(ApiError):
-    """As many clients are connected as may."""
-
-
-class ClientGoneError(ApiError):
-    """The client closed the connection before its turn had come."""
-
-
-class NotReadyError(ApiError):
-    """No model is loaded."""
-
-
-class StoppingError(ApiError):
-    """The service is about to stop."""
-
-
-class QueueFullError(ApiError):
-    """As many requests are waiting as may, or their bodies take as much memory as they may."""
-
-
-class DeadlinePassedError(ApiError):
-    """The request waited for a free core longer than it may."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +129,6 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
 }
 DEFECT = ProblemKind(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed")
 QUEUE_FULL = KINDS[QueueFullError]
-QUEUE_FULL_DETAIL = "All places in the queue are taken; try again in a moment."
 DEFECT_DETAIL = "An unexpected error; report it with the request_id."
 
 

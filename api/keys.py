@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from api.settings import Settings, SettingsError
+from api.exceptions import SettingsError
+from api.settings import Settings
 
 _KEY = re.compile(r"[!-~]{16,512}")  # visible ASCII: what a header carries unchanged
 

@@ -2,35 +2,34 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import batch, inference_protocol, predict, status
+from api import batch, predict, status
 from api.body import describe_form
 from api.dependencies import Service
 from api.docs import add_docs
-from api.errors import PROBLEM_JSON, PROTOCOL_PATH, add_error_handlers
-from api.inference import InferenceQueue
-from api.inference_message import HEADER_LENGTH
+from api.errors import PROBLEM_JSON, add_error_handlers
+from api.exceptions import PROTOCOL_PATH
 from api.keys import KeyRing
-from api.metrics import Metrics
 from api.middleware import BodyLimit, RequestContext
-from api.protocol_schemas import InferenceRequest, ProtocolError
-from api.schemas import DISCLAIMER, Problem
+from api.protocol import routes as inference_protocol
+from api.protocol.message import HEADER_LENGTH
+from api.protocol.schemas import InferenceRequest
+from api.queue import InferenceQueue
+from api.schemas import DISCLAIMER, Problem, ProtocolError
 from api.settings import Settings, load_settings
-from api.tracing import configure_telemetry, create_tracer_provider
+from api.telemetry.metrics import Metrics
+from api.telemetry.tracing import configure_telemetry, create_tracer_provider
 from api.version import VERSION
 from model.classifier import Classifier
-
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         title="Brain-tumour MRI",
         version=VERSION,
         description=_DESCRIPTION,
-        lifespan=_create_lifespan(settings, tracer_provider),
+        lifespan=_create_lifespan(settings, tracer_provider.shutdown if tracer_provider else None),
         telemetry=configure_telemetry(tracer_provider),
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
@@ -97,7 +96,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     return app
 
 
-def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None") -> Any:
+def _create_lifespan(settings: Settings, send_spans: Callable[[], None] | None) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics: Metrics = app.state.metrics
@@ -118,8 +117,8 @@ def _create_lifespan(settings: Settings, tracer_provider: "TracerProvider | None
             app.state.service = None
             metrics.stop()
             queue.close()
-            if tracer_provider is not None:
-                await asyncio.to_thread(tracer_provider.shutdown)  # sends what has not been sent
+            if send_spans is not None:
+                await asyncio.to_thread(send_spans)
 
     return lifespan
 

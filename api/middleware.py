@@ -11,19 +11,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from api.errors import (
-    DEFECT,
-    DEFECT_DETAIL,
-    PROTOCOL_PATH,
-    BodyTooLargeError,
-    MalformedRequestError,
-    QueueFullError,
-    UploadTimeoutError,
-    problem_response,
-)
-from api.logs import describe_defect, read_trace_context
-from api.metrics import Metrics
-from api.tracing import current_trace_ids
+from api.errors import DEFECT, DEFECT_DETAIL, problem_response
+from api.exceptions import PROTOCOL_PATH, BodyTooLargeError, MalformedRequestError, QueueFullError, UploadTimeoutError
+from api.telemetry.logs import describe_defect, read_trace_context
+from api.telemetry.metrics import Metrics
+from api.telemetry.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
 # Asked every few seconds by machines.

@@ -12,8 +12,8 @@ from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, S
 from api.dicom_answer import AnswerForm, AnswerFormDep, draw_picture
 from api.errors import problem_responses
 from api.schemas import UNSTORED_HEADERS, ImageAnswer, PredictionAnswer, describe_header, model_answer
-from api.tracing import trace_prediction
-from model.overlay import View
+from api.telemetry.tracing import trace_prediction
+from model.drawing.overlay import View
 
 TARGET = "target"  # the parameter whose values are the classes of the weights
 

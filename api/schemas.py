@@ -5,8 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from model.card import ConformalSets, Head, Preprocessing, ReviewThresholds, SplitMetrics
-from model.classifier import ModelIdentity, Prediction
-from model.reliability import Level, OutlierScore, Reason, Review
+from model.prediction import ModelIdentity, Prediction
+from model.reliability.reliability import Level, OutlierScore, Reason, Review
 
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
@@ -175,6 +175,12 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for.")
     code: str = Field(description="For programs; stable.", examples=["unsupported_format"], pattern="^[a-z0-9_]+$")
     request_id: str
+
+
+class ProtocolError(BaseModel):
+    """An error as the protocol has it."""
+
+    error: str
 
 
 class ItemAnswer(BaseModel):

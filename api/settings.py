@@ -6,16 +6,14 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.logs import LogFormat
-from model.cores import available_cores
-from model.engine import DEFAULT_WEIGHTS
-from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
+from api.exceptions import SettingsError
+from model.engines.loading import DEFAULT_WEIGHTS
+from model.host.cores import available_cores
+from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS
+
+LogFormat = Literal["json", "text"]
 
 _MEBIBYTE = 2**20
-
-
-class SettingsError(Exception):
-    """A setting is out of its bounds; the message names the variable."""
 
 
 class Settings(BaseSettings):

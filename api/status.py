@@ -5,11 +5,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.dependencies import KeyCheck, ServiceDep
 from api.errors import problem_responses
 from api.schemas import ANSWER_HEADERS, CardAnswer, DetectorAnswer, StatusAnswer
+from api.telemetry.metrics import MEDIA_TYPE
 
 router = APIRouter(tags=["status"])
 
@@ -40,7 +40,7 @@ async def readyz(_service: ServiceDep) -> StatusAnswer:
 @router.get("/metrics", response_class=PlainTextResponse, responses=_METRICS)
 async def metrics(request: Request) -> Response:
     """Show the metrics in Prometheus' text format."""
-    return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(request.app.state.metrics.render(), media_type=MEDIA_TYPE)
 
 
 @router.get("/model", responses={**_NOT_READY, **problem_responses(HTTPStatus.UNAUTHORIZED)}, dependencies=[KeyCheck])

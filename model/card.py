@@ -94,7 +94,7 @@ class PackedArray(_Record):
 
 
 class Region(_Record):
-    """Where the training data lie among vectors of D values; see `model.reliability`."""
+    """Where the training data lie among vectors of D values; see `model.reliability.reliability`."""
 
     mean: PackedArray = Field(description="(D,), subtracted first.")
     scale: PackedArray = Field(description="(D,), multiplied by then.")
@@ -115,7 +115,7 @@ class OutlierDetector(_Record):
 
     method: Literal["nearest_centre_and_residual"] = "nearest_centre_and_residual"
     features: Region = Field(description="Of what enters the classifier, scaled to length 1.")
-    appearance: Region = Field(description="Of `model.appearance`.")
+    appearance: Region = Field(description="Of `model.reliability.appearance`.")
     threshold: float = Field(gt=0, description="An image with a larger score is an outlier.")
     percentile: float = Field(
         gt=0,
@@ -157,7 +157,7 @@ class ModelCard(_Record):
 
     name: Name
     version: Name
-    architecture: Name = Field(description="The name by which `model.network` makes the network.")
+    architecture: Name = Field(description="The name by which `model.networks.network` makes the network.")
     head: Head = Head()
     classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=1000)] = Field(
         description="In the order of the logits."

@@ -4,134 +4,39 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from model.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.card import ModelCard
-from model.codec_remarks import silence_codecs
-from model.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs, load_engine
+from model.checkpoints.file_hash import verify_file
+from model.decoding import decode_opened, open_image
+from model.drawing.layers import render_layers
+from model.drawing.overlay import Caption, View, render_png
+from model.drawing.png import encode_png
+from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
+from model.engines.loading import load_engine
 from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
-from model.file_hash import verify_file
-from model.overlay import Caption, View, render_png
-from model.picture_layers import PictureLayers, render_layers
-from model.png import encode_png
-from model.preprocessing import (
-    DEFAULT_MAX_IMAGE_PIXELS,
-    DecodedImage,
-    FloatArray,
-    decode_opened,
-    open_image,
-    preprocess_image,
-    self_test_image,
-    self_test_inputs,
+from model.images.codec_remarks import silence_codecs
+from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray
+from model.prediction import (
+    ImageInference,
+    Inference,
+    InputReport,
+    LayeredView,
+    ModelIdentity,
+    Prediction,
+    Timing,
+    Visualization,
 )
-from model.reliability import OutlierScore, ReliabilityCheck, Review
+from model.preprocessing import preprocess_image, self_test_image, self_test_inputs
+from model.reliability.appearance import NUM_APPEARANCE_VALUES, describe_appearance
+from model.reliability.probabilities import softmax
+from model.reliability.reliability import ReliabilityCheck
 
 DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
-
-
-@dataclass(frozen=True)
-class InputReport:
-    """What arrived: the format, the upright size in pixels, and what was done to the pixels.
-
-    Attributes:
-        frame: Which frame of a DICOM file was judged, from 1; None for other formats.
-        num_frames: How many it has.
-    """
-
-    format: str
-    width: int
-    height: int
-    warnings: tuple[str, ...]
-    frame: int | None
-    num_frames: int | None
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """Which weights answered."""
-
-    name: str
-    version: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds spent on the parts of one prediction."""
-
-    decode: float
-    inference: float
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one image; the fields are those of the service's JSON.
-
-    Attributes:
-        prediction: The most probable class.
-        confidence: Its probability.
-        probabilities: Of every class, in the card's order; they sum to 1.
-        prediction_set: The classes that cannot be ruled out; None if the card has no parameters for sets.
-        review: Whether a person should look; None if the card has no thresholds.
-        ood: How unlike the training data the image is; None if the card has no detector.
-    """
-
-    prediction: str
-    confidence: float
-    probabilities: dict[str, float]
-    prediction_set: tuple[str, ...] | None
-    review: Review | None
-    ood: OutlierScore | None
-    input: InputReport
-    model: ModelIdentity
-    timing_ms: Timing
-
-
-@dataclass(frozen=True)
-class Visualization:
-    """A prediction, the class whose evidence was drawn, and the picture as PNG."""
-
-    prediction: Prediction
-    explained: str
-    png: bytes
-
-
-@dataclass(frozen=True)
-class LayeredView:
-    """A prediction, the class whose evidence was drawn, and the scan and the evidence as pictures of their own."""
-
-    prediction: Prediction
-    explained: str
-    layers: PictureLayers
-
-
-@dataclass(frozen=True)
-class Inference:
-    """What the network says of N inputs, classes in the card's order.
-
-    Attributes:
-        logits: (N, K), as the network computed them.
-        probabilities: (N, K), calibrated as those of a `Prediction` are; rows sum to 1.
-        heatmaps: (N, h, w) in [0, 1], of the class predicted; None where they were not asked for.
-    """
-
-    logits: FloatArray
-    probabilities: npt.NDArray[np.float64]
-    heatmaps: FloatArray | None
-
-
-@dataclass(frozen=True)
-class ImageInference(Inference):
-    """The same of one encoded image, with the prediction that `Classifier.predict` gives for it."""
-
-    prediction: Prediction
 
 
 class Classifier:
@@ -156,7 +61,7 @@ class Classifier:
         """Load a weight file, prove that it works, and warm everything up.
 
         Args:
-            sha256: What the file's hash must be; see also `model.file_hash.verify_file`.
+            sha256: What the file's hash must be; see also `model.checkpoints.file_hash.verify_file`.
 
         Raises:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
@@ -198,7 +103,7 @@ class Classifier:
             frame: Which frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
-            InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
+            InputError: If it cannot be judged; see `model.decoding.decode_image`.
         """
         return self.infer_image(data, frame).prediction
 
@@ -209,7 +114,7 @@ class Classifier:
             explain: Whether the heatmap is wanted.
 
         Raises:
-            InputError: If it cannot be judged; see `model.preprocessing.decode_image`.
+            InputError: If it cannot be judged; see `model.decoding.decode_image`.
         """
         start = time.perf_counter()
         with self._decode(data, frame) as decoded:
@@ -369,16 +274,6 @@ class Classifier:
             model=self._identity,
             timing_ms=timing,
         )
-
-
-def softmax(logits: FloatArray, temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    """Turn logits (N, K) into probabilities (N, K) that sum to 1.
-
-    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 9, with `temperature` T.
-    """
-    scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
 def _milliseconds(start: float, end: float) -> float:

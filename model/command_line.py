@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from model.classifier import Classifier
-from model.engine import DEFAULT_WEIGHTS, load_engine
+from model.commands.predict import STOPPED, add_predict_options, predict_files
+from model.commands.watch import add_watch_options, watch_folder
+from model.engines.loading import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ModelError
-from model.predict_command import STOPPED, add_predict_options, predict_files
-from model.watch_command import add_watch_options, watch_folder
 
 logger = logging.getLogger(__name__)
 

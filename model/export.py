@@ -5,7 +5,7 @@
     explain () bool ------------------+-> If -> heatmaps (N, h, w), or (0, 0, 0) unless explained
 
 `Explainer.forward` is traced with Grad-CAM's gradient: the vector-Jacobian product of the tail becomes ordinary
-operators. What only the map needs is put under an `If`; see `model.explain_branch`.
+operators. What only the map needs is put under an `If`; see `model.checkpoints.explain_branch`.
 """
 
 import os
@@ -23,15 +23,16 @@ from torch._decomp import core_aten_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from model.card import ModelCard
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.classifier import softmax
+from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from model.checkpoints.explain_branch import explain_on_request
+from model.checkpoints.exported_card import CARD_KEY, OUTPUTS, SHA256_KEY
+from model.engines.onnx_engine import OnnxEngine
+from model.engines.torch_engine import TorchEngine
 from model.errors import CheckpointError
-from model.explain_branch import explain_on_request
-from model.exported_card import CARD_KEY, OUTPUTS, SHA256_KEY
-from model.features import Explainer
-from model.onnx_engine import OnnxEngine
-from model.preprocessing import FloatArray, preprocess_image, self_test_image
-from model.torch_engine import TorchEngine
+from model.images.decoded import FloatArray
+from model.networks.features import Explainer
+from model.preprocessing import preprocess_image, self_test_image
+from model.reliability.probabilities import softmax
 
 OPSET = 20
 MAX_PROBABILITY_DIFFERENCE = 1e-4

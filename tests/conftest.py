@@ -5,8 +5,8 @@ import hypothesis
 import pytest
 
 from model.export import export_onnx
-from model.torchvision_operators import import_torchvision
-from tests.phantoms import LAYERS, save_calibrated_checkpoint, save_tiny_checkpoint, write_data_folder
+from model.networks.torchvision_operators import import_torchvision
+from tests.samples.phantoms import LAYERS, save_calibrated_checkpoint, save_tiny_checkpoint, write_data_folder
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.preprocessing import DEFAULT_MAX_IMAGE_PIXELS
-from tests.bombs import bomb_cases
-from tests.corpus import Case, odd_cases, ordinary_cases
-from tests.dicoms import dicom_cases
+from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS
+from tests.samples.bombs import bomb_cases
+from tests.samples.corpus import Case, odd_cases, ordinary_cases
+from tests.samples.dicoms import dicom_cases
 
 ROOT = Path(__file__).parent.parent
 MAX_SECONDS = 5.0  # of a core
@@ -72,7 +72,7 @@ def _decode_all(cases: Callable[[], Iterator[Case]], folder: Path) -> Iterator[O
     # Large blocks go back to the system at once, so that each file's memory is seen.
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONWARNINGS": "default"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.decoder", str(folder)],
+        [sys.executable, "-m", "tests.samples.decoder", str(folder)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -6,25 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
-from model.engine import PREDICTED, load_engine
+from model.decoding import decode_image
+from model.engines.engine import PREDICTED
+from model.engines.loading import load_engine
+from model.engines.onnx_engine import OnnxEngine
+from model.engines.torch_engine import TorchEngine
 from model.export import compare_engines, export_onnx
-from model.file_hash import hash_file
-from model.gradcam import GradCam
-from model.network import create_network
-from model.onnx_engine import OnnxEngine
-from model.preprocessing import decode_image, preprocess_image, self_test_image
-from model.torch_engine import TorchEngine
-from tests.model.test_gradcam import reference_maps
-from tests.outliers import OUTLIERS
-from tests.phantoms import LAYERS, draw_scan, encode
+from model.networks.gradcam import GradCam
+from model.networks.network import create_network
+from model.preprocessing import preprocess_image, self_test_image
+from tests.model.networks.test_gradcam import reference_maps
+from tests.samples.outliers import OUTLIERS
+from tests.samples.phantoms import LAYERS, draw_scan, encode
 from training.data.scans import find_scans
 from training.data.splits import split_data
-from training.measuring.evaluation import measure_means
-from training.measuring.judged import judge_splits
-from training.measuring.metrics import measure
-from training.measuring.reviews import review_means, review_scans
+from training.evaluation.evaluation import measure_means
+from training.metrics.judged import judge_splits
+from training.metrics.metrics import measure
+from training.metrics.reviews import review_means, review_scans
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 CHECKPOINT, EXPORTED = WEIGHTS / "efficientnet_b0.pth", WEIGHTS / "efficientnet_b0.onnx"

@@ -14,28 +14,28 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from model.errors import ModelError
-from training.auditing.audit import audit, format_headlines
-from training.auditing.audit_report import REPORT, write_audit
-from training.comparing.comparison import ComparisonOptions, NamedCheckpoint, compare
-from training.comparing.comparison_report import REPORT as COMPARISON
-from training.comparing.comparison_report import format_table, update_document, write_comparison
+from training.audit.audit import audit, format_headlines
+from training.audit.audit_report import REPORT, write_audit
+from training.comparison.comparison import ComparisonOptions, NamedCheckpoint, compare
+from training.comparison.comparison_report import REPORT as COMPARISON
+from training.comparison.comparison_report import format_table, update_document, write_comparison
 from training.data.splits import SplitName
-from training.describing.statistics import format_statistics, measure_statistics
-from training.describing.statistics_report import REPORT as STATISTICS
-from training.describing.statistics_report import write_statistics
+from training.description.statistics import format_statistics, measure_statistics
+from training.description.statistics_report import REPORT as STATISTICS
+from training.description.statistics_report import write_statistics
 from training.errors import DataError, RecipeError, TrainingError
+from training.evaluation.evaluation import EvaluationOptions, evaluate
+from training.evaluation.evaluation_file import describe_evaluation
+from training.evaluation.model_card import SECTIONS, write_model_card
+from training.evaluation.provenance import RUNS
+from training.evaluation.report import render_report
+from training.evaluation.summary import format_evaluation
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions, fit
-from training.fitting.recipe import Augmentation, Recipe, load_recipe, recipe_names
-from training.localizing.localization import LocalizationOptions, localize
-from training.localizing.localization_report import format_localization, write_localization
-from training.measuring.evaluation import EvaluationOptions, evaluate
-from training.measuring.evaluation_file import describe_evaluation
-from training.measuring.model_card import SECTIONS, write_model_card
-from training.measuring.provenance import RUNS
-from training.measuring.report import render_report
-from training.measuring.summary import format_evaluation
-from training.shifting.shift_report import format_shift
+from training.localization.localization import LocalizationOptions, localize
+from training.localization.localization_report import format_localization, write_localization
+from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
+from training.robustness.shift_report import format_shift
 
 logger = logging.getLogger(__name__)
 

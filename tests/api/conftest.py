@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from api.main import create_app
 from api.settings import Settings
-from tests.phantoms import draw_scan, encode
+from tests.samples.phantoms import draw_scan, encode
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from api.errors import DeadlinePassedError
+from api.exceptions import DeadlinePassedError
 from api.main import create_app
 from tests.api.problems import PROBLEM_FIELDS, check_problem
-from tests.api.test_metrics import read, value
-from tests.corpus import GREY
-from tests.dicoms import make_dicom
-from tests.phantoms import draw_scan, encode
+from tests.api.telemetry.test_metrics import read, value
+from tests.samples.corpus import GREY
+from tests.samples.dicoms import make_dicom
+from tests.samples.phantoms import draw_scan, encode
 
 PATH = "/predict/batch"
 BROKEN = [

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 from api.main import create_app
 from api.settings import Settings
 from tests.api.problems import check_problem
-from tests.phantoms import encode
+from tests.samples.phantoms import encode
 
 
 def test_the_file_may_have_any_name_and_type(client, scan):

@@ -11,9 +11,9 @@ from PIL import Image
 
 from api.dicom_answer import AnswerForm, choose_form
 from tests.api.problems import check_problem
-from tests.api.test_metrics import read, value
-from tests.corpus import GREY
-from tests.dicoms import make_dicom, make_study
+from tests.api.telemetry.test_metrics import read, value
+from tests.samples.corpus import GREY
+from tests.samples.dicoms import make_dicom, make_study
 
 PATH = "/predict/visualize"
 SOURCE = make_study(GREY)
@@ -82,7 +82,7 @@ def test_without_a_dicom_image_that_is_a_406(client, scan, accept):
 
 
 def test_without_the_packages_that_is_a_406(client, monkeypatch):
-    monkeypatch.setattr("model.dicom_results.find_spec", lambda _: None)
+    monkeypatch.setattr("model.dicom_results.results.find_spec", lambda _: None)
     response = client.post(PATH, content=SOURCE, headers={"accept": BOTH})
     check_problem(response, 406, "no_dicom_results")
     assert client.post(PATH, content=SOURCE).status_code == 200

@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from api import errors as api_errors
+from api import exceptions as api_errors
 from api.errors import KINDS
 from model import errors as model_errors
 from tests.api.problems import check_problem

@@ -7,9 +7,10 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from api.exceptions import SettingsError
 from api.keys import KeyRing
 from api.main import create_app
-from api.settings import Settings, SettingsError
+from api.settings import Settings
 from tests.api.problems import check_problem
 
 OLD, NEW = "old-key-0123456789", "new-key-0123456789"

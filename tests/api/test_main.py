@@ -12,8 +12,8 @@ from api.main import create_app
 from api.settings import Settings
 from api.version import VERSION
 from tests.api.problems import check_problem
-from tests.phantoms import save_tiny_checkpoint
-from tests.server import free_port, read_to_end, running_server, start_server, wait_until_ready
+from tests.samples.phantoms import save_tiny_checkpoint
+from tests.service.server import free_port, read_to_end, running_server, start_server, wait_until_ready
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["torch", "onnxruntime"])

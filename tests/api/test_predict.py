@@ -8,9 +8,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from tests.api.problems import check_problem
-from tests.corpus import GREY
-from tests.dicoms import bundled_files, make_dicom
-from tests.phantoms import CLASSES, draw_scan, encode
+from tests.samples.corpus import GREY
+from tests.samples.dicoms import bundled_files, make_dicom
+from tests.samples.phantoms import CLASSES, draw_scan, encode
 
 RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
 FIELDS = {

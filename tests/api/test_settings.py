@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from api.settings import Settings, SettingsError, load_settings
+from api.exceptions import SettingsError
+from api.settings import Settings, load_settings
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -1,8 +1,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from model.file_hash import hash_file
-from tests.phantoms import CLASSES, LAYERS
+from model.checkpoints.file_hash import hash_file
+from tests.samples.phantoms import CLASSES, LAYERS
 
 
 @pytest.mark.parametrize("path", ["/readyz", "/health"])

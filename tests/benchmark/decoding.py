@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from model.card import Preprocessing
-from model.engine import load_engine
-from model.overlay import Caption, View, render_png
-from model.preprocessing import decode_image, preprocess_image
+from model.decoding import decode_image
+from model.drawing.overlay import Caption, View, render_png
+from model.engines.loading import load_engine
+from model.preprocessing import preprocess_image
 from tests.benchmark.engines import Pace, time_calls
 from tests.benchmark.pictures import draw_pictures
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from model.exported_card import OUTPUTS
+from model.checkpoints.exported_card import OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _make_feed(path: Path, *, explain: bool) -> dict[str, np.ndarray]:
 def _load_torch(path: Path) -> Any:
     import torch
 
-    from model.checkpoint import load_checkpoint
+    from model.checkpoints.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
     size = checkpoint.card.preprocessing.input_size
@@ -108,7 +108,7 @@ def _load_torch(path: Path) -> Any:
 
 @cache
 def _load_torch_cam(path: Path) -> Any:
-    from model.checkpoint import load_checkpoint
+    from model.checkpoints.checkpoint import load_checkpoint
     from tests.benchmark.usual import HookedGradCam
 
     checkpoint = load_checkpoint(path)

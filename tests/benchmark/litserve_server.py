@@ -13,7 +13,7 @@ import litserve
 import torch
 from PIL import Image
 
-from model.checkpoint import load_checkpoint
+from model.checkpoints.checkpoint import load_checkpoint
 from tests.benchmark.torch_inputs import transform_image
 
 

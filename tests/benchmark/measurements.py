@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from threadpoolctl import threadpool_limits
 
-from model.cores import available_cores
+from model.host.cores import available_cores
 from tests.benchmark.decoding import time_decoding, time_drawing
 from tests.benchmark.engines import Pace, time_onnxruntime, time_torch, time_torch_cam
 from tests.benchmark.folder import time_command, time_loop, write_folder

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from model.engine import DEFAULT_WEIGHTS
+from model.engines.loading import DEFAULT_WEIGHTS
 
 
 @dataclass(frozen=True)

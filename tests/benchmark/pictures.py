@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from model.preprocessing import ImageArray
+from model.images.decoded import ImageArray
 
 _JPEG_QUALITY = 90
 _OCTAVES = (4, 8, 16, 32, 64, 128)  # cells a side; each half as strong as the one before

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from model.cores import available_cores
+from model.host.cores import available_cores
 from tests.benchmark.measurements import ARITHMETIC, PREDICT, TRAINING, VISUALIZE, name_engine, name_load
 from tests.benchmark.results import Results
 

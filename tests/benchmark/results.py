@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from model.cores import available_cores
+from model.host.cores import available_cores
 from tests.benchmark.engines import Pace
 from tests.benchmark.load import Load
 from tests.benchmark.systems import Start

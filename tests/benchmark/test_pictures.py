@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.preprocessing import decode_image
+from model.decoding import decode_image
 from tests.benchmark.pictures import draw_pictures
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from model.cores import available_cores
+from model.host.cores import available_cores
 from tests.benchmark import ratios
 from tests.benchmark.engines import Pace
 from tests.benchmark.load import Load

@@ -3,12 +3,12 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from model.checkpoint import load_checkpoint
+from model.checkpoints.checkpoint import load_checkpoint
 from model.classifier import Classifier
-from model.torch_engine import TorchEngine
+from model.engines.torch_engine import TorchEngine
 from tests.benchmark.pictures import draw_pictures
 from tests.benchmark.usual import HookedGradCam, create_app
-from tests.phantoms import TINY_SIZE
+from tests.samples.phantoms import TINY_SIZE
 
 
 def test_the_usual_service_says_what_ours_says(tiny_pair):

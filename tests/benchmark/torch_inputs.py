@@ -4,7 +4,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.card import Preprocessing
-from model.torchvision_operators import import_torchvision
+from model.networks.torchvision_operators import import_torchvision
 
 
 def transform_image(picture: Image.Image, preprocessing: Preprocessing) -> Tensor:

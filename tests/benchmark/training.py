@@ -8,14 +8,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from model.cores import available_cores
+from model.host.cores import available_cores
 from tests.benchmark.engines import Pace
 from tests.benchmark.pictures import draw_pictures
 
 if TYPE_CHECKING:
     from training.fitting.dataset import ScanDataset
-    from training.fitting.recipe import Recipe
     from training.fitting.trainer import Trainer
+    from training.recipe import Recipe
 
 _RECIPE, _SIDE = "efficientnet_b0_scratch", 128
 _NUM_BATCHES = 6  # of which the first is not counted: it starts the processes that augment
@@ -64,12 +64,12 @@ def _prepare() -> "tuple[Recipe, Trainer, ScanDataset]":
     import torch
 
     from model.card import Preprocessing
-    from model.network import create_network
+    from model.networks.network import create_network
     from training.data.scans import Scan
     from training.fitting.dataset import ScanDataset
     from training.fitting.memory import keep_freed_memory
-    from training.fitting.recipe import load_recipe
     from training.fitting.trainer import Trainer
+    from training.recipe import load_recipe
 
     keep_freed_memory()
     torch.set_num_threads(available_cores())

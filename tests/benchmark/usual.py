@@ -16,9 +16,9 @@ from fastapi import FastAPI, File, Response, UploadFile
 from PIL import Image
 from torch import Tensor, nn
 
-from model.checkpoint import Checkpoint, load_checkpoint
-from model.network import find_layer
-from model.overlay import turbo_colors
+from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from model.drawing.overlay import turbo_colors
+from model.networks.network import find_layer
 from tests.benchmark.torch_inputs import transform_image
 
 _ALPHA = 0.5

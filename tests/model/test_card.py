@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from model.card import Interval, PackedArray, Preprocessing, Region, SplitMetrics, parse_card
+from model.engines.onnx_engine import OnnxEngine
 from model.errors import CheckpointError
-from model.onnx_engine import OnnxEngine
-from tests.phantoms import create_card, create_tiny_network
+from tests.samples.phantoms import create_card, create_tiny_network
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,15 @@ import torch
 from onnx import numpy_helper
 from PIL import Image
 
-from model.checkpoint import load_checkpoint, save_checkpoint
-from model.classifier import Classifier, softmax
+from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from model.classifier import Classifier
+from model.decoding import decode_image
+from model.drawing.overlay import View
 from model.errors import CheckpointError, ImageTooLargeError, InputsOutOfRangeError, UnknownClassError
-from model.overlay import View
-from model.preprocessing import decode_image, preprocess_image
-from model.reliability import Level, Reason
-from tests.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
+from model.preprocessing import preprocess_image
+from model.reliability.probabilities import softmax
+from model.reliability.reliability import Level, Reason
+from tests.samples.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
 
 SCAN = encode(draw_scan(100, (0.4, 0.5)))
 NOISE = encode(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8))

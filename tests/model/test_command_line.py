@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from model.command_line import main
-from tests.phantoms import CLASSES
+from tests.samples.phantoms import CLASSES
 
 
 def test_without_torch_an_export_says_what_is_missing(tiny_pair, tmp_path, monkeypatch, caplog):

@@ -3,13 +3,13 @@ import onnx
 import pytest
 import torch
 
-from model.classifier import softmax
-from model.engine import PREDICTED
+from model.engines.engine import PREDICTED
+from model.engines.onnx_engine import OnnxEngine
+from model.engines.torch_engine import TorchEngine
 from model.errors import CheckpointError
 from model.export import _convolution_backward, compare_engines, export_onnx
-from model.onnx_engine import OnnxEngine
-from model.torch_engine import TorchEngine
-from tests.phantoms import CLASSES, TINY_SIZE, create_tiny_network, save_tiny_checkpoint
+from model.reliability.probabilities import softmax
+from tests.samples.phantoms import CLASSES, TINY_SIZE, create_tiny_network, save_tiny_checkpoint
 
 INPUTS = np.random.default_rng(0).normal(size=(5, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
 

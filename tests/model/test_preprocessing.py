@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from model.card import Preprocessing
+from model.decoding import decode_image
 from model.errors import (
     BlankImageError,
     ImageTooLargeError,
@@ -15,16 +16,10 @@ from model.errors import (
     TruncatedImageError,
     UnsupportedFormatError,
 )
-from model.preprocessing import (
-    FORMATS,
-    decode_image,
-    normalize_image,
-    preprocess_image,
-    resize_image,
-    self_test_image,
-)
-from tests import containers
-from tests.phantoms import draw_scan, encode
+from model.images.raster import FORMATS
+from model.preprocessing import normalize_image, preprocess_image, resize_image, self_test_image
+from tests.samples import containers
+from tests.samples.phantoms import draw_scan, encode
 
 SCAN = draw_scan(64, (0.4, 0.5))
 assert SCAN.max() > 127  # so that 16-bit copies use all 16 bits
@@ -122,7 +117,7 @@ def test_an_image_of_several_strips_is_the_same_image(mode, monkeypatch):
     }
     data = encode(Image.fromarray(pixels[mode]), "TIFF")
     whole = decode_image(data)
-    monkeypatch.setattr("model.preprocessing._STRIP_PIXELS", 64 * 5)
+    monkeypatch.setattr("model.images.raster._STRIP_PIXELS", 64 * 5)
     stripped = decode_image(data)
     assert np.array_equal(stripped.image, whole.image)
     assert stripped.warnings == whole.warnings != ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from tests.phantoms import draw_scan, encode
+from tests.samples.phantoms import draw_scan, encode
 
 MAX_GIGAPIXEL_BYTES = 4096
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -1,7 +1,8 @@
 import pytest
 
+from model.decoding import decode_image
 from model.errors import BlankImageError, ImageTooLargeError, ImageTooSmallError
-from model.preprocessing import FORMATS, decode_image
+from model.images.raster import FORMATS
 from tests.soak.images import MAX_GIGAPIXEL_BYTES, draw_blank, draw_scans, draw_tiny, write_gigapixels
 
 

@@ -1,7 +1,7 @@
 import pytest
 
+from model.decoding import decode_image
 from model.errors import InputError
-from model.preprocessing import decode_image
 from tests.soak.images import draw_scans
 from tests.soak.mutation import mutate
 

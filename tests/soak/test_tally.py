@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.phantoms import draw_scan, encode
+from tests.samples.phantoms import draw_scan, encode
 from tests.soak.client import Answer
 from tests.soak.exchange import End, Outcome
 from tests.soak.reference import Reference

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.phantoms import CLASSES, draw_scan, encode
-from training.measuring.evaluation import Evaluation, EvaluationOptions, evaluate
+from tests.samples.phantoms import CLASSES, draw_scan, encode
+from training.evaluation.evaluation import Evaluation, EvaluationOptions, evaluate
 
 AWKWARD_NAME = "<b>a&b.png"
 

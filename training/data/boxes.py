@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.preprocessing import FloatArray
+from model.images.decoded import FloatArray
 from training.errors import DataError
 
 

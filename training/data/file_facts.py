@@ -11,8 +11,10 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 from tqdm import tqdm
 
+from model.decoding import decode_image
 from model.errors import InputError
-from model.preprocessing import FORMATS, ImageArray, decode_image
+from model.images.decoded import ImageArray
+from model.images.raster import FORMATS
 
 THUMBNAIL_SIZE = 32
 _NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from training.fitting.recipe import Augmentation
+from training.recipe import Augmentation
 
 GreyArray = npt.NDArray[np.uint8]
 _NUM_CONTROL_POINTS = 6

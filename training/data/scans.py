@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from model.decoding import decode_image
 from model.errors import InputError
-from model.preprocessing import decode_image
 from training.errors import DataError
 
 TRAINING, TESTING = "Training", "Testing"

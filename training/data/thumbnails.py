@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.fft import dctn
 from tqdm import tqdm
 
-from model.preprocessing import FloatArray, ImageArray
+from model.images.decoded import FloatArray, ImageArray
 from training.data.file_facts import THUMBNAIL_SIZE
 
 MIN_CORRELATION = 0.98

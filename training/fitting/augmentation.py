@@ -8,7 +8,7 @@ from PIL import Image
 
 from training.data.boxes import Box
 from training.data.intensity import GreyArray, change_intensity
-from training.fitting.recipe import Augmentation
+from training.recipe import Augmentation
 
 _MAX_ERASED = 0.2  # part of the area
 

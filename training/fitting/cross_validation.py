@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.card import SplitMetrics
-from model.engine import load_engine
+from model.engines.loading import load_engine
 from training.data.splits import Fold, split_data
 from training.fitting.fit import STATE_FILE, FitOptions, fit
-from training.fitting.recipe import Recipe
-from training.measuring.judged import Judged, judge_splits
-from training.measuring.metrics import measure
+from training.metrics.judged import Judged, judge_splits
+from training.metrics.metrics import measure
+from training.recipe import Recipe
 
 RESULT_FILE = "cross_validation.json"
 

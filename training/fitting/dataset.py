@@ -11,15 +11,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from model.allocator import give_back_freed_memory
 from model.card import Preprocessing
-from model.preprocessing import ImageArray, decode_image, normalize_image, resize_image
+from model.decoding import decode_image
+from model.host.allocator import give_back_freed_memory
+from model.images.decoded import ImageArray
+from model.preprocessing import normalize_image, resize_image
 from training.data.boxes import Box
 from training.data.scans import Scan
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
-from training.fitting.recipe import Augmentation
+from training.recipe import Augmentation
 
 _NUM_THREADS = 4
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side

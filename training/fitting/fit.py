@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from model.checkpoint import load_weights
-from model.file_hash import hash_file
+from model.checkpoints.checkpoint import load_weights
+from model.checkpoints.file_hash import hash_file
 from training.data.boxes import Box, load_boxes
 from training.data.scans import Manifest, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
@@ -24,9 +24,8 @@ from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
-from training.fitting.recipe import Recipe, Stage
-from training.fitting.release import Release, RunReport, read_report, release
-from training.fitting.run_state import EpochResult, RunState, clone_weights, load_state, save_state
+from training.fitting.release import Release, read_report, release
+from training.fitting.run_state import RunState, clone_weights, load_state, save_state
 from training.fitting.starting_weights import (
     copy_matching_weights,
     create_training_network,
@@ -35,6 +34,8 @@ from training.fitting.starting_weights import (
     start_from_file,
 )
 from training.fitting.trainer import Score, Trainer
+from training.recipe import Recipe, Stage
+from training.run import EpochResult, RunReport
 from training.tracking.mlflow_tracker import MlflowTracker
 from training.tracking.tracker import Tracker, Trackers, describe_run
 from training.tracking.wandb_tracker import WandbTracker

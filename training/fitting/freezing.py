@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from model.network import find_classifier
+from model.networks.network import find_classifier
 
 
 def freeze_layers(network: nn.Module, num_trained: int | None) -> tuple[nn.Module, ...]:

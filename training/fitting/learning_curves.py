@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult
 
-CURVES_FILE = "learning_curves.png"
 _DPI = 110
 
 

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult, RunReport
 
 
 class RunLog:

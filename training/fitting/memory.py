@@ -8,7 +8,7 @@ A process that is forked off holds all that its parent kept, once the parent wri
 it back before workers start.
 """
 
-from model.allocator import MMAP_MAX, TOP_PAD, TRIM_THRESHOLD, set_allocator_options
+from model.host.allocator import MMAP_MAX, TOP_PAD, TRIM_THRESHOLD, set_allocator_options
 
 _NEVER_TRIM = 2**31 - 1  # bytes that may lie free at the top of the heap; mallopt takes an int
 _PAD_BYTES = 256 * 2**20

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
-from model.heatmap import spline_weights
-from model.network import find_layer
-from training.fitting.recipe import Recipe
+from model.drawing.heatmap import spline_weights
+from model.networks.network import find_layer
+from training.recipe import Recipe
 
 LOCATION_GRID = 28  # cells a side on which maps and boxes are compared
 _PROBE_SIZE = 64  # pixels; enough for every network that halves five times

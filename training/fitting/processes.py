@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
-from model.torchvision_operators import import_torchvision
+from model.networks.torchvision_operators import import_torchvision
 from training.errors import RunError
 
 

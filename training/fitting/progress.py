@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from training.fitting.recipe import Recipe
-from training.fitting.run_state import EpochResult
+from training.recipe import Recipe
+from training.run import EpochResult
 
 
 def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:

@@ -11,20 +11,23 @@ import torch
 from torch import nn
 
 from model.card import ModelCard
-from model.checkpoint import load_checkpoint, save_checkpoint
-from model.classifier import Classifier, softmax
-from model.engine import Engine, load_engine
+from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from model.classifier import Classifier
+from model.engines.engine import Engine
+from model.engines.loading import load_engine
 from model.export import export_onnx
 from model.preprocessing import self_test_inputs
+from model.reliability.probabilities import softmax
+from training.calibration.calibration import calibrate
+from training.calibration.review_thresholds import fit_review
 from training.data.scans import Manifest
 from training.data.splits import DataSplits, Fold, TestSplit
-from training.fitting.calibration import calibrate
-from training.fitting.learning_curves import CURVES_FILE, draw_learning_curves
-from training.fitting.recipe import Recipe
-from training.fitting.review_thresholds import fit_review
+from training.fitting.learning_curves import draw_learning_curves
 from training.fitting.run_state import RunState
-from training.measuring.judged import judge_splits
-from training.measuring.metrics import measure
+from training.metrics.judged import judge_splits
+from training.metrics.metrics import measure
+from training.recipe import Recipe
+from training.run import CURVES_FILE, RunReport
 
 _SUMMARY_FILE = "summary.json"
 _HISTORY = (  # what a card tells about how weights came about that later weights' cards repeat
@@ -38,15 +41,6 @@ _HISTORY = (  # what a card tells about how weights came about that later weight
     "manifest_sha256",
 )
 MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """The files of a finished run, and its summary as plain types."""
-
-    checkpoint: Path
-    exported: Path
-    summary: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -8,30 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.checkpoint import read_tensors, save_atomically
+from model.checkpoints.checkpoint import read_tensors, save_atomically
 from model.errors import CheckpointError
 from training.errors import RunError
-from training.fitting.recipe import Recipe
+from training.recipe import Recipe
+from training.run import EpochResult
 
 _FORMAT = "brain-tumor-mri-run/3"
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1.
-
-    There is no validation where its scans are trained on.
-    """
-
-    epoch: int
-    stage: int
-    image_size: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float | None
-    validation_accuracy: float | None
-    seconds: float
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import load_checkpoint, load_weights, read_tensors
+from model.checkpoints.checkpoint import load_checkpoint, load_weights, read_tensors
 from model.errors import CheckpointError, ModelError
-from model.network import create_network, find_classifier, find_layer
-from model.small_networks import SMALL_NETWORKS
+from model.networks.network import create_network, find_classifier, find_layer
+from model.networks.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
-from training.fitting.recipe import Recipe, recipe_names
+from training.recipe import Recipe, recipe_names
 
 logger = logging.getLogger(__name__)
 

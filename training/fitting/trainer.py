@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training.fitting.freezing import freeze_layers
 from training.fitting.objective import Batch, Learner, Objective, autocast
 from training.fitting.processes import ALONE, Processes, share_statistics
-from training.fitting.recipe import Recipe, Stage
+from training.recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)

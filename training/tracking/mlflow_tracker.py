@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import urlparse
 
 from training.errors import TrackingError
-from training.fitting.learning_curves import CURVES_FILE
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.run import CURVES_FILE, EpochResult, RunReport
 from training.tracking.tracker import (
     RunDescription,
     list_metrics,

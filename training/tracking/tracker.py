@@ -13,9 +13,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from training.errors import TrackingError
-from training.fitting.recipe import Recipe
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.recipe import Recipe
+from training.run import EpochResult, RunReport
 
 _IDENTITIES_FILE = "tracking.json"
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from training.errors import TrackingError
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult, RunReport
 from training.tracking.tracker import (
     RunDescription,
     list_metrics,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.phantoms import write_data_folder
+from tests.samples.phantoms import write_data_folder
 from training.data.class_map import map_classes
 from training.data.scans import Scan
 from training.data.splits import find_test_splits, split_data

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.phantoms import draw_slice, encode
+from tests.samples.phantoms import draw_slice, encode
 from training.data.copies import find_copies, weakest_correlation
 
 

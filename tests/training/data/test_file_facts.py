@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.phantoms import draw_scan, encode
+from tests.samples.phantoms import draw_scan, encode
 from training.data.file_facts import read_file, read_files
 
 

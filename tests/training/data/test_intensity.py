@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from tests.phantoms import draw_scan
+from tests.samples.phantoms import draw_scan
 from training.data.intensity import add_rician_noise, change_intensity, draw_curve
-from training.fitting.recipe import Augmentation
+from training.recipe import Augmentation
 
 GREY = draw_scan(64, (0.3, 0.5))[:, :, 0]
 ALL = Augmentation(

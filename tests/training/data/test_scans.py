@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from tests.phantoms import draw_scan, encode, write_data_folder
+from tests.samples.phantoms import draw_scan, encode, write_data_folder
 from training.data.scans import check_scans, find_scans
 from training.errors import DataError
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.phantoms import write_data_folder
+from tests.samples.phantoms import write_data_folder
 from training.data.scans import Scan
 from training.data.splits import GROUPED_FRACTIONS, carve, find_test_splits, split_data
 from training.errors import DataError

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from tests.phantoms import draw_scan
+from tests.samples.phantoms import draw_scan
 from training.data.boxes import Box
 from training.fitting.augmentation import augment, draw_pose
-from training.fitting.recipe import Augmentation, load_recipe, recipe_names
+from training.recipe import Augmentation, load_recipe, recipe_names
 
 GREY = draw_scan(64, (0.3, 0.5))[:, :, 0]
 STRONG = Augmentation(

@@ -3,14 +3,14 @@ import json
 import numpy as np
 import pytest
 
-from model.checkpoint import load_checkpoint
-from tests.phantoms import TINY
+from model.checkpoints.checkpoint import load_checkpoint
+from tests.samples.phantoms import TINY
 from training.data.splits import Fold, split_data
 from training.errors import DataError
 from training.fitting import release
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions
-from training.fitting.recipe import load_recipe
+from training.recipe import load_recipe
 
 RECIPE = load_recipe(
     "efficientnet_b0_scratch",

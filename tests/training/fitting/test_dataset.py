@@ -3,12 +3,13 @@ import pytest
 import torch
 
 from model.card import Preprocessing
-from model.preprocessing import decode_image, preprocess_image
+from model.decoding import decode_image
+from model.preprocessing import preprocess_image
 from training.data.boxes import Box
 from training.data.scans import find_scans
 from training.fitting.dataset import EpochSampler, ScanDataset, create_loader, derive_seed
 from training.fitting.processes import Processes
-from training.fitting.recipe import Augmentation
+from training.recipe import Augmentation
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.checkpoint import load_checkpoint
+from model.checkpoints.checkpoint import load_checkpoint
+from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from model.errors import CheckpointError
-from model.file_hash import hash_file
-from model.network import create_network
-from tests.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
+from model.networks.network import create_network
+from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError
 from training.fitting import starting_weights
 from training.fitting.fit import FitOptions, fit
-from training.fitting.recipe import load_recipe
+from training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
 TINY_RUN = {

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from model.network import create_network, find_classifier
-from tests.phantoms import create_tiny_network
+from model.networks.network import create_network, find_classifier
+from tests.samples.phantoms import create_tiny_network
 from training.fitting.freezing import freeze_layers
 
 

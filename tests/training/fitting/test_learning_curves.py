@@ -2,7 +2,7 @@ import numpy as np
 from PIL import Image
 
 from training.fitting.learning_curves import draw_learning_curves
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult
 
 
 def test_curves_are_a_picture_and_differ_with_what_they_show(tmp_path):

@@ -1,10 +1,9 @@
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 
-from tests.phantoms import create_tiny_network
+from tests.samples.phantoms import create_tiny_network
 from training.fitting.logs import RunLog
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult, RunReport
 
 
 def _result(epoch: int) -> EpochResult:

@@ -10,7 +10,7 @@ from training.fitting.memory import keep_freed_memory
 MEBIBYTE = 2**20
 PROGRAM = """
 from pathlib import Path
-from model.allocator import give_back_freed_memory
+from model.host.allocator import give_back_freed_memory
 from training.fitting.memory import keep_freed_memory
 
 def measure():

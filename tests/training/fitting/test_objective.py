@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional
 
 from model.errors import CheckpointError
-from model.gradcam import GradCam
-from tests.phantoms import create_tiny_network
+from model.networks.gradcam import GradCam
+from tests.samples.phantoms import create_tiny_network
 from training.data.boxes import Box
 from training.fitting.objective import (
     Batch,
@@ -19,7 +19,7 @@ from training.fitting.objective import (
     feature_distance,
     location_loss,
 )
-from training.fitting.recipe import load_recipe
+from training.recipe import load_recipe
 
 LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 

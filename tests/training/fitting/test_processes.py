@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from model.checkpoint import load_checkpoint
-from tests.phantoms import TINY
+from model.checkpoints.checkpoint import load_checkpoint
+from tests.samples.phantoms import TINY
 from training.errors import RunError
 from training.fitting.processes import ALONE, Processes, join_processes
 

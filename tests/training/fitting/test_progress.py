@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
-from training.fitting.recipe import load_recipe
-from training.fitting.run_state import EpochResult
+from training.recipe import load_recipe
+from training.run import EpochResult
 
 RECIPE = load_recipe(
     "efficientnet_b0",

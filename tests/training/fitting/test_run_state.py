@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from training.errors import RunError
-from training.fitting.recipe import load_recipe
-from training.fitting.run_state import EpochResult, RunState, load_state, save_state
+from training.fitting.run_state import RunState, load_state, save_state
+from training.recipe import load_recipe
+from training.run import EpochResult
 
 RECIPE = load_recipe("efficientnet_b0", {})
 RESULT = EpochResult(1, 1, 224, 1e-3, 1.0, 0.5, 0.9, 0.6, 12.5)

@@ -2,16 +2,16 @@ import pytest
 import torch
 
 from model.errors import CheckpointError
-from model.network import create_network
-from tests.phantoms import CLASSES, create_tiny_network, save_tiny_checkpoint
+from model.networks.network import create_network
+from tests.samples.phantoms import CLASSES, create_tiny_network, save_tiny_checkpoint
 from training.errors import RecipeError
-from training.fitting.recipe import load_recipe
 from training.fitting.starting_weights import (
     copy_matching_weights,
     create_training_network,
     load_teachers,
     start_from_file,
 )
+from training.recipe import load_recipe
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from tests.phantoms import create_tiny_network
+from tests.samples.phantoms import create_tiny_network
 from training.fitting.objective import Batch
-from training.fitting.recipe import load_recipe
 from training.fitting.trainer import Trainer, cosine_rate
+from training.recipe import load_recipe
 
 CPU = torch.device("cpu")
 STAGES = [{"epochs": 10, "image_size": 64}]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from mlflow.tracking import MlflowClient
 
-from tests.phantoms import TINY
+from tests.samples.phantoms import TINY
 from training.errors import TrackingError
 from training.fitting.fit import FitOptions, fit
-from training.fitting.recipe import load_recipe
+from training.recipe import load_recipe
 from training.tracking.mlflow_tracker import EXPERIMENT, MlflowTracker
 from training.tracking.tracker import RunDescription
 

@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 
 from training.errors import TrackingError
-from training.fitting.recipe import load_recipe
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.recipe import load_recipe
+from training.run import EpochResult, RunReport
 from training.tracking.tracker import (
     Trackers,
     describe_run,

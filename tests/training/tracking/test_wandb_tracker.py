@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
-from training.fitting.release import RunReport
-from training.fitting.run_state import EpochResult
+from training.run import EpochResult, RunReport
 from training.tracking.tracker import RunDescription, recall_identity
 from training.tracking.wandb_tracker import WandbTracker
 

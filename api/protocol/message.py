@@ -1,0 +1,231 @@
+"""Questions and answers of the Open Inference Protocol: from a body to tensors, and from tensors to a body.
+
+body -> JSON, bytes behind it -> InferenceRequest -> one tensor: images, or inputs of the network
+                                                  -> outputs asked for, each in the JSON or behind it
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Response
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from api.exceptions import MalformedRequestError
+from api.protocol.schemas import (
+    AnswerOutput,
+    AnswerParameters,
+    InferenceAnswer,
+    InferenceRequest,
+    RequestInput,
+    RequestOutput,
+    TensorMetadata,
+)
+from api.protocol.tensors import pack_floats, parse_elements, parse_floats, unpack_elements, unpack_floats
+from model.card import ModelCard
+from model.images.decoded import FloatArray
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+EXTENSIONS = ("binary_tensor_data",)
+BINARY_TYPE = "application/octet-stream"
+IMAGE, INPUTS = "image", "inputs"
+PROBABILITIES, LOGITS, CAM = "probabilities", "logits", "cam"
+
+_ANY_SIZE = -1
+_DEFAULT_OUTPUTS = (PROBABILITIES, LOGITS)
+_SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
+# Extensions of Triton's that change what an answer is: passing over them would mislead.
+_NOT_OFFERED = ("shared_memory_region", "classification")
+# JSON makes 2 bytes into an object of 64: bounds what a small body can become, to about 150 MB.
+_MAX_JSON_VALUES = 2**21
+
+_reading = threading.Lock()  # one at a time: reading JSON leaves no other thread a turn, and takes memory
+
+
+@dataclass(frozen=True)
+class TensorLimits:
+    """Which tensors the model takes: N <= `max_batch` images, or inputs (N, 3, S, S) with S the `input_size`."""
+
+    input_size: int
+    max_batch: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An output that was asked for."""
+
+    name: str
+    is_binary: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request asks.
+
+    Attributes:
+        items: The N encoded images, or the N inputs of the network, (1, 3, S, S) each.
+    """
+
+    id: str | None
+    items: Sequence[bytes | FloatArray]
+    outputs: Sequence[Wanted]
+
+    @property
+    def wants_cam(self) -> bool:
+        """Whether heatmaps are asked for."""
+        return any(output.name == CAM for output in self.outputs)
+
+
+def describe_inputs(card: ModelCard) -> list[TensorMetadata]:
+    """Describe the tensors of which a request sends one."""
+    size = card.preprocessing.input_size
+    return [
+        TensorMetadata(name=INPUTS, datatype="FP32", shape=[_ANY_SIZE, 3, size, size]),
+        TensorMetadata(name=IMAGE, datatype="BYTES", shape=[_ANY_SIZE]),
+    ]
+
+
+def describe_outputs(card: ModelCard) -> list[TensorMetadata]:
+    """Describe the tensors that may be asked for."""
+    classes = [_ANY_SIZE, len(card.classes)]
+    return [
+        TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=classes),
+        TensorMetadata(name=LOGITS, datatype="FP32", shape=classes),
+        TensorMetadata(name=CAM, datatype="FP32", shape=[_ANY_SIZE] * 3),
+    ]
+
+
+def read_question(body: bytes, header_length: str | None, limits: TensorLimits) -> Question:
+    """Read a request.
+
+    Args:
+        header_length: The header `HEADER_LENGTH`: how many bytes of the body are its JSON; None where all are.
+
+    Raises:
+        MalformedRequestError: If it is not as the protocol says, or asks for what the model does not have.
+    """
+    text, behind = _split(body, header_length)
+    with _reading:
+        request = _parse_request(text)
+        (tensor,) = request.inputs
+        items = _read_tensor(tensor, _take_binary(tensor, behind), limits)
+    return Question(request.id, items, _read_outputs(request))
+
+
+def write_answer(question: Question, card: ModelCard, tensors: Mapping[str, FloatArray]) -> Response:
+    """Write the outputs that were asked for, in the order in which they were."""
+    binary = {output.name: pack_floats(tensors[output.name]) for output in question.outputs if output.is_binary}
+    outputs = [_describe_output(output.name, tensors[output.name], binary) for output in question.outputs]
+    answer = InferenceAnswer(model_name=card.name, model_version=card.version, id=question.id, outputs=outputs)
+    text = answer.model_dump_json(exclude_none=True).encode()
+    headers = {"Cache-Control": "no-store"}
+    if not binary:
+        return Response(text, media_type="application/json", headers=headers)
+    headers[HEADER_LENGTH] = str(len(text))
+    return Response(b"".join([text, *binary.values()]), media_type=BINARY_TYPE, headers=headers)
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
+    if header_length is None:
+        return body, memoryview(b"")
+    is_number = header_length.isascii() and header_length.isdigit() and len(header_length) <= len(str(len(body)))
+    if not is_number or int(header_length) > len(body):
+        raise MalformedRequestError(
+            f"Expected the length of the JSON at the body's start in the header {HEADER_LENGTH}."
+        )
+    end = int(header_length)
+    return body[:end], memoryview(body)[end:]
+
+
+def _parse_request(text: bytes) -> InferenceRequest:
+    if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_JSON_VALUES:
+        raise MalformedRequestError("The JSON holds too many values; send tensors as binary data behind it.")
+    try:
+        return InferenceRequest.model_validate(from_json(text, allow_inf_nan=False))
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
+        raise MalformedRequestError(
+            f"Expected a request as the Open Inference Protocol describes it; {where or 'the body'} is not."
+        ) from error
+    except ValueError as error:
+        raise MalformedRequestError("Expected JSON in UTF-8, not nested deeply, with finite numbers.") from error
+
+
+def _take_binary(tensor: RequestInput, behind: memoryview) -> memoryview | None:
+    """Find the tensor's bytes behind the JSON; None where it is not there."""
+    size = tensor.parameters.get(_SIZE)
+    if type(size) is not int and size is not None:
+        raise MalformedRequestError(f"Expected a number of bytes as the parameter {_SIZE!r}.")
+    if (size or 0) != len(behind):
+        raise MalformedRequestError(
+            f"Expected as many bytes behind the JSON as {_SIZE!r} announces, and {HEADER_LENGTH} set; "
+            f"found {len(behind):,}."
+        )
+    return None if size is None else behind
+
+
+def _read_tensor(tensor: RequestInput, binary: memoryview | None, limits: TensorLimits) -> Sequence[bytes | FloatArray]:
+    _refuse_not_offered(tensor.parameters)
+    if (tensor.data is None) == (binary is None):
+        raise MalformedRequestError(f"Expected either 'data' or {_SIZE!r} in the input.")
+    if tensor.name == IMAGE:
+        _check_form(tensor, "BYTES", (), limits.max_batch)
+        (num_images,) = tensor.shape
+        if binary is None:
+            return parse_elements(IMAGE, tensor.data, num_images)
+        return unpack_elements(IMAGE, binary, num_images)
+    if tensor.name == INPUTS:
+        _check_form(tensor, "FP32", (3, limits.input_size, limits.input_size), limits.max_batch)
+        if binary is None:
+            floats = parse_floats(INPUTS, tensor.data, tensor.shape)
+        else:
+            floats = unpack_floats(INPUTS, binary, tensor.shape)
+        return [floats[index : index + 1] for index in range(len(floats))]
+    raise MalformedRequestError(f"The model has no such input; expected {IMAGE!r} or {INPUTS!r}.")
+
+
+def _check_form(tensor: RequestInput, datatype: str, item_shape: tuple[int, ...], max_batch: int) -> None:
+    num_items, *rest = tensor.shape or (0,)
+    if tensor.datatype != datatype:
+        raise MalformedRequestError(f"Expected the datatype {datatype} for the input {tensor.name!r}.")
+    if tuple(rest) != item_shape or not 1 <= num_items <= max_batch:
+        expected = ", ".join(map(str, ("N", *item_shape)))
+        raise MalformedRequestError(
+            f"Expected the shape [{expected}] for the input {tensor.name!r}, with N from 1 to {max_batch}."
+        )
+
+
+def _read_outputs(request: InferenceRequest) -> list[Wanted]:
+    all_binary = _read_flag(request.parameters, _ALL_BINARY, default=False)
+    asked = request.outputs or [RequestOutput(name=name) for name in _DEFAULT_OUTPUTS]
+    if not {output.name for output in asked} <= {PROBABILITIES, LOGITS, CAM}:
+        raise MalformedRequestError(
+            f"The model has no such output; expected some of {PROBABILITIES!r}, {LOGITS!r}, {CAM!r}."
+        )
+    if len({output.name for output in asked}) != len(asked):
+        raise MalformedRequestError("Expected each output to be asked for once.")
+    for output in asked:
+        _refuse_not_offered(output.parameters)
+    return [Wanted(output.name, _read_flag(output.parameters, _BINARY, default=all_binary)) for output in asked]
+
+
+def _read_flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    flag = parameters.get(name, default)
+    if not isinstance(flag, bool):
+        raise MalformedRequestError(f"Expected true or false as the parameter {name!r}.")
+    return flag
+
+
+def _refuse_not_offered(parameters: Mapping[str, Any]) -> None:
+    for name in _NOT_OFFERED:
+        if name in parameters:
+            raise MalformedRequestError(f"The parameter {name!r} belongs to an extension that is not offered here.")
+
+
+def _describe_output(name: str, tensor: FloatArray, binary: Mapping[str, bytes]) -> AnswerOutput:
+    if name in binary:
+        parameters = AnswerParameters(binary_data_size=len(binary[name]))
+        return AnswerOutput(name=name, datatype="FP32", shape=list(tensor.shape), parameters=parameters)
+    return AnswerOutput(name=name, datatype="FP32", shape=list(tensor.shape), data=tensor.ravel().tolist())

@@ -1,0 +1,218 @@
+"""`/v2`: the Open Inference Protocol (KServe v2), so that its clients, such as Triton's, work unchanged.
+
+https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from api.dependencies import ClientWatchDep, KeyCheck, Service, ServiceDep
+from api.errors import protocol_responses
+from api.exceptions import PROTOCOL_PATH, MalformedRequestError, UnknownModelError
+from api.protocol.message import (
+    BINARY_TYPE,
+    CAM,
+    EXTENSIONS,
+    HEADER_LENGTH,
+    LOGITS,
+    PROBABILITIES,
+    Question,
+    TensorLimits,
+    describe_inputs,
+    describe_outputs,
+    read_question,
+    write_answer,
+)
+from api.protocol.schemas import (
+    InferenceAnswer,
+    InferenceRequest,
+    ModelMetadata,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+)
+from api.queue import ClientWatch
+from api.schemas import ANSWER_HEADERS, UNSTORED_HEADERS, describe_header
+from model.classifier import Classifier
+from model.errors import InputError
+from model.images.decoded import FloatArray
+from model.prediction import ImageInference, Inference
+
+NAME, VERSION = "name", "version"  # the parameters whose values are those of the weights
+
+_SERVER_NAME = "brain-tumor-mri"
+_PLATFORMS = {"onnxruntime": "onnx_onnxv1", "torch": "pytorch_checkpoint"}  # the protocol's form: project_format
+
+router = APIRouter(prefix=PROTOCOL_PATH, tags=["Open Inference Protocol"])
+
+
+async def check_name(service: ServiceDep, name: Annotated[str, Path(description="That of the model card.")]) -> None:
+    """Know no model but ours.
+
+    Raises:
+        UnknownModelError: If another one is asked for.
+    """
+    if name != service.classifier.card.name:
+        raise UnknownModelError("There is no model of that name here; GET /model shows the one that is.")
+
+
+async def check_version(
+    service: ServiceDep, version: Annotated[str, Path(description="That of the model card.")]
+) -> None:
+    """Know no version but ours.
+
+    Raises:
+        UnknownModelError: If another one is asked for.
+    """
+    if version != service.classifier.card.version:
+        raise UnknownModelError("The model is not there in that version; its metadata name the one that is.")
+
+
+async def read_body(request: Request) -> bytes:
+    """Read the body.
+
+    Raises:
+        MalformedRequestError: If it is compressed.
+        BodyTooLargeError: If it is larger than is accepted.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise MalformedRequestError("Expected a body that is not compressed.")
+    return await request.body()
+
+
+NameCheck, VersionCheck = Depends(check_name), Depends(check_version)
+BodyDep = Annotated[bytes, Depends(read_body)]
+
+_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"headers": ANSWER_HEADERS},
+    **protocol_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
+}
+_READY = {**_ANSWER, **protocol_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
+_MODEL_READY = {**_READY, **protocol_responses(HTTPStatus.NOT_FOUND)}
+_MODEL = {**_MODEL_READY, **protocol_responses(HTTPStatus.UNAUTHORIZED)}
+_INFER: dict[int | str, dict[str, Any]] = {
+    **_MODEL,
+    **protocol_responses(
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    ),
+    200: {
+        "description": f"The outputs; where some are binary, their bytes follow the JSON, as `{HEADER_LENGTH}` says.",
+        "headers": {
+            **UNSTORED_HEADERS,
+            HEADER_LENGTH: describe_header(
+                "Bytes of the JSON, where others follow.", {"type": "string", "pattern": "^[0-9]+$"}, required=False
+            ),
+        },
+        "content": {BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    },
+}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"JSON, or JSON and tensors behind it; then the header `{HEADER_LENGTH}` gives the JSON's "
+        "length. One input: `image`, BYTES (N): encoded images (of DICOM files the middle frame), in JSON as base64; "
+        "or `inputs`, FP32 (N, 3, S, S), scaled and normalised as the model card says. Outputs: `probabilities` and "
+        "`logits` (N, K), classes in the card's order, and, where asked for, `cam` (N, h, w).",
+        "content": {
+            "application/json": {"schema": {"$ref": f"#/components/schemas/{InferenceRequest.__name__}"}},
+            BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.get("", responses=_ANSWER)
+@router.get("/", include_in_schema=False)  # the specification has it both ways
+async def server_metadata(request: Request) -> ServerMetadata:
+    """Name the server and the extensions of the protocol that it has."""
+    return ServerMetadata(name=_SERVER_NAME, version=request.app.version, extensions=list(EXTENSIONS))
+
+
+@router.get("/health/live", responses=_ANSWER)
+async def server_live() -> ServerLive:
+    """Tell that the process answers."""
+    return ServerLive(live=True)
+
+
+@router.get("/health/ready", responses=_READY)
+async def server_ready(_service: ServiceDep) -> ServerReady:
+    """Tell that the model is loaded, warmed up and has passed its self-test."""
+    return ServerReady(live=True, ready=True)
+
+
+@router.get("/models/{name}/ready", responses=_MODEL_READY, dependencies=[NameCheck])
+@router.get("/models/{name}/versions/{version}/ready", responses=_MODEL_READY, dependencies=[NameCheck, VersionCheck])
+async def model_ready(service: ServiceDep) -> ModelReady:
+    """Tell that the model is there, loaded and warmed up."""
+    return ModelReady(name=service.classifier.card.name, ready=True)
+
+
+@router.get("/models/{name}", responses=_MODEL, dependencies=[KeyCheck, NameCheck])
+@router.get("/models/{name}/versions/{version}", responses=_MODEL, dependencies=[KeyCheck, NameCheck, VersionCheck])
+async def model_metadata(service: ServiceDep) -> ModelMetadata:
+    """Describe the tensors that the model takes and gives."""
+    classifier = service.classifier
+    return ModelMetadata(
+        name=classifier.card.name,
+        versions=[classifier.card.version],
+        platform=_PLATFORMS[classifier.engine_name],
+        inputs=describe_inputs(classifier.card),
+        outputs=describe_outputs(classifier.card),
+    )
+
+
+_infer_route = partial(router.post, responses=_INFER, response_model=InferenceAnswer, openapi_extra=_BODY)
+
+
+@_infer_route("/models/{name}/infer", dependencies=[KeyCheck, NameCheck])
+@_infer_route("/models/{name}/versions/{version}/infer", dependencies=[KeyCheck, NameCheck, VersionCheck])
+async def infer(request: Request, service: ServiceDep, body: BodyDep, client: ClientWatchDep) -> Response:
+    """Classify brain-MRI slices, sent as encoded images or as inputs of the network."""
+    card = service.classifier.card
+    limits = TensorLimits(card.preprocessing.input_size, service.settings.max_batch)
+    read = partial(read_question, body, request.headers.get(HEADER_LENGTH), limits)
+    question = (await service.queue.run(read, client)).result
+    inferences = await _judge(service, question, client)
+    return write_answer(question, card, _stack(inferences))
+
+
+async def _judge(service: Service, question: Question, client: ClientWatch) -> list[Inference]:
+    """Judge one after the other, as if each had been sent alone: a large request takes no place from the others."""
+    service.metrics.observe_batch(len(question.items))
+    inferences = []
+    for index, item in enumerate(question.items):
+        call = partial(_judge_item, service.classifier, item, index, explain=question.wants_cam)
+        done = await service.queue.run(call, client)
+        if isinstance(done.result, ImageInference):
+            service.metrics.observe_prediction(done.result.prediction, done.queue_ms)
+        inferences.append(done.result)
+    return inferences
+
+
+def _judge_item(classifier: Classifier, item: bytes | FloatArray, index: int, *, explain: bool) -> Inference:
+    try:
+        if isinstance(item, bytes):
+            return classifier.infer_image(item, explain=explain)
+        return classifier.infer(item, explain=explain)
+    except InputError as error:
+        raise type(error)(f"Item {index}: {error}") from error
+
+
+def _stack(inferences: Sequence[Inference]) -> dict[str, FloatArray]:
+    tensors = {
+        PROBABILITIES: np.concatenate([inference.probabilities for inference in inferences]).astype(np.float32),
+        LOGITS: np.concatenate([inference.logits for inference in inferences]),
+    }
+    heatmaps = [inference.heatmaps for inference in inferences if inference.heatmaps is not None]
+    return {**tensors, CAM: np.concatenate(heatmaps)} if heatmaps else tensors

@@ -1,0 +1,116 @@
+"""What the Open Inference Protocol sends and answers, as its specification names it.
+
+Fields of a request that are not known here are passed over: the protocol leaves room for extensions.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Datatype = Literal["FP32", "BYTES"]
+TensorData = Annotated[
+    list[Any], Field(description="Row by row, flat or nested in the tensor's shape; base64 where it is BYTES.")
+]
+Parameters = Annotated[dict[str, Any], Field(description="Those that are not known are passed over.")]
+
+
+class ServerLive(BaseModel):
+    """Whether the server lives."""
+
+    live: bool
+
+
+class ServerReady(ServerLive):
+    """Whether the server is ready; the specification asks for `live`, most servers answer `ready`."""
+
+    ready: bool
+
+
+class ModelReady(BaseModel):
+    """Whether a model is ready."""
+
+    name: str
+    ready: bool
+
+
+class ServerMetadata(BaseModel):
+    """The server."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(BaseModel):
+    """A tensor that the model takes or gives."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int] = Field(description="-1 where a dimension may have any size.")
+
+
+class ModelMetadata(BaseModel):
+    """The model. A request sends one of the inputs, not both."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class _RequestPart(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class RequestInput(_RequestPart):
+    """A tensor that is sent: as `data`, or behind the JSON where `parameters` holds its `binary_data_size`."""
+
+    name: str
+    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)]
+    datatype: str
+    parameters: Parameters = {}
+    data: TensorData | None = None
+
+
+class RequestOutput(_RequestPart):
+    """A tensor that is asked for; `binary_data` in `parameters` tells whether behind the JSON."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class InferenceRequest(_RequestPart):
+    """A question; `binary_data_output` in `parameters` asks for all outputs behind the JSON."""
+
+    id: str | None = Field(None, max_length=1024, description="Comes back with the answer.")
+    parameters: Parameters = {}
+    inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One of the model's inputs.")
+    outputs: list[RequestOutput] = Field(
+        [], max_length=3, description="By default `probabilities` and `logits`, not `cam`."
+    )
+
+
+class AnswerParameters(BaseModel):
+    """How a tensor comes that is not in the JSON."""
+
+    binary_data_size: int = Field(ge=0, description="Bytes behind the JSON.")
+
+
+class AnswerOutput(BaseModel):
+    """A tensor that comes back: as `data`, or behind the JSON."""
+
+    name: str
+    datatype: Datatype
+    shape: list[int]
+    parameters: AnswerParameters | None = None
+    data: list[float] | None = Field(None, description="Row by row.")
+
+
+class InferenceAnswer(BaseModel):
+    """An answer."""
+
+    model_name: str
+    model_version: str
+    id: str | None = Field(None, description="The request's own, if it had one.")
+    outputs: list[AnswerOutput]

@@ -1,0 +1,1 @@
+"""The processes, sockets and connections below the application."""

@@ -1,0 +1,1 @@
+"""Weight files and the card that they carry."""

@@ -1,0 +1,1 @@
+"""The commands of `python -m model`: files to rows."""

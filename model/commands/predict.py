@@ -1,0 +1,147 @@
+"""`python -m model predict`: images to rows, and pictures where they are asked for.
+
+names -> files -> [model.commands.judging] -> rows, in the order of the files
+                  on as many threads as there are cores
+"""
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from tqdm import tqdm
+
+from model.classifier import Classifier
+from model.commands.batch import map_in_order
+from model.commands.image_files import FROM_INPUT, ImageFile, find_images, read_listing
+from model.commands.judging import Choice, Task, judge_file
+from model.commands.overlay_files import SUFFIX as OVERLAY_SUFFIX
+from model.commands.overlay_files import plan_overlays
+from model.commands.ray_cluster import map_on_ray
+from model.commands.result_files import CAPTURE_SUFFIX
+from model.commands.row_file import RowWriter, open_rows
+from model.commands.rows import CsvTable, JsonLines, Row, RowFormat, name_file
+from model.dicom_results.results import check_packages
+from model.engines.loading import DEFAULT_WEIGHTS
+from model.host.cores import available_cores
+from model.nifti.slices import DEFAULT_SLICES, parse_slices
+
+MAX_THREADS = 256
+STOPPED = 130  # the exit status of what SIGINT has ended: 128 and the signal's number
+
+logger = logging.getLogger(__name__)
+
+
+def add_predict_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="PATH",
+        help="image, folder with images at any depth, pattern ('scans/**/*.png'), "
+        "or - for a list of files and folders on standard input, one a line",
+    )
+    parser.add_argument("--null", "-0", action="store_true", help="the list's paths end with a NUL, as of find -print0")
+    parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="default %(default)s")
+    parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default %(default)s")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="appears when all is done, until then FILE.part; default: stdout"
+    )
+    parser.add_argument("--resume", action="store_true", help="keep the rows that FILE.part or FILE has, and go on")
+    parser.add_argument("--overlays", type=Path, metavar="DIR", help="write the evidence over each scan as PNG too")
+    parser.add_argument(
+        "--dicom", type=Path, metavar="DIR", help="write the evidence and a report as DICOM too, for DICOM images"
+    )
+    parser.add_argument(
+        "--frame", type=int, metavar="N", help="of DICOM files with several frames, from 1; default: the middle one"
+    )
+    parser.add_argument(
+        "--slice",
+        type=parse_slices,
+        default=DEFAULT_SLICES,
+        metavar="PLANE:WHICH",
+        help="of NIfTI volumes: axial, coronal or sagittal; middle, all, or an index from 0; default %(default)s",
+    )
+    parser.add_argument(
+        "--threads", type=_read_count, default=available_cores(), help="images judged at once; default %(default)s"
+    )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="judge on a Ray cluster instead: auto, ray://HOST:PORT, or local"
+    )
+
+
+def predict_files(options: argparse.Namespace) -> int:
+    """Judge what the options name.
+
+    Returns:
+        The exit status: 0; 1 if a file could not be judged; 130 when stopped.
+    """
+    if options.dicom:
+        check_packages()
+    files = find_images(options.names, _read_input(options))
+    choice = Choice(options.frame, options.slice)
+    overlays = _plan(options.overlays, files, OVERLAY_SUFFIX)
+    captures = _plan(options.dicom, files, CAPTURE_SUFFIX)
+    tasks = [Task(*places, choice) for places in zip((file.path for file in files), overlays, captures, strict=True)]
+    # One core an image: the same answer to the last bit whatever runs beside it.
+    classifier = Classifier.load(options.weights, num_threads=1)
+    form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()
+    try:
+        with open_rows(options.output, form, classifier.identity.sha256, resume=options.resume) as writer:
+            _write_rows(classifier, tasks, options, writer)
+    except KeyboardInterrupt:
+        if options.output:
+            logger.error("stopped; the same command with --resume goes on")
+        return STOPPED
+    if writer.num_failed:
+        logger.error("%d of %d images could not be judged; their rows say why", writer.num_failed, len(files))
+    return 1 if writer.num_failed else 0
+
+
+def _plan(folder: Path | None, files: Sequence[ImageFile], suffix: str) -> Sequence[Path | None]:
+    return plan_overlays(folder, files, suffix) if folder else [None] * len(files)
+
+
+def _read_input(options: argparse.Namespace) -> list[str]:
+    return read_listing(sys.stdin.buffer, b"\0" if options.null else b"\n") if FROM_INPUT in options.names else []
+
+
+def _leave_out(tasks: Iterable[Task], earlier: Counter[str]) -> Iterator[Task]:
+    """Leave out what has a row; a file that was named twice has two."""
+    remaining = earlier.copy()
+    for task in tasks:
+        name = name_file(task.path)
+        if remaining[name]:
+            remaining[name] -= 1
+        else:
+            yield task
+
+
+def _write_rows(classifier: Classifier, tasks: list[Task], options: argparse.Namespace, writer: RowWriter) -> None:
+    wanted = list(_leave_out(tasks, writer.earlier))
+    num_earlier = len(tasks) - len(wanted)
+    begin = time.perf_counter()
+    with closing(_judge_files(classifier, wanted, options)) as judged:
+        for rows in tqdm(judged, "predicting", len(tasks), unit="image", disable=None, initial=num_earlier):
+            writer.write(rows)
+    seconds = time.perf_counter() - begin
+    logger.info("%d images in %.1f s: %.1f a second", len(wanted), seconds, len(wanted) / max(seconds, 1e-9))
+
+
+def _judge_files(
+    classifier: Classifier, tasks: list[Task], options: argparse.Namespace
+) -> Generator[Sequence[Row], None, None]:
+    """Judge files here or on a cluster; the rows of each, in their order."""
+    if options.ray is None:
+        return map_in_order(lambda task: judge_file(classifier, task), tasks, options.threads)
+    return map_on_ray(options.ray, options.weights, classifier.identity.sha256, judge_file, tasks)
+
+
+def _read_count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MAX_THREADS}")
+    return int(text)

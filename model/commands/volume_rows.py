@@ -1,0 +1,72 @@
+"""Predictions for the slices of a volume, as rows, and one row that sums them up."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.classifier import Classifier
+from model.commands.overlay_files import save_overlay
+from model.commands.rows import Row, name_file
+from model.commands.volume_summary import summarise_volume
+from model.errors import InputError, TruncatedImageError, UnsupportedFormatError
+from model.nifti.slices import SliceChoice
+from model.prediction import Prediction
+
+if TYPE_CHECKING:
+    from model.nifti.volume import VolumeSlice
+
+NO_HEAD = "shows no head; not judged"
+
+
+def predict_volume(
+    classifier: Classifier, path: Path, choice: SliceChoice, overlay: Path | None = None
+) -> Iterator[Row]:
+    """Classify slices of a NIfTI volume.
+
+    Args:
+        overlay: `scan.nii.gz.png`, if pictures are asked for: they are `scan.nii.gz-axial-12.png` beside it.
+
+    Returns:
+        A row for each slice, in order, and a last one for the volume; or a row with an error, after which none comes.
+    """
+    name = name_file(path)
+    judged: list[Prediction] = []
+    num_slices = 0
+    try:
+        for row in _predict_slices(classifier, path, choice, overlay):
+            num_slices += 1
+            judged += [] if row.prediction is None else [row.prediction]
+            yield row
+    except InputError as error:
+        yield Row(name, error=str(error))
+    else:
+        summary = summarise_volume(judged, num_slices, classifier.card.classes, classifier.identity)
+        yield Row(f"{name}#volume", volume=name, summary=summary, note=None if judged else NO_HEAD)
+
+
+def _predict_slices(classifier: Classifier, path: Path, choice: SliceChoice, overlay: Path | None) -> Iterator[Row]:
+    volume = name_file(path)
+    for part in _read_slices(path, choice):
+        name = f"{volume}#{choice.plane}:{part.index}"
+        if not part.shows_head:
+            yield Row(name, volume=volume, note=NO_HEAD)
+            continue
+        picture = overlay and overlay.with_name(f"{overlay.stem}-{choice.plane}-{part.index}{overlay.suffix}")
+        if picture is None:
+            yield Row(name, classifier.predict_decoded(part.decoded), volume=volume)
+        else:
+            prediction = save_overlay(classifier.visualize_decoded(part.decoded), picture)
+            yield Row(name, prediction, volume=volume, overlay=name_file(picture))
+
+
+def _read_slices(path: Path, choice: SliceChoice) -> "Iterator[VolumeSlice]":
+    try:
+        from model.nifti.volume import read_slices
+    except ModuleNotFoundError as error:
+        raise UnsupportedFormatError(
+            "NIfTI is not read here: the packages of requirements/nifti.txt are not installed."
+        ) from error
+    try:
+        yield from read_slices(path, choice)
+    except OSError as error:
+        raise TruncatedImageError(f"The file cannot be read: {error.strerror}.") from error

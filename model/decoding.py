@@ -1,0 +1,81 @@
+"""From bytes to an image: the one place that chooses the reader, for training, commands and service alike.
+
+bytes -> signature -> images.raster, or dicom.image -> DecodedImage
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from PIL import ImageFile
+
+from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage
+from model.images.raster import decode_raster, open_raster
+from model.images.signature import is_dicom
+
+if TYPE_CHECKING:
+    from model.dicom.image import DicomImage
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image of which only the header was read.
+
+    Attributes:
+        notes: What was passed over of what the sender asked for.
+    """
+
+    source: "ImageFile.ImageFile | DicomImage"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_pixels(self) -> int:
+        """Height times width."""
+        return int(self.source.width * self.source.height)
+
+
+def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None) -> EncodedImage:
+    """Read the header of an encoded image; the bytes decide what it is.
+
+    Args:
+        data: A PNG, JPEG, WebP, BMP, TIFF or DICOM file.
+        max_image_pixels: Height times width that may be decoded.
+        frame: Which frame of a DICOM file, from 1; by default the middle one.
+
+    Raises:
+        UnsupportedFormatError: If the bytes are none of these formats.
+        ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
+        TruncatedImageError: If the header is damaged, or the file built as no image needs to be.
+        ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
+        UnknownFrameError: If the DICOM file has no such frame.
+    """
+    if is_dicom(data):
+        return EncodedImage(_open_dicom(data, max_image_pixels, frame))
+    notes = () if frame is None else ("only DICOM files have frames to choose from; the first image was used",)
+    return EncodedImage(open_raster(data, max_image_pixels), notes)
+
+
+def decode_opened(opened: EncodedImage) -> DecodedImage:
+    """Decode what `open_image` opened; of several images in a file that is no DICOM the first.
+
+    Raises:
+        TruncatedImageError: If the data end early or are damaged.
+        UnsupportedFormatError: If its colours are not read.
+        UnsupportedPixelsError: If a DICOM file stores its pixels in a way that is not read.
+        BlankImageError: If all pixels have the same value.
+    """
+    source = opened.source
+    decoded = decode_raster(source) if isinstance(source, ImageFile.ImageFile) else source.decode()
+    return replace(decoded, warnings=(*decoded.warnings, *opened.notes)) if opened.notes else decoded
+
+
+def decode_image(
+    data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None
+) -> DecodedImage:
+    """Read an encoded image: `open_image`, then `decode_opened`; the errors are theirs."""
+    return decode_opened(open_image(data, max_image_pixels, frame))
+
+
+def _open_dicom(data: bytes, max_image_pixels: int, frame: int | None) -> "DicomImage":
+    from model.dicom.image import open_dicom  # here, because it takes time that nobody else should wait for
+
+    return open_dicom(data, max_image_pixels, frame)

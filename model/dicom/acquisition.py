@@ -1,0 +1,85 @@
+"""What a DICOM header says against judging the image: how it differs from what the weights were trained on.
+
+The public training data (Figshare, SARTAJ, Br35H) are slices of the head, mostly T1-weighted after a contrast agent,
+axial, coronal and sagittal (Cheng et al., "Enhanced Performance of Brain Tumor Classification via Tumor Region
+Augmentation and Partition", PLoS ONE 2015), and turned as radiologists look at them. The texts are fixed: no value of a
+header, which may say who the patient is, gets into an answer.
+"""
+
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+
+NOT_MR = "the DICOM header does not say that this is magnetic resonance; the weights know nothing else"
+NOT_HEAD = "the DICOM header names another body part than the head"
+OBLIQUE = "the slice is oblique to all of the axial, coronal and sagittal plane; the weights know these three"
+TURNED = "the slice is stored turned or mirrored to how it is looked at, as all training images are"
+NOT_T1 = "the echo time or the header's own word is not that of a T1-weighted image, as most training images are"
+NO_CONTRAST = "the DICOM header names no contrast agent; most training images with a tumour were taken after one"
+
+# Defined terms of PS3.16, annex L (table L-1) for what shows a brain.
+HEAD_PARTS = ("HEAD", "BRAIN", "SKULL", "HEADNECK", "PITUITARY", "SELLA", "CEREBELLUM", "HYPOPHYSIS")
+# T1 weighting has TE below 30 ms, T2 weighting above 80 ms: Bitar et al., "MR pulse sequences: what every radiologist
+# wants to know but is afraid to ask", RadioGraphics 2006, table 1.
+MAX_T1_ECHO_MILLISECONDS = 30.0
+# Beyond 30 degrees a slice is nearer to halfway between two planes than to one of them (45 degrees is halfway).
+MIN_COSINE = float(np.cos(np.deg2rad(30)))
+# Directions of rows and columns in patient coordinates (left, back, up) by plane, as slices are displayed.
+DISPLAYS = {
+    "sagittal": ((0, 1, 0), (0, 0, -1)),
+    "coronal": ((1, 0, 0), (0, 0, -1)),
+    "axial": ((1, 0, 0), (0, 1, 0)),
+}
+_AXES = tuple(DISPLAYS)  # the plane whose normal is each axis
+
+
+def describe_misfits(frame: Dataset) -> tuple[str, ...]:
+    """Say what does not fit, in fixed words.
+
+    Args:
+        frame: The attributes that are valid for the frame; see `model.dicom.image.describe_frame`.
+    """
+    if frame.get("Modality") != "MR":
+        return (NOT_MR, *_describe_part(frame))
+    return (*_describe_part(frame), *_describe_orientation(frame), *_describe_contrast(frame))
+
+
+def find_plane(orientation: Any) -> str | None:
+    """Name the plane of a slice by its normal; None if it is oblique.
+
+    Args:
+        orientation: Direction cosines of rows and columns, ImageOrientationPatient; PS3.3 C.7.6.2.1.1.
+    """
+    rows, columns = np.asarray(orientation, np.float64).reshape(2, 3)
+    normal = np.abs(np.cross(rows, columns))
+    length = float(np.linalg.norm(normal))
+    axis = int(normal.argmax())
+    return _AXES[axis] if normal[axis] >= MIN_COSINE * length > 0 else None
+
+
+def _describe_part(frame: Dataset) -> tuple[str, ...]:
+    part = str(frame.get("BodyPartExamined") or "").upper().replace(" ", "")
+    return (NOT_HEAD,) if part and part not in HEAD_PARTS else ()
+
+
+def _describe_orientation(frame: Dataset) -> tuple[str, ...]:
+    orientation = frame.get("ImageOrientationPatient")
+    if not isinstance(orientation, MultiValue) or len(orientation) != 6 or not np.isfinite(list(orientation)).all():
+        return ()
+    plane = find_plane(orientation)
+    if plane is None:
+        return (OBLIQUE,)
+    shown = np.asarray(orientation, np.float64).reshape(2, 3)
+    agreement = (shown * np.asarray(DISPLAYS[plane])).sum(axis=1)
+    return (TURNED,) if agreement.min() < MIN_COSINE else ()
+
+
+def _describe_contrast(frame: Dataset) -> tuple[str, ...]:
+    weighting = str(frame.get("AcquisitionContrast") or "T1")
+    echo = frame.get("EffectiveEchoTime", frame.get("EchoTime"))
+    is_long = isinstance(echo, float) and echo > MAX_T1_ECHO_MILLISECONDS
+    has_agent = frame.get("ContrastBolusAgent") or frame.get("ContrastBolusAgentSequence")
+    notes = (NOT_T1,) if is_long or weighting not in ("T1", "UNKNOWN") else ()
+    return notes if has_agent else (*notes, NO_CONTRAST)

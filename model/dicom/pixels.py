@@ -1,0 +1,251 @@
+"""One frame of a DICOM file as stored values: the transfer syntaxes, and bounds on what a codec is given.
+
+A compressed frame has a header of its own, which a codec believes; it has to say the size that the DICOM header says,
+because that is the one the bound on pixels was held against.
+"""
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
+
+from model.dicom.jpeg_lossless import decode_jpeg_lossless
+from model.errors import TruncatedImageError, UnsupportedPixelsError
+from model.images.structure import check_structure
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+PALETTE = "PALETTE COLOR"
+COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+_UNCOMPRESSED = (
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
+_JPEG_DCT = (JPEGBaseline8Bit, JPEGExtended12Bit)
+_JPEG_LOSSLESS = (JPEGLossless, JPEGLosslessSV1)
+_JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
+_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
+SUPPORTED = (*_UNCOMPRESSED, *_JPEG_DCT, *_JPEG_LOSSLESS, *_JPEG_LS, *_JPEG_2000, RLELossless)
+
+# Never what else may be installed: GDCM's codecs end the process on damaged data.
+_PLUGINS = {**dict.fromkeys((*_JPEG_DCT, *_JPEG_2000), "pillow"), **dict.fromkeys(_JPEG_LS, "pyjpegls")}
+
+_START_OF_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
+_SEGMENT = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
+_MAX_SEGMENTS = 512
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000
+_MAX_TILES = 4_096
+_MAX_LAYERS = 64
+_RLE_HEADER_BYTES = 64
+
+
+@dataclass(frozen=True)
+class PixelLayout:
+    """How the values of a frame are stored: the Image Pixel module, PS3.3 C.7.6.3."""
+
+    height: int
+    width: int
+    num_frames: int
+    num_samples: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    is_signed: bool
+    is_planar: bool
+
+    @property
+    def num_frame_bytes(self) -> int:
+        """Of one uncompressed frame."""
+        num_values = self.height * self.width * self.num_samples
+        if self.photometric == "YBR_FULL_422":
+            num_values = self.height * self.width * 2
+        return num_values * self.bits_allocated // 8
+
+
+def decode_frame(dataset: Dataset, syntax: UID, layout: PixelLayout, index: int) -> npt.NDArray[Any]:
+    """Decode one frame; the others are not touched.
+
+    Args:
+        index: From 0.
+
+    Returns:
+        Stored values: (H, W) of the integers that `bits_stored` and the sign allow; or RGB, (H, W, 3) uint8.
+
+    Raises:
+        UnsupportedPixelsError: If the transfer syntax, or the way the values are stored, is not read.
+        TruncatedImageError: If the data end early or contradict the header.
+    """
+    _check_supported(syntax, layout)
+    data = dataset.get("PixelData")
+    if not data:
+        raise TruncatedImageError("The DICOM file holds no pixel data; send an image.")
+    if syntax in _UNCOMPRESSED:
+        values = _slice_frame(data, syntax, layout, index)
+    else:
+        offsets = (dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths"))
+        extended = offsets if all(offsets) else None
+        frame = get_frame(data, index, number_of_frames=layout.num_frames, extended_offsets=extended)
+        values = _decode_compressed(frame, syntax, layout)
+    if values.shape[:2] != (layout.height, layout.width) or (values.ndim == 3) != (layout.num_samples == 3):
+        raise TruncatedImageError("The pixel data have another size than the DICOM header says.")
+    return values if layout.num_samples == 3 else _stored_bits(values, layout)
+
+
+def _check_supported(syntax: UID, layout: PixelLayout) -> None:
+    if syntax not in SUPPORTED:
+        raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is not read; send the image uncompressed.")
+    expected = 1 if layout.photometric in (*GREY, PALETTE) else 3
+    if layout.photometric not in (*GREY, PALETTE, *COLORS) or layout.num_samples != expected:
+        raise UnsupportedPixelsError("Expected grey, palette, RGB or YBR pixels; the header says something else.")
+    depths = (8, 16) if expected == 1 else (8,)
+    if layout.bits_allocated not in depths:
+        raise UnsupportedPixelsError("Expected 8 or 16 bits a sample, or 8 bits of each colour; found another depth.")
+    if syntax == JPEGExtended12Bit and layout.bits_stored > 8:
+        raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is read with 8 bits a sample only.")
+    if not layout.high_bit + 1 >= layout.bits_stored >= 1 or layout.high_bit >= layout.bits_allocated:
+        raise TruncatedImageError("The DICOM header contradicts itself about the bits of a sample.")
+
+
+def _name(syntax: UID) -> str:
+    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else "given in the file, which is not a known one,"
+
+
+def _slice_frame(data: bytes, syntax: UID, layout: PixelLayout, index: int) -> npt.NDArray[Any]:
+    size = layout.num_frame_bytes
+    frame = data[index * size : (index + 1) * size]
+    if len(frame) < size:
+        raise TruncatedImageError("The pixel data end early; send the complete file.")
+    shape = (layout.height, layout.width)
+    if layout.num_samples == 3:
+        return _decode_with_pydicom(frame, ExplicitVRLittleEndian, layout)
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    return np.frombuffer(frame, f"{order}u{layout.bits_allocated // 8}").reshape(shape)
+
+
+def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
+    if syntax == RLELossless:
+        return _decode_rle(frame, layout)
+    if syntax in _JPEG_2000:
+        _check_codestream(frame, layout)
+    else:
+        _check_jpeg(frame, layout)
+    if syntax in _JPEG_LOSSLESS:
+        values = decode_jpeg_lossless(frame)
+        return values.astype(np.uint8) if layout.num_samples == 3 else values[:, :, 0]
+    return _decode_with_pydicom(encapsulate([frame]), syntax, layout)
+
+
+def _decode_with_pydicom(data: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Let a codec of our choice decode a single frame; colours come back as RGB."""
+    options: dict[str, Any] = {
+        "index": 0,
+        "rows": layout.height,
+        "columns": layout.width,
+        "number_of_frames": 1,
+        "samples_per_pixel": layout.num_samples,
+        "photometric_interpretation": layout.photometric,
+        "pixel_representation": int(layout.is_signed),
+        "bits_allocated": layout.bits_allocated,
+        "bits_stored": layout.bits_stored,
+        "planar_configuration": int(layout.is_planar),
+        "pixel_keyword": "PixelData",
+        "decoding_plugin": _PLUGINS.get(syntax, ""),
+        "pixel_vr": "OB" if layout.bits_allocated == 8 else "OW",
+    }
+    values: npt.NDArray[Any]
+    values, _ = get_decoder(syntax).as_array(data, **options)
+    return values
+
+
+def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Decode PackBits segments, one for each byte of each sample, the highest first; PS3.5 annex G.
+
+    Pillow's decoder stops when it has as many bytes as are wanted.
+    """
+    num_bytes = layout.bits_allocated // 8
+    num_segments, *offsets = struct.unpack_from("<16I", frame)
+    if num_segments != num_bytes * layout.num_samples:
+        raise TruncatedImageError("The run-length encoded data contradict the DICOM header.")
+    ends = [*offsets[1:num_segments], len(frame)]
+    size = (layout.height * layout.width, 1)
+    planes = []
+    for start, end in zip(offsets[:num_segments], ends, strict=True):
+        if not _RLE_HEADER_BYTES <= start < end <= len(frame):
+            raise TruncatedImageError("The run-length encoded data are damaged; send the complete file.")
+        picture = Image.frombytes("L", size, frame[start:end], "packbits", "L")
+        planes.append(np.asarray(picture).reshape(layout.height, layout.width))
+    if layout.num_samples == 3:
+        image = np.stack(planes, axis=2)
+        return np.asarray(Image.fromarray(image, "YCbCr").convert("RGB")) if layout.photometric[0] == "Y" else image
+    return planes[0] if num_bytes == 1 else planes[0].astype(np.uint16) << 8 | planes[1]
+
+
+def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[Any]:
+    """Take the bits that count of what is stored; others may hold anything, such as overlays."""
+    unsigned = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u{values.dtype.itemsize}")
+    shift, mask = layout.high_bit + 1 - layout.bits_stored, (1 << layout.bits_stored) - 1
+    unsigned = (unsigned.astype(np.uint16) >> shift) & np.uint16(mask)
+    if not layout.is_signed:
+        return unsigned
+    unused = np.int16(16 - layout.bits_stored)
+    return (unsigned << unused.astype(np.uint16)).view(np.int16) >> unused
+
+
+def _check_jpeg(frame: bytes, layout: PixelLayout) -> None:
+    check_structure(frame)
+    position = 2
+    for _ in range(_MAX_SEGMENTS):
+        found = _SEGMENT.search(frame, position)
+        if found is None:
+            break
+        if _START_OF_FRAME.match(frame, found.start()):
+            height, width, num_components = struct.unpack_from(">HHB", frame, found.end() + 3)
+            return _check_size((height, width, num_components), layout)
+        position = found.end() + max(2, *struct.unpack_from(">H", frame, found.end()))
+    raise TruncatedImageError("The compressed frame has no header; send the complete file.")
+
+
+def _check_codestream(frame: bytes, layout: PixelLayout) -> None:
+    """Check size, tiles and layers of a JPEG 2000 frame: ISO/IEC 15444-1, A.5.1 (SIZ) and A.6.1 (COD)."""
+    start = frame.find(_CODESTREAM)
+    if start < 0:
+        raise TruncatedImageError("The compressed frame has no header; send the complete file.")
+    right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">6I", frame, start + 8)
+    (num_components,) = struct.unpack_from(">H", frame, start + 40)
+    _check_size((bottom - top, right - left, num_components), layout)
+    num_tiles = -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height))
+    style = frame.find(b"\xff\x52", start)
+    (num_layers,) = struct.unpack_from(">H", frame, style + 6) if style >= 0 else (0,)
+    if num_tiles > _MAX_TILES or num_layers > _MAX_LAYERS:
+        raise TruncatedImageError("The frame holds more tiles or layers than an image needs; save the image anew.")
+
+
+def _check_size(found: tuple[int, int, int], layout: PixelLayout) -> None:
+    if found != (layout.height, layout.width, layout.num_samples):
+        raise TruncatedImageError("The compressed frame has another size than the DICOM header says.")

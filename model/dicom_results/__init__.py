@@ -1,0 +1,1 @@
+"""Predictions as DICOM objects in the study of their image."""

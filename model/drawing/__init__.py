@@ -1,0 +1,1 @@
+"""Heatmaps, overlays and synthetic images."""

@@ -1,0 +1,48 @@
+"""Writing PNG files: what the overlay needs of it, and nothing else.
+
+The filter is "up" for every row and the compression level 1. For scans with a smooth overlay that is twice
+as fast as Pillow at its lowest level, for a file of the same size (`adaptive` filters cost more time than
+they save bytes), and spares the serving image a 150 MB library.
+W3C, "Portable Network Graphics (PNG) Specification", 2003, sections 5, 9 and 11.2.
+"""
+
+import struct
+import zlib
+
+import numpy as np
+
+from model.images.decoded import ImageArray
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TRUECOLOR_8_BIT = bytes([8, 2, 0, 0, 0])  # depth, colour type, deflate, adaptive filters, no interlace
+_FILTER_UP = 2
+_LEVEL = 1
+_STRIP_ROWS = 64
+
+
+def encode_png(image: ImageArray) -> bytes:
+    """Encode an image, RGB (H, W, 3) uint8."""
+    height, width = image.shape[:2]
+    header = struct.pack(">II", width, height) + _TRUECOLOR_8_BIT
+    chunks = ((b"IHDR", header), (b"IDAT", _compress(image.reshape(height, width * 3))), (b"IEND", b""))
+    return _SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
+
+
+def _compress(rows: ImageArray) -> bytes:
+    """Filter and deflate rows (H, 3 W), strip by strip so that no second image is held."""
+    compressor = zlib.compressobj(_LEVEL)
+    filtered = np.empty((min(_STRIP_ROWS, len(rows)), 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = _FILTER_UP
+    above = np.zeros_like(rows[0])
+    parts = []
+    for top in range(0, len(rows), _STRIP_ROWS):
+        strip = rows[top : top + _STRIP_ROWS]
+        np.subtract(strip[0], above, out=filtered[0, 1:])
+        np.subtract(strip[1:], strip[:-1], out=filtered[1 : len(strip), 1:])
+        parts.append(compressor.compress(filtered[: len(strip)].data))
+        above = strip[-1]
+    return b"".join([*parts, compressor.flush()])
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

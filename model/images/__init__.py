@@ -1,0 +1,1 @@
+"""Encoded raster images: formats, bounds on their structure, decoding."""

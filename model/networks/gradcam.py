@@ -1,0 +1,82 @@
+"""Grad-CAM, without a backward pass through anything but the tail of the network.
+
+One forward hook, placed once and for ever, lets `GradCam` tap the target layer. What it taps belongs to
+the call (`_TAP`, a context variable), parameters need no gradient and `.backward()` is never used: any number of
+threads may share one network. The function is also what `model.export` traces, so that the map in the ONNX
+file and the one computed here are the same mathematics.
+"""
+
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+
+from model.networks.network import find_layer
+
+_TAP: ContextVar[tuple["GradCam", list[Tensor]] | None] = ContextVar("tap", default=None)
+
+MIN_RELATIVE_SPAN = 1e-3  # a map whose values differ by less than this part of its maximum says nothing
+
+
+class GradCam(nn.Module):
+    """Class-activation maps of one layer of a frozen network.
+
+    Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2. For the last activation of a network that
+    goes on with average pooling and one linear layer the result equals CAM (Zhou et al., "Learning Deep
+    Features for Discriminative Localization", CVPR 2016) and HiResCAM (Draelos and Carin, 2020): the
+    gradient there is the classifier's weight divided by the number of positions.
+    """
+
+    def __init__(self, network: nn.Module, layer: str) -> None:
+        """Freeze `network`, put it in evaluation mode and tap `layer`.
+
+        Raises:
+            CheckpointError: If the network has no such layer.
+        """
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+        find_layer(network, layer).register_forward_hook(self._record)
+
+    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits and show where the features speak for one class of each image.
+
+        L = ReLU(sum_k w_k A_k), with A_k channel k of the layer's output and w_k the mean over positions of
+        d(logit)/dA_k; then L is mapped from its own range to [0, 1]. A flat map stays 0.
+
+        Args:
+            inputs: Normalised images, (N, 3, H, W).
+            targets: (N,) int64, the logit to explain of each image; -1 for the largest.
+
+        Returns:
+            Logits (N, K), and heatmaps (N, h, w) of the layer's resolution in [0, 1].
+        """
+        features: list[Tensor] = []
+        token = _TAP.set((self, features))
+        with torch.enable_grad():
+            try:
+                logits = self.network(inputs)
+            finally:
+                _TAP.reset(token)
+            explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
+            evidence = logits.gather(1, explained[:, None]).sum()
+        (activations,) = features
+        (gradients,) = torch.autograd.grad(evidence, activations)
+        weights = gradients.mean(dim=(2, 3), keepdim=True)
+        maps = torch.relu((weights * activations.detach()).sum(dim=1))
+        return logits.detach(), scale_maps(maps)
+
+    def _record(self, _layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        tap = _TAP.get()
+        if tap is None or tap[0] is not self:
+            return output
+        leaf = output.detach().requires_grad_()
+        tap[1].append(leaf)
+        return leaf
+
+
+def scale_maps(maps: Tensor) -> Tensor:
+    """Map each (h, w) of (N, h, w), non-negative, from its own range to [0, 1]; flat ones to 0."""
+    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
+    span = high - low
+    scaled = (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)
+    return torch.where(span > MIN_RELATIVE_SPAN * high, scaled, torch.zeros_like(maps))

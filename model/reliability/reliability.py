@@ -1,0 +1,219 @@
+"""How far a prediction can be trusted: prediction set, outlier score, and whether a person should look.
+
+    probabilities ----------------------> prediction set --+
+    features, appearance --> distance --> outlier score ---+-> review
+    probabilities -----------------------------------------+
+
+Every number that decides comes from the card; what the card lacks is not answered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from model.card import ConformalSets, ModelCard, OutlierDetector, Region, ReviewThresholds
+from model.images.decoded import FloatArray
+
+DoubleArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Level(StrEnum):
+    """Whether a person should look at the image."""
+
+    NONE = "none"
+    CONSIDER = "consider"
+    REQUIRED = "required"
+
+
+class Reason(StrEnum):
+    """Why a person should look."""
+
+    LOW_CONFIDENCE = "low_confidence"
+    AMBIGUOUS = "ambiguous"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    TUMOR_NOT_EXCLUDED = "tumor_not_excluded"
+
+
+@dataclass(frozen=True)
+class OutlierScore:
+    """How unlike the training data an image is; an outlier where `score` exceeds `threshold`."""
+
+    score: float
+    threshold: float
+    outlier: bool
+
+
+@dataclass(frozen=True)
+class Review:
+    """Whether a person should look, and every reason for it."""
+
+    level: Level
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What is known about one prediction; None where the card has no parameters for it.
+
+    Attributes:
+        prediction_set: The classes kept, in the card's order; never empty.
+    """
+
+    prediction_set: tuple[str, ...] | None
+    ood: OutlierScore | None
+    review: Review | None
+
+
+class OutlierScorer:
+    """Distance to the training data, of the network's features and of the image's appearance."""
+
+    def __init__(self, detector: OutlierDetector) -> None:
+        """Decode the card's arrays."""
+        self.threshold = detector.threshold
+        self._features, self._appearance = RegionDistance(detector.features), RegionDistance(detector.appearance)
+
+    @property
+    def num_features(self) -> int:
+        """Width of the features it was fitted on."""
+        return self._features.num_values
+
+    @property
+    def num_appearance_values(self) -> int:
+        """Width of the descriptions it was fitted on."""
+        return self._appearance.num_values
+
+    def score(self, features: FloatArray, appearances: FloatArray) -> DoubleArray:
+        """Compute the larger of the two distances, each in units of its own limit.
+
+        The length of a feature vector says how confident the network is, its direction what it saw: vectors
+        are scaled to length 1 (Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML
+        2022, section 4).
+
+        Args:
+            features: (N, D) of the engine.
+            appearances: (N, 85) of `model.reliability.appearance.describe_appearance`.
+
+        Returns:
+            (N,), from 0; about 1 at the edge of what is known.
+        """
+        return np.maximum(self._features.measure(normalize_length(features)), self._appearance.measure(appearances))
+
+
+class RegionDistance:
+    """Measures how far vectors lie from the training data."""
+
+    def __init__(self, region: Region) -> None:
+        """Decode the arrays."""
+        self._mean, self._scale, self._components, self._centres = (
+            array.decode() for array in (region.mean, region.scale, region.components, region.centres)
+        )
+        self._limit = region.limit
+
+    @property
+    def num_values(self) -> int:
+        """D, the number of values of a vector."""
+        return len(self._mean)
+
+    def measure(self, vectors: npt.NDArray[np.floating]) -> DoubleArray:
+        """Compute (min_m |P z - c_m|^2 + |z - P'P z|^2) / limit, with z = (x - mean) * scale.
+
+        The first term is the distance to the nearest of the centres c_m in the principal subspace P of the
+        training data, the second what lies outside it (the residual of Wang et al., "ViM", CVPR 2022).
+
+        Args:
+            vectors: x, (N, D).
+
+        Returns:
+            (N,), from 0.
+        """
+        standardised = (vectors.astype(np.float64) - self._mean) * self._scale
+        inside = standardised @ self._components
+        outside = ((standardised - inside @ self._components.T) ** 2).sum(axis=1)
+        squares = (inside**2).sum(axis=1)[:, None] - 2 * inside @ self._centres.T + (self._centres**2).sum(axis=1)
+        distance: DoubleArray = (squares.min(axis=1).clip(0) + outside) / self._limit
+        return distance
+
+
+def normalize_length(vectors: FloatArray) -> DoubleArray:
+    """Scale each of (N, D) to length 1; a zero vector stays zero."""
+    wide = vectors.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    return wide / np.maximum(lengths, np.finfo(np.float64).tiny)  # type: ignore[no-any-return]
+
+
+def keep_classes(probabilities: DoubleArray, conformal: ConformalSets) -> BoolArray:
+    """Tell for each image which classes its prediction set holds.
+
+    A class stays where 1 - p(class) <= threshold: the least ambiguous set-valued classifier of Sadinle, Lei
+    and Wasserman, JASA 2019. The most probable class always stays, so that no set is empty.
+
+    Args:
+        probabilities: (N, K), calibrated.
+
+    Returns:
+        (N, K).
+    """
+    kept: BoolArray = 1 - probabilities <= conformal.threshold
+    kept[np.arange(len(kept)), probabilities.argmax(axis=1)] = True
+    return kept
+
+
+class ReliabilityCheck:
+    """Judges predictions by the parameters of a card."""
+
+    def __init__(self, card: ModelCard) -> None:
+        """Prepare what the card has parameters for."""
+        self._card = card
+        self.scorer = OutlierScorer(card.outlier_detector) if card.outlier_detector else None
+
+    def judge(self, probabilities: DoubleArray, features: FloatArray, appearances: FloatArray) -> list[Reliability]:
+        """Judge N predictions.
+
+        Args:
+            probabilities: (N, K), calibrated.
+            features: (N, D) of the engine.
+            appearances: (N, 85) of `model.reliability.appearance.describe_appearance`.
+        """
+        scores = self.scorer.score(features, appearances) if self.scorer else np.zeros(len(probabilities))
+        conformal = self._card.conformal
+        kept = keep_classes(probabilities, conformal) if conformal else np.ones_like(probabilities, bool)
+        return [self._judge_one(*row) for row in zip(probabilities, kept, scores.tolist(), strict=True)]
+
+    def _judge_one(self, probabilities: DoubleArray, kept: BoolArray, score: float) -> Reliability:
+        card = self._card
+        names = tuple(name for name, keep in zip(card.classes, kept, strict=True) if keep) if card.conformal else None
+        ood = OutlierScore(score, self.scorer.threshold, score > self.scorer.threshold) if self.scorer else None
+        review = _review(card.review, card.classes, probabilities, names, ood) if card.review else None
+        return Reliability(names, ood, review)
+
+
+def _review(
+    thresholds: ReviewThresholds,
+    classes: Sequence[str],
+    probabilities: DoubleArray,
+    prediction_set: tuple[str, ...] | None,
+    ood: OutlierScore | None,
+) -> Review:
+    best = int(probabilities.argmax())
+    confidence = float(probabilities[best])
+    says_healthy = classes[best] == thresholds.healthy_class
+    levels = {
+        Reason.LOW_CONFIDENCE: _level_of(confidence, thresholds),
+        Reason.AMBIGUOUS: Level.REQUIRED if prediction_set and len(prediction_set) > 1 else Level.NONE,
+        Reason.OUT_OF_DISTRIBUTION: Level.REQUIRED if ood and ood.outlier else Level.NONE,
+        Reason.TUMOR_NOT_EXCLUDED: Level.CONSIDER
+        if says_healthy and 1 - confidence > thresholds.tumor_probability
+        else Level.NONE,
+    }
+    reasons = tuple(reason for reason, level in levels.items() if level is not Level.NONE)
+    return Review(max(levels.values(), key=list(Level).index), reasons)
+
+
+def _level_of(confidence: float, thresholds: ReviewThresholds) -> Level:
+    if confidence < thresholds.required_confidence:
+        return Level.REQUIRED
+    return Level.CONSIDER if confidence < thresholds.consider_confidence else Level.NONE

@@ -1,0 +1,173 @@
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.exceptions import MalformedRequestError
+from api.protocol import message as inference_message
+from api.protocol.message import TensorLimits, read_question
+from tests.service.triton import HEADER_LENGTH, ask_binary, ask_json, describe_floats, frame
+
+LIMITS = TensorLimits(input_size=4, max_batch=3)
+ONE = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
+IMAGE = ask_json(b"image")["inputs"][0]
+FLOATS = describe_floats(ONE)
+
+
+def read(content, headers=None):
+    return read_question(content, (headers or {}).get(HEADER_LENGTH), LIMITS)
+
+
+def test_inputs_are_taken_apart():
+    both = np.concatenate([ONE, ONE + 1])
+    question = read(json.dumps({"inputs": [describe_floats(both)]}).encode())
+    np.testing.assert_array_equal(np.concatenate(question.items), both)
+    assert [item.shape for item in question.items] == [(1, 3, 4, 4)] * 2
+
+
+def test_binary_images_are_taken_apart():
+    assert read(**ask_binary(b"a", b"", b"bcd")).items == [b"a", b"", b"bcd"]
+
+
+def test_by_default_probabilities_and_logits_come_in_json():
+    question = read(json.dumps(ask_json(b"x", parameters={"priority": 1, "ours": [{}]}, model_name="tiny")).encode())
+    assert [(output.name, output.is_binary) for output in question.outputs] == [
+        ("probabilities", False),
+        ("logits", False),
+    ]
+    assert question.id is None
+    assert not question.wants_cam
+
+
+def test_what_is_said_of_one_output_overrides_what_is_said_of_all():
+    outputs = [{"name": "cam", "parameters": {"binary_data": False}}, {"name": "logits"}]
+    request = ask_json(b"x", id="7", parameters={"binary_data_output": True}, outputs=outputs)
+    question = read(json.dumps(request).encode())
+    assert [(output.name, output.is_binary) for output in question.outputs] == [("cam", False), ("logits", True)]
+    assert question.id == "7"
+    assert question.wants_cam
+
+
+def _with(tensor, **changes):
+    return {"inputs": [{**tensor, **changes}]}
+
+
+BAD = {
+    "no-inputs": {},
+    "null": None,
+    "list": [],
+    "empty-inputs": {"inputs": []},
+    "inputs-is-an-object": {"inputs": {}},
+    "two-inputs": {"inputs": [IMAGE, FLOATS]},
+    "duplicate-inputs": {"inputs": [IMAGE, IMAGE]},
+    "many-inputs": {"inputs": [IMAGE] * 9},
+    "no-name": {"inputs": [{"datatype": "BYTES", "shape": [1], "data": ["YQ=="]}]},
+    "unknown-input": _with(IMAGE, name="unicorn"),
+    "other-datatype": _with(IMAGE, datatype="FP32"),
+    "unknown-datatype": _with(FLOATS, datatype="FP8"),
+    "datatype-is-a-number": _with(FLOATS, datatype=32),
+    "fp64": _with(FLOATS, datatype="FP64"),
+    "no-data": {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}]},
+    "shape-of-nothing": _with(FLOATS, shape=[]),
+    "shape-zero": _with(FLOATS, shape=[0, 3, 4, 4], data=[]),
+    "shape-negative": _with(FLOATS, shape=[-1, 3, 4, 4]),
+    "shape-negative-twice": _with(FLOATS, shape=[-1, -3, 4, 4]),
+    "shape-float": _with(FLOATS, shape=[1.5, 3, 4, 4]),
+    "shape-text": _with(FLOATS, shape=["1", 3, 4, 4]),
+    "shape-bool": _with(FLOATS, shape=[True, 3, 4, 4]),
+    "shape-huge": _with(FLOATS, shape=[2**63, 3, 4, 4]),
+    "shape-overflows": _with(FLOATS, shape=[2**62, 4, 4, 4]),
+    "shape-beyond-64-bit": _with(FLOATS, shape=[2**80, 3, 4, 4]),
+    "shape-other": _with(FLOATS, shape=[1, 4, 4, 3]),
+    "shape-flat": _with(FLOATS, shape=[48]),
+    "shape-long": _with(FLOATS, shape=[1] * 9),
+    "image-shape": _with(IMAGE, shape=[1, 1]),
+    "too-many-images": _with(IMAGE, shape=[4], data=IMAGE["data"] * 4),
+    "fewer-images": _with(IMAGE, shape=[2]),
+    "data-is-text": _with(IMAGE, data="YQ=="),
+    "data-is-an-object": _with(FLOATS, data={}),
+    "deep-data": _with(FLOATS, data=[[[[[[1]]]]]]),
+    "both": _with(IMAGE, parameters={"binary_data_size": 0}),
+    "binary-without-header": {"inputs": [{**IMAGE, "data": None, "parameters": {"binary_data_size": 5}}]},
+    "size-is-text": _with(IMAGE, data=None, parameters={"binary_data_size": "5"}),
+    "size-is-negative": _with(IMAGE, data=None, parameters={"binary_data_size": -1}),
+    "size-is-true": _with(IMAGE, data=None, parameters={"binary_data_size": True}),
+    "parameters-is-a-list": _with(IMAGE, parameters=[]),
+    "shared-memory": _with(IMAGE, data=None, parameters={"shared_memory_region": "x"}),
+    "id-is-a-number": {"inputs": [IMAGE], "id": 7},
+    "id-is-long": {"inputs": [IMAGE], "id": "x" * 1025},
+    "unknown-output": {"inputs": [IMAGE], "outputs": [{"name": "features"}]},
+    "output-twice": {"inputs": [IMAGE], "outputs": [{"name": "cam"}, {"name": "cam"}]},
+    "output-is-text": {"inputs": [IMAGE], "outputs": ["cam"]},
+    "outputs-is-null": {"inputs": [IMAGE], "outputs": None},
+    "binary-is-text": {"inputs": [IMAGE], "outputs": [{"name": "cam", "parameters": {"binary_data": "yes"}}]},
+    "all-binary-is-a-number": {"inputs": [IMAGE], "parameters": {"binary_data_output": 1}},
+    "classification": {"inputs": [IMAGE], "outputs": [{"name": "logits", "parameters": {"classification": 2}}]},
+}
+NO_JSON = {
+    "nothing": b"",
+    "text": b"image",
+    "cut": json.dumps(ask_json(b"x")).encode()[:-1],
+    "not-utf-8": json.dumps(ask_json(b"x")).encode().replace(b"image", b"imag\xff"),
+    "utf-16": json.dumps(ask_json(b"x")).encode("utf-16"),
+    "surrogate": b'{"id": "\\ud800", "inputs": []}',
+    "nan": json.dumps(describe_floats(ONE)).encode().replace(b"47.0", b"NaN"),
+    "infinity": json.dumps(describe_floats(ONE)).encode().replace(b"47.0", b"-Infinity"),
+    "huge-float": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"1e999"),
+    "huge-integer": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"9" * 400),
+    "endless-integer": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"9" * 100_000),
+    "deep-lists": b"[" * 200_000,
+    "deep-objects": b'{"a":' * 200_000,
+    "deep-data": b'{"inputs":[{"name":"inputs","datatype":"FP32","shape":[1,3,4,4],"data":' + b"[" * 5000 + b"]" * 5000,
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_request_that_is_not_as_the_protocol_says_is_refused(name):
+    with pytest.raises(MalformedRequestError):
+        read(json.dumps(BAD[name]).encode())
+
+
+@pytest.mark.parametrize("name", NO_JSON)
+def test_what_is_no_such_json_is_refused(name):
+    with pytest.raises(MalformedRequestError):
+        read(NO_JSON[name])
+
+
+@pytest.mark.parametrize("length", ["", "-1", "x", "1e2", " 5", "٣", "99999", "9" * 5000, "0", "3"])
+def test_a_wrong_length_of_the_json_is_refused(length):
+    with pytest.raises(MalformedRequestError):
+        read(ask_binary(b"image")["content"], {HEADER_LENGTH: length})
+
+
+@pytest.mark.parametrize("change", [b"", b"x"])
+def test_bytes_behind_the_json_have_to_be_those_announced(change):
+    message = ask_binary(b"image")
+    content = message["content"] + change if change else message["content"][:-1]
+    with pytest.raises(MalformedRequestError):
+        read(content, message["headers"])
+
+
+def test_bytes_behind_a_request_that_announces_none_are_refused():
+    with pytest.raises(MalformedRequestError, match="as many bytes behind the JSON"):
+        read(**frame(ask_json(b"image"), b"more"))
+
+
+def test_json_of_more_values_than_memory_is_for_is_refused_before_it_is_read(monkeypatch):
+    monkeypatch.setattr(inference_message, "from_json", lambda *_, **__: pytest.fail("was read"))
+    with pytest.raises(MalformedRequestError, match="too many values"):
+        read(b"[" + b"[]," * 2_100_000 + b"[]]")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
+def test_arbitrary_json_is_read_or_refused_by_an_error_of_ours(value):
+    for request in (value, {"inputs": value}, _with(IMAGE, data=value), _with(FLOATS, shape=value)):
+        with suppress(MalformedRequestError):  # [""] is an image, if one of no bytes
+            read(json.dumps(request).encode())

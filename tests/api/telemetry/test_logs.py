@@ -1,0 +1,111 @@
+import io
+import json
+import logging
+
+import pytest
+from starlette.testclient import TestClient
+
+from api.telemetry.logs import configure_logs, read_trace_context
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.fixture(autouse=True)
+def stream():
+    """What is written to; the loggers are as before when the test is over."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def lines(stream):
+    """Everything logged since, as JSON."""
+    configure_logs("debug", "json", stream)
+    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_request_is_one_line_with_its_ids(client, scan, lines):
+    headers = {"x-request-id": "abc", "traceparent": f"00-{TRACE}-{SPAN}-01"}
+    client.post("/predict/visualize?target=glioma", content=scan, headers=headers)
+    (line,) = (line for line in lines() if line["event"] == "request")
+    assert line["request_id"] == "abc"
+    assert (line["trace_id"], line["parent_span_id"]) == (TRACE, SPAN)
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/predict/visualize", 200)
+    assert line["seconds"] > 0
+    assert line["level"] == "info"
+    assert line["timestamp"].endswith("Z")
+
+
+def test_a_refusal_names_its_code_and_not_what_was_sent(client, lines):
+    client.post("/predict", files={"file": ("Jane Doe 1970.png", b"secret bytes")}, headers={"x-request-id": "r1"})
+    found = lines()
+    (refused,) = (line for line in found if line["event"] == "refused")
+    assert (refused["code"], refused["request_id"]) == ("unsupported_format", "r1")
+    assert not any("Jane" in str(line) or "secret" in str(line) for line in found)
+
+
+def test_a_defect_is_told_by_type_and_place(app, lines):
+    @app.get("/defect")
+    async def defect():
+        raise ZeroDivisionError("secret patient name")
+
+    with TestClient(app) as client:
+        client.get("/defect?name=Jane")
+    found = lines()
+    (line,) = (line for line in found if line["event"] == "defect")
+    assert line["error"] == "ZeroDivisionError"
+    assert "test_logs.py:" in line["place"]
+    assert not any("secret" in str(each) or "Jane" in str(each) for each in found if each["logger"].startswith("api"))
+
+
+def test_the_text_of_any_logged_exception_stays_out(lines):
+    try:
+        raise ValueError("secret patient name")
+    except ValueError:
+        logging.getLogger("some.library").exception("it failed")
+    (line,) = lines()
+    assert (line["event"], line["error"]) == ("it failed", "ValueError")
+    assert "secret" not in str(line)
+
+
+def test_probes_are_quiet(client, lines, stream):
+    configure_logs("info", "json", stream)
+    client.get("/readyz")
+    client.get("/nowhere")
+    paths = [line["path"] for line in lines() if line["event"] == "request"]
+    assert paths == [None]
+
+
+def test_text_is_for_people(stream):
+    configure_logs("info", "text", stream)
+    logging.getLogger("api").info("hello %s", "world", extra={"answer": 42})
+    text = stream.getvalue()
+    assert "hello world" in text
+    assert "answer=42" in text
+    assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "x",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{TRACE}-{SPAN}",
+    ],
+)
+def test_a_malformed_trace_is_left_out(header):
+    assert read_trace_context(header) == {}
+
+
+def test_the_servers_own_lines_say_everything_once(lines):
+    logging.getLogger("uvicorn.error").info("Started [%d]", 7, extra={"color_message": "Started [\x1b[36m%d\x1b[0m]"})
+    (line,) = lines()
+    assert line["event"] == "Started [7]"
+    assert "color_message" not in line

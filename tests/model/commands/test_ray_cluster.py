@@ -1,0 +1,80 @@
+"""Ray is not among what the tests install: with requirements/ray.txt beside them these run too."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.checkpoints.file_hash import hash_file
+from model.command_line import main
+from model.commands.ray_cluster import map_on_ray
+from model.errors import ClusterError
+from tests.samples.phantoms import draw_scan, encode
+
+NUM_IMAGES = 2000
+
+
+def test_without_ray_it_says_what_to_install(tiny_pair, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ClusterError, match=r"requirements-ray\.txt"):
+        list(map_on_ray("auto", tiny_pair[1], "", lambda _classifier, task: task, ["a"]))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core each, as processes of this machine."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    nodes.add_node(num_cpus=1)
+    yield nodes
+    nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many names of few pictures, one of which is damaged."""
+    folder = tmp_path_factory.mktemp("scans")
+    for index in range(40):
+        data = encode(draw_scan(48, (0.4, 0.5), seed=index))
+        (folder / f"0-{index:02d}.png").write_bytes(data[:200] if index == 7 else data)
+    for copy in range(1, NUM_IMAGES // 40):
+        for index in range(40):
+            os.link(folder / f"0-{index:02d}.png", folder / f"{copy}-{index:02d}.png")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_nodes_give_the_rows_that_one_machine_gives(cluster, tiny_pair, folder, tmp_path):
+    common = ["predict", str(folder), "--weights", str(tiny_pair[1])]
+    for name, options in (("here", ["--threads", "2"]), ("there", ["--ray", cluster.address])):
+        assert main([*common, *options, "--output", str(tmp_path / name)]) == 1  # the damaged ones
+    here, there = (_read_rows(tmp_path / name) for name in ("here", "there"))
+    assert len(here) == NUM_IMAGES
+    assert here == there
+
+
+def _read_rows(path: Path) -> list[dict[str, object]]:
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        row.pop("timing_ms", None)
+    return rows
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_other_weights_on_a_node_are_an_error(cluster, tiny_pair):
+    with pytest.raises(ClusterError, match="other weights"):
+        list(map_on_ray(cluster.address, tiny_pair[1], hash_file(tiny_pair[1]), lambda _classifier, task: task, ["a"]))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_that_is_not_there_is_an_error(tiny_pair):
+    pytest.importorskip("ray")
+    with pytest.raises(ClusterError, match="cannot reach Ray"):
+        list(map_on_ray("127.0.0.1:1", tiny_pair[1], "", lambda _classifier, task: task, ["a"]))

@@ -1,0 +1,50 @@
+import pytest
+from pydicom.dataset import Dataset
+
+from model.dicom.acquisition import NO_CONTRAST, NOT_HEAD, NOT_MR, NOT_T1, OBLIQUE, TURNED, describe_misfits, find_plane
+
+FITTING = {"Modality": "MR", "BodyPartExamined": "BRAIN", "ContrastBolusAgent": "yes", "EchoTime": 10.0}
+AXIAL, CORONAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]
+
+
+def describe(**tags):
+    frame = Dataset()
+    for name, value in {**FITTING, "ImageOrientationPatient": AXIAL, **tags}.items():
+        setattr(frame, name, value)
+    return describe_misfits(frame)
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, [0.97, 0.26, 0, -0.26, 0.97, 0]])
+def test_what_the_weights_were_trained_on_gives_no_warning(orientation):
+    assert describe(ImageOrientationPatient=orientation) == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"Modality": "CT"}, NOT_MR),
+        ({"BodyPartExamined": "KNEE"}, NOT_HEAD),
+        ({"ImageOrientationPatient": [1, 0, 0, 0, 0.7071, 0.7071]}, OBLIQUE),
+        ({"ImageOrientationPatient": [0, 1, 0, 1, 0, 0]}, TURNED),
+        ({"ImageOrientationPatient": [-1, 0, 0, 0, 1, 0]}, TURNED),
+        ({"EchoTime": 95.0}, NOT_T1),
+        ({"AcquisitionContrast": "FLAIR"}, NOT_T1),
+        ({"ContrastBolusAgent": ""}, NO_CONTRAST),
+    ],
+)
+def test_each_misfit_is_said(tags, expected):
+    assert describe(**tags) == (expected,)
+
+
+def test_what_the_header_does_not_say_gives_no_warning():
+    frame = Dataset()
+    frame.Modality, frame.ContrastBolusAgent = "MR", "yes"
+    assert describe_misfits(frame) == ()
+
+
+@pytest.mark.parametrize(
+    ("orientation", "plane"),
+    [(AXIAL, "axial"), (CORONAL, "coronal"), (SAGITTAL, "sagittal"), ([1, 0, 0, 1, 0, 0], None), ([0] * 6, None)],
+)
+def test_the_plane_is_that_of_the_normal(orientation, plane):
+    assert find_plane(orientation) == plane

@@ -1,0 +1,209 @@
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.uid import Comprehensive3DSRStorage, EnhancedMRImageStorage, SecondaryCaptureImageStorage
+
+from model.classifier import Classifier
+from model.dicom_results.results import DicomResults, check_packages, write_results
+from model.errors import InputError, ResultPackagesError, ResultSourceError
+from tests.samples.corpus import GREY
+from tests.samples.dicoms import PATIENT, bundled_files, make_dicom, make_study
+from tests.samples.phantoms import CLASSES, draw_scan, encode
+
+VALIDATOR = Path(sys.executable).with_name("dciodvfy")
+SOURCE = make_study(draw_scan(96, (0.4, 0.5))[:, :, 0], 4)
+INHERITED = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
+    *("StudyID", "AccessionNumber", "ReferringPhysicianName", "StudyDescription"),
+)
+
+
+@pytest.fixture(scope="module")
+def classifier(calibrated_pair) -> Classifier:
+    return Classifier.load(calibrated_pair[1])
+
+
+@pytest.fixture(scope="module")
+def results(classifier) -> DicomResults:
+    return write_results(SOURCE, classifier.visualize(SOURCE))
+
+
+def read(data: bytes) -> Any:
+    return pydicom.dcmread(io.BytesIO(data))
+
+
+def read_both(results: DicomResults) -> list[Any]:
+    return [read(results.capture), read(results.report)]
+
+
+def validate(data: bytes, folder: Path) -> list[str]:
+    """What dciodvfy has against a file; that it does not know our private codes is no fault."""
+    path = folder / "file.dcm"
+    path.write_bytes(data)
+    told = subprocess.run([VALIDATOR, "-new", path], capture_output=True, check=False, text=True).stderr
+    assert "SCImage" in told or "Comprehensive3DSR" in told
+    return [line for line in told.splitlines() if " - " in line and "99BTMRI" not in line]
+
+
+def test_the_validator_finds_nothing(results, tmp_path):
+    assert validate(results.capture, tmp_path) == []
+    assert validate(results.report, tmp_path) == []
+
+
+def test_the_validator_finds_nothing_where_the_image_says_nothing_of_the_patient(classifier, tmp_path):
+    empty: dict[str, Any] = dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate"))
+    data = make_study(GREY, **empty, InstanceNumber=None)
+    results = write_results(data, classifier.visualize(data))
+    for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
+        assert "needed to build DICOMDIR" in found
+
+
+def test_results_belong_to_the_study_and_have_series_of_their_own(results):
+    source = read(SOURCE)
+    capture, report = read_both(results)
+    assert (capture.SOPClassUID, report.SOPClassUID) == (SecondaryCaptureImageStorage, Comprehensive3DSRStorage)
+    for result in (capture, report):
+        assert [result[name].value for name in INHERITED] == [source[name].value for name in INHERITED]
+        assert result.SeriesDescription == "AI research - not for diagnosis"
+        assert result.InstanceNumber == 4
+        assert result.SpecificCharacterSet == "ISO_IR 192"
+    assert len({each.SeriesInstanceUID for each in (source, capture, report)}) == 3
+    assert len({each.SOPInstanceUID for each in (source, capture, report)}) == 3
+
+
+def test_the_capture_is_the_picture_and_says_what_is_burned_in(classifier, results):
+    capture = read(results.capture)
+    visualization = classifier.visualize(SOURCE)
+    assert np.array_equal(capture.pixel_array, np.asarray(Image.open(io.BytesIO(visualization.png))))
+    assert capture.BurnedInAnnotation == "YES"
+    assert capture.ImageType[:2] == ["DERIVED", "SECONDARY"]
+    (reference,) = capture.SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == read(SOURCE).SOPInstanceUID
+    assert "ReferencedFrameNumber" not in reference
+
+
+def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, results):
+    prediction = classifier.predict(SOURCE)
+    document = hd.sr.srread(io.BytesIO(results.report))
+    assert isinstance(document, hd.sr.Comprehensive3DSR)
+    content: Any = document.content
+    assert read(results.report).ContentTemplateSequence[0].TemplateIdentifier == "1500"
+    (group,) = content.get_image_measurement_groups()
+    found = {item.name.meaning: item.value for item in group.get_measurements()}
+    expected = {f"Probability of {name}": prediction.probabilities[name] for name in CLASSES}
+    assert found == pytest.approx(expected, abs=1e-5)
+    said = {item.name.meaning: item.value.meaning for item in group.get_qualitative_evaluations()}
+    assert prediction.review
+    assert prediction.ood
+    assert said == {
+        "Intended use": "AI research - not for diagnosis",
+        "Predicted class": prediction.prediction,
+        "Review by a person": prediction.review.level,
+        "Unlike the training data": "yes" if prediction.ood.outlier else "no",
+    }
+    text = read(results.report).to_json()
+    for fact in (prediction.model.name, prediction.model.version, prediction.model.sha256):
+        assert fact in text
+    source = read(SOURCE)
+    assert {item.referenced_sop_instance_uid for item in group.source_images} == {source.SOPInstanceUID}
+    evidence = list(document.get_evidence())
+    assert evidence == [(source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID, source.SOPClassUID)]
+
+
+def test_the_same_question_makes_the_same_instances_and_another_one_others(classifier, results):
+    again = write_results(SOURCE, classifier.visualize(SOURCE))
+    assert identify(again) == identify(results)
+    other = next(name for name in CLASSES if name != classifier.predict(SOURCE).prediction)
+    others = [
+        write_results(SOURCE, classifier.visualize(SOURCE, other)),
+        write_results(SOURCE, classifier.visualize(SOURCE), "0.7 overlay"),
+    ]
+    neighbour = make_study(GREY, 5)
+    others.append(write_results(neighbour, classifier.visualize(neighbour)))
+    for found in others:
+        assert not set(identify(found)) & set(identify(results))
+        assert [each.SeriesInstanceUID for each in read_both(found)] == [
+            each.SeriesInstanceUID for each in read_both(results)
+        ]
+
+
+def identify(results):
+    return [str(each.SOPInstanceUID) for each in read_both(results)]
+
+
+def test_of_several_frames_the_one_that_was_judged_is_named(classifier, tmp_path):
+    data = make_study(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3, SOPClassUID=EnhancedMRImageStorage)
+    results = write_results(data, classifier.visualize(data, frame=3))
+    assert read(results.capture).SourceImageSequence[0].ReferencedFrameNumber == 3
+    document: Any = hd.sr.srread(io.BytesIO(results.report))
+    (group,) = document.content.get_image_measurement_groups()
+    assert [item.referenced_frame_numbers for item in group.source_images] == [[3]]
+    assert identify(results) != identify(write_results(data, classifier.visualize(data, frame=2)))
+    assert validate(results.capture, tmp_path) == validate(results.report, tmp_path) == []
+
+
+@pytest.mark.parametrize("name", bundled_files())
+def test_every_file_of_pydicom_that_can_be_judged_gets_valid_results_or_a_named_error(classifier, name, tmp_path):
+    data = bundled_files()[name]
+    try:
+        visualization = classifier.visualize(data)
+        results = write_results(data, visualization)
+    except InputError:
+        return
+    for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
+        assert not found.startswith("Error"), found  # warnings may be about what the image has
+    hd.sr.srread(io.BytesIO(results.report))
+
+
+def test_what_the_standard_does_not_allow_is_not_carried_over(classifier, tmp_path):
+    wrong: dict[str, Any] = {
+        "PatientSex": "female",
+        "StudyDate": "yesterday",
+        "StudyTime": "9 o'clock",
+        "PatientBirthDate": "1.1.1950",
+    }
+    long: dict[str, Any] = {"PatientID": "x" * 100, "AccessionNumber": "y" * 40, "StudyID": "z" * 40}
+    data = make_study(GREY, **wrong, **long)
+    results = write_results(data, classifier.visualize(data))
+    for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
+        assert "needed to build DICOMDIR" in found
+    assert read(results.report).PatientID == "x" * 64
+
+
+def test_a_name_in_another_character_set_stays_that_name(classifier):
+    data = make_study(GREY, SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jörg")
+    for result in read_both(write_results(data, classifier.visualize(data))):
+        assert result.PatientName == "Müller^Jörg"
+
+
+@pytest.mark.parametrize("data", [encode(draw_scan(64)), make_dicom(GREY), make_study(GREY, StudyInstanceUID="x")])
+def test_without_a_study_there_are_no_results(classifier, data):
+    with pytest.raises(ResultSourceError):
+        write_results(data, classifier.visualize(data))
+
+
+def test_without_the_packages_that_is_said(monkeypatch):
+    monkeypatch.setattr("model.dicom_results.results.find_spec", lambda _: None)
+    with pytest.raises(ResultPackagesError, match=r"requirements-dicom\.txt"):
+        check_packages()
+
+
+def test_nothing_of_the_patient_is_told(classifier, caplog, capfd):
+    caplog.set_level(0)
+    wrong: list[dict[str, Any]] = [{}, {"PatientSex": PATIENT}, {"StudyInstanceUID": PATIENT}]
+    for tags in wrong:
+        data = make_study(GREY, **tags)
+        try:
+            write_results(data, classifier.visualize(data))
+            told = ""
+        except InputError as error:
+            told = str(error)
+        assert "Secret" not in told + caplog.text + "".join(capfd.readouterr())

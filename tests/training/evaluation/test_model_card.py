@@ -1,0 +1,210 @@
+import json
+
+import pytest
+import yaml
+
+from model.checkpoints.file_hash import hash_file
+from tests.samples.phantoms import save_tiny_checkpoint
+from training.errors import DataError
+from training.evaluation.evaluation import EvaluationOptions, evaluate
+from training.evaluation.evaluation_file import describe_evaluation
+from training.evaluation.model_card import format_value, write_model_card
+from training.recipe import load_recipe
+
+SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9}
+BOX_SCORE = {"pointing_game": SCORE, "pointing_game_correct": None, "energy_inside": SCORE}
+SHIFT_SCORE = {
+    "shift": "gamma",
+    "severity": 0.5,
+    "unit": "exponent",
+    "shortcut": False,
+    "accuracy": SCORE,
+    "agreement": SCORE,
+    "ece": 0.0321,
+    "review": {"none": 0.75, "consider": 0.05, "required": 0.2},
+    "outliers": None,
+    "missed_tumor_rate": SCORE,
+    "missed_tumors": 3,
+    "missed_and_flagged": SCORE,
+}
+SHIFT = {
+    "split": "grouped_test",
+    "images": 100,
+    "groups": 40,
+    "reference": {**SHIFT_SCORE, "shift": "none", "severity": 0.0, "unit": "", "missed_and_flagged": None},
+    "scores": [SHIFT_SCORE, {**SHIFT_SCORE, "shift": "border_masked", "shortcut": True}],
+}
+FACTS = {
+    "localization": {
+        "part": "test",
+        "groups": 45,
+        "images": {"glioma": 30, "notumor": 0, "pituitary": 20},
+        "selected_layer": "bn2",
+        "rows": [
+            {"method": "grad_cam", "layer": "bn2", "mean": BOX_SCORE, "classes": {"glioma": BOX_SCORE}},
+            {"method": "image_center", "layer": None, "mean": BOX_SCORE, "classes": {"glioma": BOX_SCORE}},
+        ],
+    },
+    "audit": {"images": 7023, "testing_images": 1311, "testing_with_copy_in_training": 999, "sources": {"br35h": 1}},
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, grouped_folder):
+    folder = tmp_path_factory.mktemp("card")
+    training = {
+        "recipe": load_recipe("efficientnet_b0", {"teacher": "/somewhere/teacher.pth"}).model_dump(mode="json"),
+        "split": "grouped",
+        "sources": {"pretrained_file_sha256": "ab12", "groups_sha256": "ef56", "teacher_0_sha256": "cd34"},
+        "num_scans": {"train": 30, "validation": 6, "calibration": 4},
+        "best_epoch": 7,
+        "validation_loss": 0.25,
+        "validation_accuracy": 0.9,
+        "versions": {"torch": "2.13"},
+    }
+    checkpoint = save_tiny_checkpoint(folder / "tiny.pth", training=training)
+    measured = evaluate(EvaluationOptions(grouped_folder, checkpoint, grouped_folder / "groups.csv", prevalence=0.05))
+    for name, content in {**FACTS, "evaluation": {**describe_evaluation(measured), "shift": SHIFT}}.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(files):
+    sections = {name: files / f"{name}.json" for name in FACTS}
+    return write_model_card(files / "tiny.pth", files / "evaluation.json", sections)
+
+
+def _metadata(page):
+    return yaml.safe_load(page.split("---\n")[1])
+
+
+def test_the_head_is_metadata_that_hugging_face_reads(page, files):
+    metadata = _metadata(page)
+    assert metadata["license"] == "apache-2.0"
+    assert metadata["pipeline_tag"] == "image-classification"
+    results = metadata["model-index"][0]["results"]
+    assert [result["dataset"]["type"] for result in results] == ["official_test", "copy_free_test", "grouped_test"]
+    measured = json.loads((files / "evaluation.json").read_text(encoding="utf-8"))["splits"]
+    for result in results:
+        stated = {metric["type"]: metric["value"] for metric in result["metrics"]}
+        expected = measured[result["dataset"]["type"]]["metrics"]
+        assert stated == pytest.approx({name: interval["value"] for name, interval in expected.items()}, abs=5e-5)
+
+
+def test_every_section_is_there(page):
+    for heading in (
+        "## Intended use",
+        "## Data",
+        "## How it was trained",
+        "## What was measured",
+        "## Calibration",
+        "## Heat maps",
+        "## Simulated shift",
+        "## Failure modes",
+        "## At another hospital",
+        "## Files and commands",
+    ):
+        assert heading in page
+
+
+def test_it_says_what_the_files_say(page, files):
+    for word in (
+        "999\n(76 %) have a copy in Training",
+        "0.81 (0.70 to 0.90)",
+        "| gamma 0.5 exponent | 0.812 (0.700 to 0.900) |",
+        "| 0.812 (0.700 to 0.900) of 3 | 0.25 | - |",
+        "border masked 0.5 exponent *",
+        "30 scans to train, 6 scans to validation",
+        "| learning_rate | 0.001 |",
+        '| stages | [{"epochs": 15, "image_size": 224}] |',
+        "30 glioma, 20 pituitary",
+        hash_file(files / "tiny.pth"),
+        "fit DIR --recipe efficientnet_b0 --split grouped --groups groups.csv --pretrained-file imagenet.pth\n",
+        "--prevalence 0.05",
+    ):
+        assert word in page
+    assert "0 notumor" not in page
+    assert "/somewhere" not in page
+
+
+def test_it_says_that_the_validation_part_was_trained_on(files, tmp_path):
+    training = {"num_scans": {"train": 36, "validation": 0}, "best_epoch": 9, "validation_loss": None}
+    checkpoint = save_tiny_checkpoint(tmp_path / "tiny.pth", training=training)
+    measured = (files / "evaluation.json").read_text(encoding="utf-8")
+    evaluation = tmp_path / "evaluation.json"
+    evaluation.write_text(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)), encoding="utf-8")
+    page = write_model_card(checkpoint, evaluation, {})
+    assert "gave 36 scans to train; no group" in page
+    assert "the validation part was trained on too, and the last epoch, 9, was kept" in page
+
+
+def test_tables_have_as_many_cells_in_every_row(page):
+    width = None
+    for line in page.splitlines():
+        if not line.startswith("|"):
+            width = None
+            continue
+        cells = line.replace("\\|", "").count("|")
+        assert width in (None, cells), line
+        width = cells
+    assert page.count("|---") > 20
+
+
+def test_what_was_not_measured_is_left_out(files, tmp_path):
+    measured = json.loads((files / "evaluation.json").read_text(encoding="utf-8"))
+    evaluation = tmp_path / "evaluation.json"
+    evaluation.write_text(json.dumps({**measured, "shift": None}), encoding="utf-8")
+    page = write_model_card(files / "tiny.pth", evaluation, {})
+    for heading in ("## Heat maps", "## Simulated shift", "audit"):
+        assert heading not in page
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        ("compact_cnn", "compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)."),
+        ("efficientnet_b0", "efficientnet_b0 (15 epochs), as the weights of this card were on their split."),
+    ],
+)
+def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder, recipe, told):
+    training = {"recipe": load_recipe(recipe, {}).model_dump(mode="json"), "split": "official"}
+    official = save_tiny_checkpoint(tmp_path / "official.pth", version="8.8.8", temperature=5.0, training=training)
+    measured = evaluate(EvaluationOptions(grouped_folder, official, grouped_folder / "groups.csv"))
+    path = tmp_path / "official.json"
+    path.write_text(json.dumps(describe_evaluation(measured)), encoding="utf-8")
+    page = write_model_card(files / "tiny.pth", files / "evaluation.json", {"official_evaluation": path})
+    assert page.count(f"`{hash_file(official)[:12]}`") == 2
+    assert page.count(f"`{hash_file(files / 'tiny.pth')[:12]}`") == 1
+    assert "Measured with tiny 8.8.8" in page
+    names = [result["dataset"]["name"] for result in _metadata(page)["model-index"][0]["results"]]
+    assert [name.endswith(", by weights trained on the official Training folder") for name in names] == [
+        True,
+        True,
+        False,
+    ]
+    assert f"trained on the official Training folder by\n  {told}\n" in page
+    assert f"fit DIR --recipe {recipe} --split official --out official/{recipe}\n" in page
+    assert f"--official-checkpoint official/{recipe}/{recipe}.pth" in page
+    assert "Flattered" not in page
+
+
+def test_an_evaluation_of_other_weights_is_refused(files, tmp_path):
+    other = save_tiny_checkpoint(tmp_path / "other.pth", temperature=2.0)
+    with pytest.raises(DataError, match="other weights"):
+        write_model_card(other, files / "evaluation.json", {})
+
+
+@pytest.mark.parametrize(("content", "named"), [("{", "expected JSON"), ("[]", "object"), ("{}", "no splits")])
+def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
+    path = tmp_path / "wrong.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=named) as caught:
+        write_model_card(files / "tiny.pth", path, {})
+    assert "wrong.json" in str(caught.value)
+
+
+def test_cells_cannot_break_a_table():
+    assert format_value("a|b\nc") == "a\\|b c"
+    assert format_value(None) == "-"
+    assert format_value(3) == "3"

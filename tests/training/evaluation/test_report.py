@@ -1,0 +1,94 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from model.card import Interval
+from tests.training.conftest import AWKWARD_NAME
+from training.evaluation.evaluation import evaluate
+from training.evaluation.mistakes import Mistake
+from training.evaluation.report import format_interval, format_wilson, render_report
+from training.metrics.intervals import WilsonInterval
+
+VOID = {"meta", "img", "br", "line", "rect", "polyline"}
+
+
+class _Checker(HTMLParser):
+    """Collects resources, and checks that elements close in the order they opened."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href", "action", "data")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert tag in VOID or self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def page(evaluation):
+    split = evaluation.splits[0]
+    awkward = next(scan for scan in split.judged.scans if scan.path.name == AWKWARD_NAME)
+    changed = replace(split, confident_mistakes=(Mistake(awkward, 1, 0.97), *split.confident_mistakes))
+    return render_report(replace(evaluation, splits=(changed, *evaluation.splits[1:])))
+
+
+def test_it_is_well_formed_and_needs_nothing_else(page):
+    checker = _Checker()
+    checker.feed(page)
+    assert checker.open == []
+    assert checker.sources
+    assert all(source.startswith("data:image/jpeg;base64,") for source in checker.sources)
+    assert "http" not in re.sub(r'src="[^"]*"', "", page)
+    assert "<script" not in page
+    assert len(page) < 5_000_000
+
+
+def test_file_names_are_escaped(page):
+    assert "&lt;b&gt;a&amp;b.png" in page
+    assert AWKWARD_NAME not in page
+
+
+def test_it_begins_with_the_tumours_that_were_called_healthy(page, evaluation):
+    wilson = evaluation.splits[2].wilson["missed_tumor_rate"]
+    headline = page[: page.index("What each column is worth")]
+    assert "tumours called healthy" in headline
+    assert f"{wilson.count} of {wilson.total}" in headline
+
+
+def test_it_holds_what_the_evaluation_found(page, evaluation):
+    for word in ("Flattered", "Confusion matrix", "Reliability", "ROC", "Most confused", "5 % of all scans"):
+        assert word in page
+    for split in evaluation.splits:
+        assert format_interval(split.metrics.__pydantic_extra__["macro_roc_auc"]) in page
+    assert page.count("<svg") == 6
+
+
+def test_reviews_have_a_table_of_their_own(evaluation, calibrated_pair):
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1])
+    assert "What goes to a person" in render_report(evaluate(options))
+
+
+def test_numbers_are_written_with_their_interval():
+    assert format_interval(Interval(value=0.5, low=0.25, high=0.75)) == "0.500 [0.250, 0.750]"
+    assert format_interval(None) == "-"
+    assert format_wilson(WilsonInterval(1, 4, 0.05, 0.7)) == "1 of 4; Wilson 0.050 to 0.700"
+    assert format_wilson(None) == ""
+
+
+def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, num_shifted_scans=3)
+    shifted = evaluate(options)
+    assert shifted.shift is not None
+    assert (shifted.shift.split, shifted.shift.images) == ("grouped_test", 3)
+    page = render_report(shifted)
+    section = page[page.index("Under simulated shift") :]
+    assert "3 scans of the grouped test" in section
+    assert section.count("<svg") >= 1
+    assert section.count(" *<small>") == sum(score.shortcut for score in shifted.shift.scores) > 0
+    assert "simulated shift" not in render_report(evaluation)

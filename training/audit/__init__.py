@@ -1,0 +1,1 @@
+"""Copies and shortcuts in a data set."""

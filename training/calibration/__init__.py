@@ -1,0 +1,1 @@
+"""Temperature, prediction sets, outlier detector and review thresholds."""

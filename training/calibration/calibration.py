@@ -1,0 +1,143 @@
+"""What is fitted after training, on scans that share no group with any other: temperature, sets, outliers.
+
+A calibration part, never trained on and never reported on, decides the temperature and the threshold of the
+prediction sets. What the outlier detector calls known is the training part; its thresholds, which lie where scans are
+rare, are decided by the calibration and the validation part together, as is the tumour probability of
+`training.calibration.review_thresholds`.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.cluster import KMeans
+
+from model.card import ConformalSets, ModelCard, OutlierDetector, PackedArray, Region, ReviewThresholds
+from model.images.decoded import FloatArray
+from model.reliability.appearance import NUM_THUMBNAIL_VALUES
+from model.reliability.probabilities import softmax
+from model.reliability.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
+from training.metrics.intervals import Values, Weights, bootstrap
+from training.metrics.judged import Judged
+from training.metrics.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+NUM_COMPONENTS = 24  # 16 to 48 measured alike; the card's size grows with it
+NUM_CENTRES = 128  # 64 to 256 measured alike
+MIN_SCANS_PER_CENTRE = 4
+_THUMBNAIL_WEIGHT = 0.5  # 64 neighbouring values say much the same: they must not outvote the other 21
+_MIN_DEVIATION = 1e-3
+_SMALLEST_LIMIT = 1e-12  # where all scans are the same
+_BATCH_SIZE = 32
+
+
+def calibrate(card: ModelCard, train: Judged, validation: Judged, calibration: Judged) -> ModelCard:
+    """Fit everything and write it into a copy of the card.
+
+    Args:
+        train: What the network was trained on; its logits are not used.
+        validation: What decided which epoch was kept; its logits are not used either.
+        calibration: Scans that share no group with the training, validation and test scans.
+    """
+    temperature = fit_temperature(calibration.labels, calibration.logits)
+    conformal = fit_conformal(calibration.labels, softmax(calibration.logits, temperature))
+    healthy = find_healthy_class(card.classes)
+    review = ReviewThresholds(healthy_class=None if healthy is None else card.classes[healthy])
+    fields = {
+        "temperature": temperature,
+        "conformal": conformal,
+        "outlier_detector": fit_outlier_detector(train, (validation, calibration)),
+        "review": review,
+    }
+    return card.model_copy(update=fields)
+
+
+def fit_temperature(labels: Labels, logits: FloatArray) -> float:
+    """Find the temperature with the lowest negative log-likelihood.
+
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2: one parameter, so the order
+    of the classes stays. The loss is convex in 1 / T and has one minimum in log T.
+    """
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(labels, softmax(logits, math.exp(log_temperature)))
+
+    bounds = (math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
+    return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
+
+
+def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0.95) -> ConformalSets:
+    """Find the threshold with which prediction sets hold the true class `level` of the time.
+
+    Split conformal prediction with the score 1 - p(true class) (Sadinle, Lei and Wasserman, "Least Ambiguous
+    Set-Valued Classifiers With Bounded Error Levels", JASA 2019): the ceil((n + 1) * level)-th smallest of n
+    scores. On exchangeable scans coverage is at least `level`. Too few scans for it give the threshold 1: sets
+    of all classes.
+    """
+    scores = np.sort(1 - probabilities[np.arange(len(labels)), labels])
+    rank = math.ceil((len(scores) + 1) * level)
+    return ConformalSets(level=level, threshold=float(scores[rank - 1]) if rank <= len(scores) else 1.0)
+
+
+def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: float = 99) -> OutlierDetector:
+    """Learn where the training scans lie; the threshold is a percentile of scans that were not trained on.
+
+    The distances of features and of appearance are brought to one scale by their own percentile. The threshold of the
+    larger of the two is a tolerance limit: the upper end of the 95 % interval of its percentile, from a bootstrap over
+    groups, since the few scans near a percentile come from even fewer patients (Wilks, "Determination of Sample Sizes
+    for Setting Tolerance Limits", Ann. Math. Stat. 1941).
+    """
+    weights = np.ones(train.appearances.shape[1])
+    weights[-NUM_THUMBNAIL_VALUES:] = _THUMBNAIL_WEIGHT
+    deviations = train.appearances.std(axis=0, dtype=np.float64) + _MIN_DEVIATION
+    features = np.concatenate([part.features for part in unseen])
+    appearances = np.concatenate([part.appearances for part in unseen])
+    unit = normalize_length(train.features)
+    detector = OutlierDetector(
+        features=fit_region(unit, normalize_length(features), np.ones(unit.shape[1]), percentile),
+        appearance=fit_region(train.appearances, appearances, weights / deviations, percentile),
+        threshold=1.0,
+        percentile=percentile,
+    )
+    scores = OutlierScorer(detector).score(features, appearances)
+    groups = [group for part in unseen for group in part.groups]
+    return detector.model_copy(update={"threshold": tolerance_limit(scores, groups, percentile)})
+
+
+def tolerance_limit(scores: DoubleArray, groups: Sequence[str], percentile: float) -> float:
+    """Find the upper end of the 95 % interval of a percentile, from a bootstrap over groups.
+
+    Args:
+        scores: (N,).
+        groups: (N,), who each belongs with.
+    """
+
+    def percentiles(weights: Weights) -> dict[str, Values]:
+        found = [np.quantile(scores, percentile / 100, weights=row, method="inverted_cdf") for row in weights]
+        return {"percentile": np.array(found)}
+
+    return bootstrap(percentiles, groups)["percentile"].high
+
+
+def fit_region(
+    vectors: npt.NDArray[np.floating], unseen: npt.NDArray[np.floating], scale: DoubleArray, percentile: float
+) -> Region:
+    """Find the principal subspace of vectors and centres in it; see `model.reliability.reliability.RegionDistance`.
+
+    Args:
+        vectors: (N, D), of the training scans.
+        unseen: (C, D); the percentile of their distances becomes the limit.
+        scale: (D,), how much each value counts.
+    """
+    mean = vectors.mean(axis=0, dtype=np.float64)
+    centred = (vectors - mean) * scale
+    _, directions = np.linalg.eigh(centred.T @ centred)  # in the order of growing variance
+    components = directions[:, : -NUM_COMPONENTS - 1 : -1]
+    num_centres = min(NUM_CENTRES, max(1, len(vectors) // MIN_SCANS_PER_CENTRE))
+    centres = KMeans(num_centres, n_init=1, random_state=0).fit(centred @ components).cluster_centers_
+    arrays = {"mean": mean, "scale": scale, "components": components, "centres": centres}
+    region = Region(**{name: PackedArray.encode(array) for name, array in arrays.items()}, limit=1.0)
+    limit = float(np.percentile(RegionDistance(region).measure(unseen), percentile))
+    return region.model_copy(update={"limit": max(limit, _SMALLEST_LIMIT)})

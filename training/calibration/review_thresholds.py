@@ -1,0 +1,88 @@
+"""When a scan called healthy goes to a person, decided on what other scanners and sequences would make of tumours."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.card import ModelCard, ReviewThresholds
+from model.engines.engine import Engine
+from training.data.scans import Scan
+from training.metrics.intervals import Values
+from training.metrics.metrics import find_healthy_class
+from training.metrics.reviews import LEVELS
+from training.robustness.shift import choose_scans
+from training.robustness.shift_catalogue import SHIFTS, UNCHANGED
+from training.robustness.shifted_verdicts import Condition, Verdicts, create_judge, judge_conditions, list_conditions
+
+_NUM_TUMORS = 1000  # shifted at most: 27,000 images
+_MIN_MISSED = 10  # a shift under which fewer are missed says too little by itself
+_FLAGGED = 0.97  # of them to be sent to review; 0.95 on other scans is what is wanted
+_MAX_HEALTHY_REVIEWED = 0.25  # of the healthy scans, unshifted: reviewing all of them would help nobody
+
+
+def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> ReviewThresholds:
+    """Choose how much tumour probability sends a scan called healthy to review.
+
+    The scans' tumours are judged under every simulated shift; see `choose_tumor_probability`.
+
+    Args:
+        card: With temperature, prediction sets and outlier detector as they will be served.
+        scans: That were not trained on.
+
+    Returns:
+        The card's thresholds, or the default ones; unchanged where no class is healthy.
+    """
+    healthy = find_healthy_class(card.classes)
+    review = card.review or ReviewThresholds()
+    if healthy is None:
+        return review
+    review = review.model_copy(update={"healthy_class": card.classes[healthy], "tumor_probability": 1.0})
+    judge = create_judge(engine, card.model_copy(update={"review": review}))
+    tumors = choose_scans([scan for scan in scans if scan.label != healthy], _NUM_TUMORS, seed=0)
+    shifts = [shift for shift in SHIFTS if not shift.shortcut]
+    shifted = judge_conditions(judge, tumors, list_conditions(shifts))
+    (unshifted,) = judge_conditions(
+        judge, [scan for scan in scans if scan.label == healthy], [Condition(UNCHANGED, 0.0)]
+    )
+    chosen = choose_tumor_probability(shifted, 1 - unshifted.probabilities[:, healthy], healthy)
+    return review.model_copy(update={"tumor_probability": chosen})
+
+
+def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, healthy: int) -> float:
+    """Find the largest threshold that sends `_FLAGGED` of the missed tumours to review under each shift.
+
+    Shifts under which few tumours are missed count together, as if they were one.
+
+    Args:
+        shifted: On tumours, under each shift; their levels are those that other reasons give.
+        doubts: (H,), the tumours' probability on healthy scans as they are.
+        healthy: The label of the healthy class.
+
+    Returns:
+        The threshold; not so small that more than `_MAX_HEALTHY_REVIEWED` of the healthy scans exceed it.
+    """
+    missed = [_list_missed(verdicts, healthy) for verdicts in shifted]
+    often = [tumors for tumors in missed if len(tumors) >= _MIN_MISSED]
+    seldom = [tumors for tumors in missed if len(tumors) < _MIN_MISSED]
+    pooled = [np.concatenate(seldom)] if seldom else []
+    wanted = [threshold for tumors in often + pooled if (threshold := _threshold_for(tumors)) is not None]
+    smallest = float(np.quantile(doubts, 1 - _MAX_HEALTHY_REVIEWED))
+    return max(min(wanted, default=ReviewThresholds().tumor_probability), smallest)
+
+
+def _list_missed(verdicts: Verdicts, healthy: int) -> Values:
+    """List the tumour probability of missed tumours; infinite where other reasons send the scan to review."""
+    missed = verdicts.probabilities.argmax(axis=1) == healthy
+    doubts: Values = 1 - verdicts.probabilities[missed, healthy]
+    if verdicts.levels is not None:
+        doubts[verdicts.levels[missed] != LEVELS[0]] = np.inf
+    return doubts
+
+
+def _threshold_for(tumors: Values) -> float | None:
+    """Find the largest threshold below `_FLAGGED` of them; None where they are too few, or need none."""
+    if len(tumors) < _MIN_MISSED:
+        return None
+    lowest = np.sort(tumors)[math.floor((1 - _FLAGGED) * len(tumors))]
+    return float(np.nextafter(lowest, 0)) if np.isfinite(lowest) else None

@@ -1,1 +1,0 @@
-"""Several checkpoints on the same scans."""

@@ -1,0 +1,224 @@
+"""Judging weights on the test splits of a data folder: everything that the summary, the file and the report say."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from model.card import Interval, ModelCard, SplitMetrics
+from model.classifier import Classifier
+from model.engines.engine import Engine
+from model.engines.loading import load_engine
+from model.errors import CheckpointError
+from training.data.splits import TestSplit, find_test_splits
+from training.errors import DataError
+from training.evaluation.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
+from training.metrics.intervals import WilsonInterval, bootstrap
+from training.metrics.judged import Judged, judge_splits
+from training.metrics.metrics import (
+    CalibrationBin,
+    Mean,
+    calibration_bins,
+    class_means,
+    class_metrics,
+    compute_means,
+    confusion_matrix,
+    find_healthy_class,
+    measure,
+    split_means,
+    wilson_intervals,
+)
+from training.metrics.prevalence import predictive_values
+from training.metrics.reviews import review_means, review_scans
+from training.robustness.shift import ShiftMeasurement, measure_shift
+from training.robustness.shifted_verdicts import create_judge
+
+GROUPED_TEST = "grouped_test"
+HIGH_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """What is judged, and on what.
+
+    Attributes:
+        data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
+        checkpoint: `.pth` or `.onnx`.
+        groups: Table of groups; see `training.data.groups`.
+        official_checkpoint: Weights of the same recipe, trained on the Training folder, that judge `Testing`.
+        prevalence: Part of all scans that show a tumour where predictive values are wanted.
+        shift: Whether to judge the grouped test, or else the official one, under simulated shifts too.
+        num_shifted_scans: At most so many scans are shifted, drawn with the mixture of classes kept; None takes all.
+        num_threads: Cores that compute.
+    """
+
+    data: Path
+    checkpoint: Path
+    groups: Path | None = None
+    official_checkpoint: Path | None = None
+    prevalence: float | None = None
+    shift: bool = False
+    num_shifted_scans: int | None = None
+    num_threads: int = os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Named numbers with intervals from the bootstrap, and the proportions among them with Wilson's."""
+
+    intervals: dict[str, Interval]
+    wilson: dict[str, WilsonInterval]
+
+
+@dataclass(frozen=True)
+class SplitEvaluation:
+    """What weights make of one split.
+
+    Attributes:
+        seen: Whether training saw scans of this split, if it ran on these data.
+        per_class: In the order of the card's classes.
+        confident_mistakes: Those of at least `HIGH_CONFIDENCE`, the most confident first.
+        predictive_values: At the prevalence asked for; empty where none was.
+        reviews: None where the card has no thresholds.
+    """
+
+    judged: Judged
+    classifier: Classifier
+    seen: bool
+    metrics: SplitMetrics
+    wilson: dict[str, WilsonInterval]
+    per_class: tuple[Numbers, ...]
+    confusion: npt.NDArray[np.int64]
+    bins: tuple[CalibrationBin, ...]
+    confident_mistakes: tuple[Mistake, ...]
+    confused_pairs: tuple[ConfusedPair, ...]
+    predictive_values: dict[str, Interval]
+    reviews: Numbers | None
+
+    @property
+    def name(self) -> str:
+        """The split's name."""
+        return self.judged.name
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What weights make of the splits of a data folder; `shift` is None where it was not asked for."""
+
+    options: EvaluationOptions
+    classifier: Classifier
+    splits: tuple[SplitEvaluation, ...]
+    shift: ShiftMeasurement | None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of the labels."""
+        return self.classifier.card.classes
+
+
+def evaluate(options: EvaluationOptions) -> Evaluation:
+    """Measure weights on the official test split, on the part of it without copies, and on the grouped one.
+
+    With `official_checkpoint` that one judges the first two, so that no column is about scans its weights saw.
+
+    Raises:
+        CheckpointError: If weights cannot be loaded, or the two files know different classes.
+        DataError: If the folder is not what it should be, has classes the weights do not know, holds a scan
+            that cannot be read, or has no class of healthy scans where a prevalence is given.
+    """
+    engine = load_engine(options.checkpoint, options.num_threads)
+    official = _load_official(options, engine)
+    card = engine.card
+    found = find_test_splits(options.data, card.classes, options.groups, card.class_map)
+    splits = [split for split in found if split.scans]
+    if not splits:
+        raise DataError(f"expected {options.data / 'Testing'}, or a table of groups with a test part; found neither")
+    grouped = [split for split in splits if split.name == GROUPED_TEST]
+    rest = [split for split in splits if split.name != GROUPED_TEST]
+    evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, grouped, options))
+    shift = None
+    if options.shift:
+        shift = _measure_shift(*((engine, grouped[0]) if grouped else (official, rest[0])), options)
+    return Evaluation(options, Classifier(engine), evaluations, shift)
+
+
+def measure_means(means: dict[str, Mean], groups: Sequence[str]) -> Numbers:
+    """Compute means with both kinds of intervals."""
+    return Numbers(bootstrap(lambda weights: compute_means(means, weights), groups), wilson_intervals(means))
+
+
+def _load_official(options: EvaluationOptions, engine: Engine) -> Engine:
+    if options.official_checkpoint is None:
+        return engine
+    official = load_engine(options.official_checkpoint, options.num_threads)
+    if official.card.classes != engine.card.classes:
+        raise CheckpointError(f"{options.official_checkpoint}: expected the classes {', '.join(engine.card.classes)}")
+    return official
+
+
+def _evaluate_splits(
+    engine: Engine, splits: Sequence[TestSplit], options: EvaluationOptions
+) -> tuple[SplitEvaluation, ...]:
+    if not splits:
+        return ()
+    classifier = Classifier(engine)
+    return tuple(_evaluate_split(classifier, judged, options) for judged in judge_splits(engine, splits))
+
+
+def _evaluate_split(classifier: Classifier, judged: Judged, options: EvaluationOptions) -> SplitEvaluation:
+    card = classifier.card
+    labels, probabilities = judged.labels, judged.probabilities
+    mistakes = find_mistakes(judged)
+    return SplitEvaluation(
+        judged=judged,
+        classifier=classifier,
+        seen=_was_seen(card, judged.name),
+        metrics=_measure(card, judged),
+        wilson=wilson_intervals(split_means(labels, probabilities, card.classes)),
+        per_class=tuple(_measure_class(judged, label) for label in range(len(card.classes))),
+        confusion=confusion_matrix(labels, probabilities),
+        bins=calibration_bins(labels, probabilities),
+        confident_mistakes=tuple(mistake for mistake in mistakes if mistake.confidence >= HIGH_CONFIDENCE),
+        confused_pairs=find_confused_pairs(judged, mistakes),
+        predictive_values=_measure_predictive_values(card, judged, options.prevalence),
+        reviews=_measure_reviews(card, judged),
+    )
+
+
+def _measure_shift(engine: Engine, split: TestSplit, options: EvaluationOptions) -> ShiftMeasurement:
+    healthy = find_healthy_class(engine.card.classes)
+    return measure_shift(create_judge(engine, engine.card), split, healthy, num_scans=options.num_shifted_scans)
+
+
+def _measure(card: ModelCard, judged: Judged) -> SplitMetrics:
+    has_groups = any(scan.group for scan in judged.scans)
+    return measure(judged.labels, judged.probabilities, card.classes, judged.groups if has_groups else None)
+
+
+def _measure_class(judged: Judged, label: int) -> Numbers:
+    labels, probabilities = judged.labels, judged.probabilities
+    intervals = bootstrap(lambda weights: class_metrics(labels, probabilities, label, weights), judged.groups)
+    return Numbers(intervals, wilson_intervals(class_means(labels, probabilities, label)))
+
+
+def _measure_predictive_values(card: ModelCard, judged: Judged, prevalence: float | None) -> dict[str, Interval]:
+    if prevalence is None:
+        return {}
+    return bootstrap(
+        lambda weights: predictive_values(judged.labels, judged.probabilities, card.classes, prevalence, weights),
+        judged.groups,
+    )
+
+
+def _measure_reviews(card: ModelCard, judged: Judged) -> Numbers | None:
+    reviews = review_scans(card, judged)
+    return measure_means(review_means(card, judged, reviews), judged.groups) if reviews else None
+
+
+def _was_seen(card: ModelCard, split: str) -> bool:
+    """A grouped training part takes scans from Testing too; an official one holds scans of the grouped test."""
+    trained_on = card.training.get("split")
+    return trained_on != "common" and (trained_on == "grouped") != (split == GROUPED_TEST)

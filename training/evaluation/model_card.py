@@ -1,0 +1,128 @@
+"""The model card's page, written from what was measured: no number in it is typed by hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from model.checkpoints.file_hash import hash_file
+from model.classifier import Classifier
+from model.engines.loading import load_engine
+from training.errors import DataError
+from training.evaluation.evaluation import GROUPED_TEST
+from training.evaluation.provenance import RUNS, describe_knowledge, describe_runs, list_commands
+from training.pages import columns
+from training.pages.templates import create_environment
+
+SECTIONS = {
+    "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
+    "localization": "of `localize`: heat maps against boxes",
+    "audit": "of `audit`, its summary.json: copies in the data",
+}
+
+
+def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, Path]) -> str:
+    """Write the page as Markdown with Hugging Face's metadata in front.
+
+    Args:
+        checkpoint: The weights that the page is about.
+        evaluation: What `evaluate` wrote about them.
+        sections: Further JSON files, by the names in `SECTIONS`; parts of the page without one are left out.
+
+    Raises:
+        CheckpointError: If the weights cannot be loaded.
+        DataError: If a file cannot be read, or is about other weights.
+    """
+    classifier = Classifier(load_engine(checkpoint))
+    facts = {name: _read_json(sections[name]) if name in sections else None for name in SECTIONS}
+    measured = _read_json(evaluation)
+    _check_identity(measured, evaluation, classifier.identity.sha256)
+    splits = {**measured["splits"], **_official_splits(facts["official_evaluation"] or measured)}
+    training = classifier.card.training
+    others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
+    official = splits[others[0]]["training"] if others else None
+    environment = create_environment("training.evaluation", autoescape=False, keep_trailing_newline=True)
+    environment.filters |= {"interval": format_interval, "value": format_value}
+    return environment.get_template("model_card.md").render(
+        card=classifier.card.model_dump(mode="json"),
+        identity=asdict(classifier.identity),
+        files=_hash_files(checkpoint),
+        checkpoint=checkpoint.name,
+        recipe=_flatten(training.get("recipe", {})),
+        evaluation=measured,
+        shift=measured.get("shift"),
+        splits={name: splits[name] for name in columns.TITLES if name in splits},
+        others=others,
+        main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
+        names=columns,
+        knowledge=describe_knowledge(classifier.card.architecture, training),
+        commands=_list_commands(training) + (_list_commands(official, "official") if official else []),
+        official_recipe=official and official.get("recipe", {}).get("name"),
+        describe_runs=describe_runs,
+        **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
+    )
+
+
+def format_interval(interval: Mapping[str, float] | None, digits: int = 3) -> str:
+    """Write a value with its interval; a hyphen where it is not defined."""
+    if interval is None:
+        return "-"
+    return f"{interval['value']:.{digits}f} ({interval['low']:.{digits}f} to {interval['high']:.{digits}f})"
+
+
+def format_value(value: object) -> str:
+    """Write a cell of a table whatever it holds: an interval, a number or text."""
+    if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
+        return format_interval(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return content
+
+
+def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> None:
+    if not measured.get("splits"):
+        raise DataError(f"{path}: expected what `evaluate --json` writes; it holds no splits")
+    found = measured["checkpoint"]["sha256"]
+    if found != sha256:
+        raise DataError(f"{path} is about other weights: expected the SHA-256 {sha256}; found {found}")
+
+
+def _official_splits(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the columns about the Testing folder from weights that have not seen it."""
+    return {name: split for name, split in measured["splits"].items() if name != GROUPED_TEST}
+
+
+def _list_commands(training: Mapping[str, Any], runs: str = RUNS) -> list[str]:
+    return list_commands(training, training["recipe"]["name"], runs) if "recipe" in training else []
+
+
+def _hash_files(checkpoint: Path) -> dict[str, str]:
+    files = (checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx"))
+    return {file.name: hash_file(file) for file in files if file.is_file()}
+
+
+def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    rows: dict[str, str] = {}
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            rows |= _flatten(value, f"{prefix}{name}.")
+        elif name == "teacher":
+            rows[name] = ", ".join(Path(file).name for file in value) or "none"
+        elif name == "stages":
+            rows[name] = json.dumps([{key: own for key, own in stage.items() if own is not None} for stage in value])
+        else:
+            rows[prefix + name] = json.dumps(value)
+    return rows

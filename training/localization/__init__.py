@@ -1,0 +1,1 @@
+"""Heatmaps checked against boxes drawn by experts."""

@@ -1,0 +1,139 @@
+"""What single heat maps say about where the tumour is, and what one would say without them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from model.card import Preprocessing
+from model.checkpoints.checkpoint import Checkpoint
+from model.decoding import decode_image
+from model.drawing.heatmap import upsample_heatmap
+from model.errors import InputError
+from model.images.decoded import FloatArray
+from model.preprocessing import preprocess_image
+from training.data.boxes import Box
+from training.errors import DataError
+from training.localization.boxed_scans import BoxedScan
+from training.localization.class_maps import Method, compute_class_maps
+
+IMAGE_CENTER, MEAN_LOCATION = "image_center", "mean_location"
+_BATCH_SIZE = 16
+_PRIOR_CELLS = 64  # a side; a box is some ten of them wide
+
+Row = tuple[str, str | None]  # how a map is made: a method and its layer; a baseline has none
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether the peak of a map lies inside the box, and how much of its energy."""
+
+    hit: bool
+    energy: float
+
+
+def judge_map(heatmap: FloatArray, box: Box, size: int) -> Finding:
+    """Play the pointing game with one map, and measure its energy inside the box.
+
+    Zhang et al., "Top-down neural attention by excitation backprop", IJCV 2018: a hit if the map's largest value
+    is inside the box; here without the margin of 15 pixels that they allow. Wang et al., "Score-CAM", CVPRW 2020,
+    equation 8: the part of the map's sum that is inside. A map without evidence finds nothing.
+
+    Args:
+        heatmap: (h, w) in [0, 1]; enlarged as it is for those who look at it.
+        size: Rows and columns that it is enlarged to.
+    """
+    enlarged = upsample_heatmap(heatmap, size, size)
+    total = float(enlarged.sum())
+    if total == 0:
+        return Finding(False, 0.0)
+    row, column = np.unravel_index(enlarged.argmax(), enlarged.shape)
+    hit = box.contains(float(column + 0.5) / size, float(row + 0.5) / size)
+    return Finding(hit, float((enlarged * box.coverage(size, size)).sum()) / total)
+
+
+def judge_baselines(judged: Sequence[BoxedScan], known: Sequence[BoxedScan]) -> dict[Row, list[Finding]]:
+    """Judge two "maps" that have not seen the scan.
+
+    image_center points to the middle of the image; its energy is that of an even map, the area of the box.
+    mean_location points to the mean centre of the boxes of the class in `known`; its energy is that of the mean
+    of these boxes, the map of where tumours of the class lie. A class that `known` lacks gets all of `known`.
+    """
+    middle = [Finding(boxed.box.contains(0.5, 0.5), _area(boxed.box)) for boxed in judged]
+    priors = {label: _Prior.of(known, label) for label in {boxed.scan.label for boxed in judged}}
+    usual = [priors[boxed.scan.label].judge(boxed.box) for boxed in judged]
+    return {(IMAGE_CENTER, None): middle, (MEAN_LOCATION, None): usual}
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Where tumours of a class usually lie: the mean centre of the boxes, and their mean, with sum 1."""
+
+    x: float
+    y: float
+    density: FloatArray
+
+    @classmethod
+    def of(cls, known: Sequence[BoxedScan], label: int) -> Self:
+        boxes = [boxed.box for boxed in known if boxed.scan.label == label] or [boxed.box for boxed in known]
+        x, y = np.mean([box.center for box in boxes], axis=0).tolist()
+        density = np.mean([box.coverage(_PRIOR_CELLS, _PRIOR_CELLS) for box in boxes], axis=0)
+        return cls(x, y, density / density.sum())
+
+    def judge(self, box: Box) -> Finding:
+        energy = (self.density * box.coverage(_PRIOR_CELLS, _PRIOR_CELLS)).sum()
+        return Finding(box.contains(self.x, self.y), float(energy))
+
+
+def judge_maps(
+    checkpoint: Checkpoint, layers: Sequence[str], judged: Sequence[BoxedScan]
+) -> tuple[npt.NDArray[np.bool_], dict[Row, list[Finding]]]:
+    """Judge the maps of the true classes, by every method and layer.
+
+    Returns:
+        Which scans were classified correctly, (N,), and the findings by method and layer, in the scans' order.
+    """
+    size = checkpoint.card.preprocessing.input_size
+    correct: list[bool] = []
+    findings: dict[Row, list[Finding]] = {(method.value, layer): [] for layer in layers for method in Method}
+    progress = tqdm(total=len(judged), desc="localizing", unit="scan", disable=None)
+    for batch, inputs, targets in read_batches(judged, checkpoint.card.preprocessing):
+        found = compute_class_maps(checkpoint.network, layers, inputs, targets)
+        correct += (found.logits.argmax(dim=1) == targets).tolist()
+        for (layer, method), maps in found.maps.items():
+            pairs = zip(maps.numpy(), batch, strict=True)
+            findings[method.value, layer] += [judge_map(heatmap, boxed.box, size) for heatmap, boxed in pairs]
+        progress.update(len(batch))
+    progress.close()
+    return np.array(correct), findings
+
+
+def read_batches(
+    scans: Sequence[BoxedScan], preprocessing: Preprocessing
+) -> Iterator[tuple[Sequence[BoxedScan], Tensor, Tensor]]:
+    """Read scans batch by batch, as inputs (N, 3, S, S) and labels (N,).
+
+    Raises:
+        DataError: If a scan cannot be read; the message names it.
+    """
+    for start in range(0, len(scans), _BATCH_SIZE):
+        batch = scans[start : start + _BATCH_SIZE]
+        inputs = np.concatenate([_read_inputs(boxed.scan.path, preprocessing) for boxed in batch])
+        yield batch, torch.from_numpy(inputs), torch.tensor([boxed.scan.label for boxed in batch])
+
+
+def _read_inputs(path: Path, preprocessing: Preprocessing) -> FloatArray:
+    try:
+        return preprocess_image(decode_image(path.read_bytes()).image, preprocessing)
+    except (InputError, OSError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _area(box: Box) -> float:
+    return (box.x1 - box.x0) * (box.y1 - box.y0)

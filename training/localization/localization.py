@@ -1,0 +1,153 @@
+"""Heat maps measured against the boxes that experts drew."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+
+from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from model.errors import CheckpointError
+from model.networks.network import find_layer
+from training.errors import DataError
+from training.localization.box_findings import judge_baselines, judge_maps, read_batches
+from training.localization.box_scores import BoxScore, average_findings
+from training.localization.boxed_scans import BoxedScan, draw_scans, find_boxed_scans
+from training.localization.class_maps import Method
+from training.localization.weight_randomization import RandomizedStep, randomize_cascading
+
+DEFAULT_LAYERS = ("blocks.-1.-1.conv_pw", "bn2", "blocks.4")  # of timm's EfficientNets, at 1/32, 1/32 and 1/16
+_NUM_RANDOMIZED = 10  # scans of each class in the sanity check, which sees them once for each module
+
+
+@dataclass(frozen=True)
+class LocalizationOptions:
+    """What is judged.
+
+    Attributes:
+        groups: A table that says which images belong together and, for `part`, who is in which part.
+        part: Of the split in `groups`; "all" for every box. None: "validation" where there is a split, else "all".
+        layers: Paths of the modules to compare; by default `DEFAULT_LAYERS` where there are such, and the card's.
+        num_scans: At most this many of a class, drawn by `seed`.
+    """
+
+    data: Path
+    checkpoint: Path
+    boxes: Path
+    groups: Path | None = None
+    part: str | None = None
+    layers: tuple[str, ...] = ()
+    num_scans: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class MapScores:
+    """One way to make maps, a method and its layer or a baseline, and its scores: mean over classes, and by class."""
+
+    method: str
+    layer: str | None
+    mean: BoxScore
+    classes: dict[str, BoxScore]
+
+
+@dataclass(frozen=True)
+class Localization:
+    """What was measured.
+
+    Attributes:
+        sha256: Of the checkpoint.
+        part: Of the split, or "all".
+        images: Judged, by class.
+        correct: Of those, classified correctly.
+        rows: The baselines, then every layer by every method.
+        selected_layer: Where Grad-CAM has the best pointing game, mean over classes.
+        randomization: What is left of the Grad-CAM maps as weights are thrown away.
+    """
+
+    sha256: str
+    part: str
+    groups: int
+    images: dict[str, int]
+    correct: dict[str, int]
+    rows: tuple[MapScores, ...]
+    selected_layer: str
+    randomization: tuple[RandomizedStep, ...]
+
+    def to_json(self) -> str:
+        """Write everything as JSON."""
+        return TypeAdapter(Localization).dump_json(self, indent=2).decode() + "\n"
+
+
+def localize(options: LocalizationOptions) -> Localization:
+    """Judge the maps that a checkpoint makes of the true class of each scan that has a box.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be loaded or lacks a layer.
+        DataError: If a table or an image is not as expected, or no box is left to judge.
+    """
+    checkpoint = load_checkpoint(options.checkpoint)
+    layers, classes = choose_layers(checkpoint, options.layers), checkpoint.card.classes
+    found = find_boxed_scans(options.data, options.boxes, options.groups, classes, checkpoint.card.class_map)
+    part = options.part or ("validation" if any(boxed.part for boxed in found) else "all")
+    judged = draw_scans([boxed for boxed in found if part in ("all", boxed.part)], options.num_scans, options.seed)
+    if not judged:
+        raise DataError(f"no box to judge in the {part} part: expected a table of groups whose split has one")
+    # Where nothing is known to be training data the baseline learns from what it is judged on, which flatters it.
+    baselines = judge_baselines(judged, [boxed for boxed in found if boxed.part == "train"] or judged)
+    correct, maps = judge_maps(checkpoint, layers, judged)
+    rows = tuple(
+        MapScores(method, layer, *average_findings(findings, judged, correct, classes, options.seed))
+        for (method, layer), findings in (baselines | maps).items()
+    )
+    return Localization(
+        sha256=checkpoint.sha256,
+        part=part,
+        groups=len({boxed.scan.group for boxed in judged}),
+        images=_count_by_class(judged, classes),
+        correct=_count_by_class([boxed for boxed, right in zip(judged, correct, strict=True) if right], classes),
+        rows=rows,
+        selected_layer=select_layer(rows),
+        randomization=_randomize(checkpoint, layers, judged, options.seed),
+    )
+
+
+def choose_layers(checkpoint: Checkpoint, layers: Sequence[str]) -> tuple[str, ...]:
+    """Check the layers asked for, or choose those of `DEFAULT_LAYERS` that the network has, and the card's.
+
+    Raises:
+        CheckpointError: If the network lacks one that was asked for.
+    """
+    if layers:
+        for layer in layers:
+            find_layer(checkpoint.network, layer)
+        return tuple(dict.fromkeys(layers))
+    present = []
+    for layer in dict.fromkeys((*DEFAULT_LAYERS, checkpoint.card.gradcam_layer)):
+        try:
+            find_layer(checkpoint.network, layer)
+        except CheckpointError:
+            continue
+        present.append(layer)
+    return tuple(present)
+
+
+def select_layer(rows: Sequence[MapScores]) -> str:
+    """Choose the layer where Grad-CAM, the method that is served, has the best pointing game over the classes."""
+    scores = {row.layer: row.mean.pointing_game.value for row in rows if row.layer and row.method == Method.GRAD_CAM}
+    return max(scores, key=scores.__getitem__)
+
+
+def _randomize(
+    checkpoint: Checkpoint, layers: Sequence[str], judged: Sequence[BoxedScan], seed: int
+) -> tuple[RandomizedStep, ...]:
+    batches = list(read_batches(draw_scans(judged, _NUM_RANDOMIZED, seed), checkpoint.card.preprocessing))
+    inputs, targets = (torch.cat(parts) for parts in ([batch[1] for batch in batches], [batch[2] for batch in batches]))
+    return randomize_cascading(checkpoint.network, layers, inputs, targets, seed)
+
+
+def _count_by_class(scans: Sequence[BoxedScan], classes: Sequence[str]) -> dict[str, int]:
+    counts = Counter(classes[boxed.scan.label] for boxed in scans)
+    return {name: counts[name] for name in classes}

@@ -1,1 +1,0 @@
-"""Whether heat maps point at tumours."""

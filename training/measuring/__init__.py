@@ -1,1 +1,0 @@
-"""How good weights are, and how that is told."""

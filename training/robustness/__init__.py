@@ -1,0 +1,1 @@
+"""Simulated shifts and their effect on predictions."""

@@ -1,0 +1,34 @@
+"""Results of a training run, as its log, its trackers and its summary hold them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+CURVES_FILE = "learning_curves.png"
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1.
+
+    There is no validation where its scans are trained on.
+    """
+
+    epoch: int
+    stage: int
+    image_size: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The files of a finished run, and its summary as plain types."""
+
+    checkpoint: Path
+    exported: Path
+    summary: dict[str, Any]

@@ -1,1 +1,0 @@
-"""What other scanners and hospitals would make of it."""
