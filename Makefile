@@ -7,7 +7,7 @@ CHECKPOINT ?= weights/efficientnet_b0.pth
 IMAGE ?= brain-tumor-mri
 DOCKER ?= docker
 BENCH ?=
-# An extra package index for torch, e.g. PyTorch's own with CPU-only builds; see the README.
+# An extra package index for torch, e.g. PyTorch's own with CPU-only builds; see docs/development.md.
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
 

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from types import FrameType
 
@@ -21,6 +22,7 @@ from api.telemetry.logs import configure_logs
 from api.version import VERSION
 from model.errors import ModelError
 
+_LIMITS = {"ge": "{:,}", "gt": "above {:,}", "le": "{:,}"}
 _OTHER_FILES = 100  # libraries, weights, the sockets of the event loop
 
 logger = logging.getLogger("api")
@@ -36,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m api", None, _help(), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=VERSION)
-    parser.parse_args(arguments)
+    parser.add_argument("--settings-table", action="store_true", help="print the table of docs/settings.md and exit")
+    if parser.parse_args(arguments).settings_table:
+        sys.stdout.write(_table())
+        return 0
     configure_logs("info", "text")
     # The server handles signals while it runs, and raises them again when it has stopped.
     signal.signal(signal.SIGTERM, _stop)
@@ -85,6 +90,18 @@ def _help() -> str:
         default = f" [{field.default}]" if str(field.default) and field.default_factory is None else ""
         lines.append(f"  BRAIN_MRI_{name.upper()}{default}\n      {field.description}")
     return "\n".join(lines)
+
+
+def _table() -> str:
+    """The settings as a Markdown table."""
+    rows = ["| variable | default | range | meaning |", "|---|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        computed, unset = field.default_factory is not None, field.default is None or not str(field.default)
+        default = "computed" if computed else "none" if unset else f"`{field.default}`"
+        limits = ((getattr(each, key, None), text) for each in field.metadata for key, text in _LIMITS.items())
+        bounds = " to ".join(text.format(limit) for limit, text in limits if limit is not None)
+        rows.append(f"| `BRAIN_MRI_{name.upper()}` | {default} | {bounds} | {field.description} |")
+    return "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":

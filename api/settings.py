@@ -17,84 +17,92 @@ _MEBIBYTE = 2**20
 
 
 class Settings(BaseSettings):
-    """Every setting with its unit, its bounds and its reason."""
+    """Every setting with its unit, bounds and reason."""
 
     model_config = SettingsConfigDict(env_prefix="BRAIN_MRI_", env_file=".env", extra="ignore", frozen=True)
 
     model_path: Path = Field(
         DEFAULT_WEIGHTS,
-        description="Weights to serve; the suffix, .onnx or .pth, chooses the engine.",
+        description="Weights to serve. ONNX Runtime runs a .onnx, PyTorch a .pth.",
     )
     model_sha256: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="What the weight file's SHA-256 must be, where SHA256SUMS is not enough.",
+        description="Required SHA-256 of the weight file, in addition to SHA256SUMS in its folder.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every interface.")
     port: int = Field(8000, ge=0, le=65535, description="TCP port; 0 takes a free one.")
     workers: int = Field(
-        1, ge=1, le=64, description="Processes that serve the address; the bounds below are those of each."
+        1, ge=1, le=64, description="Processes that serve the address; the bounds below apply to each."
     )
     threads: int = Field(
         default_factory=lambda values: max(1, available_cores() // values.get("workers", 1)),
         ge=1,
         le=256,
-        description="Images judged at once, and cores that work on one; default: a worker's part of the CPU quota.",
+        description="Images classified at once, and cores per image; default: a worker's share of the CPU quota.",
     )
     max_upload_bytes: int = Field(
-        20 * _MEBIBYTE, ge=1024, le=1024 * _MEBIBYTE, description="Largest request body, bytes."
+        20 * _MEBIBYTE,
+        ge=1024,
+        le=1024 * _MEBIBYTE,
+        description="Largest body with one image, and largest file of a batch, bytes.",
     )
-    max_batch: int = Field(32, ge=1, le=1000, description="Most images in one request.")
+    max_batch: int = Field(32, ge=1, le=1000, description="Most images in one request, to /predict/batch or under /v2.")
     max_batch_bytes: int = Field(
         32 * _MEBIBYTE,
         ge=1024,
         le=1024 * _MEBIBYTE,
-        description="Largest body of /predict/batch, bytes; below MAX_BUFFERED_BYTES others find room beside it.",
+        description="Largest body of /predict/batch, bytes; below MAX_BUFFERED_BYTES it leaves room for others.",
     )
     max_image_pixels: int = Field(
         DEFAULT_MAX_IMAGE_PIXELS,
         ge=1024,
         le=150_000_000,
-        description="Most pixels an image may have; one needs about 20 bytes while it is judged and drawn.",
+        description="Most pixels in an image; each needs about 20 bytes of memory during classification and drawing.",
     )
     max_queue: int = Field(
-        64, ge=1, le=100_000, description="Requests that may be waiting or judged at once; one more is answered 503."
+        64, ge=1, le=100_000, description="Requests that may be waiting or running at once; the next one gets 503."
     )
     max_buffered_bytes: int = Field(
         40 * _MEBIBYTE,
         ge=1024,
         le=64 * 1024 * _MEBIBYTE,
-        description="Bytes that bodies not yet judged may hold together; more, and further ones are answered 503.",
+        description="Memory for all bodies whose images are not classified yet, bytes; the next one gets 503.",
     )
-    max_connections: int = Field(2000, ge=1, le=100_000, description="Clients connected at once; one more gets 503.")
+    max_connections: int = Field(
+        2000, ge=1, le=100_000, description="Clients connected at once; the next one gets 503."
+    )
     head_timeout_seconds: float = Field(
-        10.0, gt=0, le=3600, description="Longest time a request's head may take to arrive, seconds; then 408."
+        10.0, gt=0, le=3600, description="Longest time for a request's head to arrive, seconds; then 408."
     )
     request_timeout_seconds: float = Field(
-        30.0, gt=0, le=3600, description="Longest wait for a free core, seconds; then the answer is 504."
+        30.0, gt=0, le=3600, description="Longest wait for a free core, seconds; then 504."
     )
     upload_timeout_seconds: float = Field(
-        30.0, gt=0, le=3600, description="Longest time a request's body may take to arrive, seconds; then 408."
+        30.0, gt=0, le=3600, description="Longest time for a request's body to arrive, seconds; then 408."
     )
     api_keys: SecretStr = Field(
         SecretStr(""),
-        description="Keys, separated by commas, one of which a client must send; without any, all may ask.",
+        description="Keys, separated by commas; a client must send one of them. Without keys, access is open.",
     )
     api_keys_file: Path | None = Field(
-        None, description="File with one key a line, read again when it changes; beside or instead of API_KEYS."
+        None, description="File with one key per line, read again when it changes; in addition to API_KEYS."
     )
     cors_origins: str = Field(
         "",
         pattern=r"^(https?://[^\s,/]+(,https?://[^\s,/]+)*)?$",
-        description="Origins, separated by commas, whose pages in a browser may ask; by default none but our own.",
+        description="Origins, separated by commas, whose pages may send requests from a browser; default: our own.",
     )
     drain_seconds: float = Field(
-        2.0, ge=0, le=600, description="How long new requests are answered 503 after the signal to stop, seconds."
+        2.0,
+        ge=0,
+        le=600,
+        description="Time after the signal to stop during which new requests get 503 before the port closes, seconds.",
     )
-    docs: bool = Field(True, description="Whether /docs and /openapi.json are there.")
-    log_format: LogFormat = Field("json", description="One JSON object a line, or text for people.")
+    docs: bool = Field(True, description="Serve /docs and /openapi.json.")
+    log_format: LogFormat = Field("json", description="json: one object per line; text: for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        "info", description="Least severity to log: debug, info, warning or error."
     )
 
     @property

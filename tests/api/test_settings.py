@@ -1,12 +1,7 @@
-import re
-from pathlib import Path
-
 import pytest
 
 from api.exceptions import SettingsError
 from api.settings import Settings, load_settings
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(autouse=True)
@@ -44,13 +39,3 @@ def test_a_value_out_of_bounds_is_named(monkeypatch, name, value):
     monkeypatch.setenv(f"BRAIN_MRI_{name}", value)
     with pytest.raises(SettingsError, match=f"BRAIN_MRI_{name}: "):
         load_settings()
-
-
-def test_the_readme_lists_every_setting_with_its_default():
-    rows = dict(re.findall(r"\| `BRAIN_MRI_(\w+)` \| `?([^|`]*)`? \|", README.read_text(encoding="utf-8")))
-    for name, field in Settings.model_fields.items():
-        assert name.upper() in rows
-        if field.default_factory is None:
-            unset = field.default is None or not str(field.default)
-            assert rows[name.upper()] == ("none" if unset else str(field.default))
-    assert len(rows) == len(Settings.model_fields)

@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: load, hostile clients and kills, for minutes or hours; see README.md."""
+"""`python -m tests.soak`: load, hostile clients and kills, for minutes or hours; see docs/development.md."""
 
 import argparse
 import asyncio

@@ -158,16 +158,6 @@ def test_triton_is_told_that_compression_is_not_read(client_of_triton):
         client_of_triton.infer("tiny", [images(binary=True)], request_compression_algorithm="gzip")
 
 
-def test_the_readmes_example_runs(port, tmp_path, monkeypatch, capsys):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(import numpy.*?tritonclient.*?)```", text, re.DOTALL)
-    (tmp_path / "scan.jpg").write_bytes(SCANS[1])
-    monkeypatch.chdir(tmp_path)
-    code = example.replace("localhost:8000", f"127.0.0.1:{port}").replace("efficientnet_b0", "tiny")
-    exec(compile(code, "README.md", "exec"), {})  # our own file
-    assert re.search(r"\[\[.*\]\]", capsys.readouterr().out)
-
-
 # ---------------------------------------------------------------- the protocol, message by message
 
 

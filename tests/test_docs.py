@@ -1,0 +1,65 @@
+"""The pages for readers: links lead somewhere, and what is copied from the code agrees with it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from api.__main__ import main
+from api.errors import DEFECT, KINDS
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def read_prose(page: Path) -> str:
+    """The text of a page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def list_anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", read_prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page):
+    for link in LINK.findall(read_prose(page)):
+        if link.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in list_anchors(target), link
+
+
+def test_every_page_is_linked_from_the_readme():
+    linked = {link.partition("#")[0] for link in LINK.findall(read_prose(README))}
+    assert {str(page.relative_to(ROOT)) for page in PAGES if page != README} <= linked
+
+
+def test_the_readme_is_short_and_shows_how_to_start_at_once():
+    lines = README.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 150
+    start = "\n".join(lines[:40])
+    assert all(text in start for text in ("make serve", "curl", "](docs/images/"))
+
+
+def test_the_settings_page_holds_the_table_of_the_settings(capsys):
+    assert main(["--settings-table"]) == 0
+    table = capsys.readouterr().out
+    assert table in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "python -m api --settings-table"
+
+
+def test_the_page_of_the_api_lists_every_error():
+    section = read_prose(ROOT / "docs" / "http-api.md").partition("## Errors")[2].partition("\n## ")[0]
+    shown = {
+        (status, code)
+        for statuses, codes in re.findall(r"^\| (\d{3}[^|]*) \| (.*) \|$", section, re.MULTILINE)
+        for status in re.findall(r"\d{3}", statuses)
+        for code in re.findall(r"`([a-z_]+)`", codes)
+    }
+    assert {(str(int(kind.status)), kind.code) for kind in (*KINDS.values(), DEFECT)} <= shown
