@@ -84,9 +84,6 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     ),
     ClientGoneError: ProblemKind(HTTPStatus.BAD_REQUEST, "client_gone", "The client has closed the connection", _CLOSE),
     UnknownModelError: ProblemKind(HTTPStatus.NOT_FOUND, "unknown_model", "There is no such model"),
-    model_errors.InputsOutOfRangeError: ProblemKind(
-        HTTPStatus.BAD_REQUEST, "inputs_out_of_range", "The inputs are too large to compute with"
-    ),
     model_errors.UnknownClassError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_class", "The model has no such class"),
     model_errors.UnknownFrameError: ProblemKind(HTTPStatus.BAD_REQUEST, "unknown_frame", "The file has no such frame"),
     BodyTooLargeError: ProblemKind(

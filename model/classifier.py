@@ -17,11 +17,10 @@ from model.drawing.overlay import Caption, View, render_png
 from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
 from model.engines.loading import load_engine
-from model.errors import CheckpointError, InputsOutOfRangeError, UnknownClassError
+from model.errors import CheckpointError, UnknownClassError
 from model.images.codec_remarks import silence_codecs
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray
 from model.prediction import (
-    ImageInference,
     Inference,
     InputReport,
     LayeredView,
@@ -107,7 +106,7 @@ class Classifier:
         """
         return self.infer_image(data, frame).prediction
 
-    def infer_image(self, data: bytes, frame: int | None = None, *, explain: bool = False) -> ImageInference:
+    def infer_image(self, data: bytes, frame: int | None = None, *, explain: bool = False) -> Inference:
         """Classify an encoded image as `predict` does, and keep what the network said.
 
         Args:
@@ -123,17 +122,6 @@ class Classifier:
     def predict_decoded(self, decoded: DecodedImage) -> Prediction:
         """Classify an image that was decoded elsewhere."""
         return self._infer_decoded(decoded, time.perf_counter(), explain=False).prediction
-
-    def infer(self, inputs: FloatArray, *, explain: bool = False) -> Inference:
-        """Run the network on finite inputs (N, 3, S, S), normalised by the sender; `explain` asks for heatmaps.
-
-        Raises:
-            InputsOutOfRangeError: If the values are so large that the network's arithmetic overflows.
-        """
-        outputs = self._compute(inputs, explain)
-        if not all(np.isfinite(values).all() for values in vars(outputs).values()):
-            raise InputsOutOfRangeError("The inputs are too large to compute with; normalise them as the card says.")
-        return self._calibrate(outputs)
 
     def visualize(
         self,
@@ -206,14 +194,13 @@ class Classifier:
         with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
             yield decode_opened(opened)
 
-    def _infer_decoded(self, decoded: DecodedImage, start: float, explain: bool) -> ImageInference:
+    def _infer_decoded(self, decoded: DecodedImage, start: float, explain: bool) -> Inference:
         inputs = preprocess_image(decoded.image, self.card.preprocessing)
         prepared = time.perf_counter()
         outputs = self._compute(inputs, explain)
         timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        said = self._calibrate(outputs)
-        prediction = self._answer(decoded, inputs, outputs, timing)
-        return ImageInference(said.logits, said.probabilities, said.heatmaps, prediction)
+        heatmaps = outputs.heatmaps if isinstance(outputs, Explanation) else None
+        return Inference(self._answer(decoded, inputs, outputs, timing), outputs.logits, heatmaps)
 
     def _visualize(
         self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
@@ -236,10 +223,6 @@ class Classifier:
         if not explain:
             return self._engine.predict(inputs)
         return self._engine.explain(inputs, np.full(len(inputs), PREDICTED, np.int64))
-
-    def _calibrate(self, outputs: Outputs | Explanation) -> Inference:
-        heatmaps = outputs.heatmaps if isinstance(outputs, Explanation) else None
-        return Inference(outputs.logits, softmax(outputs.logits, self.card.temperature), heatmaps)
 
     def _find_class(self, target: str | None) -> int:
         if target is None:

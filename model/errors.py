@@ -1,9 +1,8 @@
 """Everything that can go wrong between bytes and an answer, named.
 
     request   data (bytes) -> image -> inputs -> logits -> probabilities, heatmap
-                   |            |         |        |
-                   |            |         |        UnknownClassError (a class nobody trained)
-                   |            |         InputsOutOfRangeError (where the inputs themselves were sent)
+                   |            |                  |
+                   |            |                  UnknownClassError (a class nobody trained)
                    |            ImageTooSmallError, BlankImageError
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
                    UnsupportedPixelsError, UnknownFrameError (DICOM)
@@ -62,10 +61,6 @@ class UnknownFrameError(InputError):
 
 class UnknownClassError(InputError):
     """The class to explain is not one the network was trained on."""
-
-
-class InputsOutOfRangeError(InputError):
-    """Inputs that no normalised image has, so large that the network overflows."""
 
 
 class ResultSourceError(InputError):

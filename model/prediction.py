@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from model.drawing.layers import PictureLayers
 from model.images.decoded import FloatArray
 from model.reliability.reliability import OutlierScore, Review
@@ -88,21 +85,13 @@ class LayeredView:
 
 @dataclass(frozen=True)
 class Inference:
-    """What the network says of N inputs, classes in the card's order.
+    """A prediction with the network's outputs for the image, classes in the card's order.
 
     Attributes:
-        logits: (N, K), as the network computed them.
-        probabilities: (N, K), calibrated as those of a `Prediction` are; rows sum to 1.
-        heatmaps: (N, h, w) in [0, 1], of the class predicted; None where they were not asked for.
+        logits: (1, K), as the network computed them.
+        heatmaps: (1, h, w) in [0, 1], of the class predicted; None where they were not asked for.
     """
 
-    logits: FloatArray
-    probabilities: npt.NDArray[np.float64]
-    heatmaps: FloatArray | None
-
-
-@dataclass(frozen=True)
-class ImageInference(Inference):
-    """The same of one encoded image, with the prediction that `Classifier.predict` gives for it."""
-
     prediction: Prediction
+    logits: FloatArray
+    heatmaps: FloatArray | None

@@ -1,10 +1,9 @@
-"""Questions and answers of the Open Inference Protocol: from a body to tensors, and from tensors to a body.
+"""Requests and responses of the Open Inference Protocol: from a body to images, and from tensors to a body.
 
-body -> JSON, bytes behind it -> InferenceRequest -> one tensor: images, or inputs of the network
+body -> JSON, bytes behind it -> InferenceRequest -> encoded images
                                                   -> outputs asked for, each in the JSON or behind it
 """
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,14 +22,14 @@ from api.protocol.schemas import (
     RequestOutput,
     TensorMetadata,
 )
-from api.protocol.tensors import pack_floats, parse_elements, parse_floats, unpack_elements, unpack_floats
+from api.protocol.tensors import pack_floats, parse_elements, unpack_elements
 from model.card import ModelCard
 from model.images.decoded import FloatArray
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data",)
 BINARY_TYPE = "application/octet-stream"
-IMAGE, INPUTS = "image", "inputs"
+IMAGE = "image"
 PROBABILITIES, LOGITS, CAM = "probabilities", "logits", "cam"
 
 _ANY_SIZE = -1
@@ -38,18 +37,8 @@ _DEFAULT_OUTPUTS = (PROBABILITIES, LOGITS)
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
 # Extensions of Triton's that change what an answer is: passing over them would mislead.
 _NOT_OFFERED = ("shared_memory_region", "classification")
-# JSON makes 2 bytes into an object of 64: bounds what a small body can become, to about 150 MB.
-_MAX_JSON_VALUES = 2**21
-
-_reading = threading.Lock()  # one at a time: reading JSON leaves no other thread a turn, and takes memory
-
-
-@dataclass(frozen=True)
-class TensorLimits:
-    """Which tensors the model takes: N <= `max_batch` images, or inputs (N, 3, S, S) with S the `input_size`."""
-
-    input_size: int
-    max_batch: int
+# Two bytes of JSON become an object of 64: bounds what a body can become beyond its images, to about 9 MB.
+_MAX_JSON_VALUES = 2**16
 
 
 @dataclass(frozen=True)
@@ -65,11 +54,11 @@ class Question:
     """What a request asks.
 
     Attributes:
-        items: The N encoded images, or the N inputs of the network, (1, 3, S, S) each.
+        images: Encoded, as they were sent.
     """
 
     id: str | None
-    items: Sequence[bytes | FloatArray]
+    images: Sequence[bytes]
     outputs: Sequence[Wanted]
 
     @property
@@ -78,13 +67,9 @@ class Question:
         return any(output.name == CAM for output in self.outputs)
 
 
-def describe_inputs(card: ModelCard) -> list[TensorMetadata]:
-    """Describe the tensors of which a request sends one."""
-    size = card.preprocessing.input_size
-    return [
-        TensorMetadata(name=INPUTS, datatype="FP32", shape=[_ANY_SIZE, 3, size, size]),
-        TensorMetadata(name=IMAGE, datatype="BYTES", shape=[_ANY_SIZE]),
-    ]
+def describe_inputs() -> list[TensorMetadata]:
+    """Describe the tensor that a request sends."""
+    return [TensorMetadata(name=IMAGE, datatype="BYTES", shape=[_ANY_SIZE])]
 
 
 def describe_outputs(card: ModelCard) -> list[TensorMetadata]:
@@ -97,21 +82,21 @@ def describe_outputs(card: ModelCard) -> list[TensorMetadata]:
     ]
 
 
-def read_question(body: bytes, header_length: str | None, limits: TensorLimits) -> Question:
+def read_question(body: bytes, header_length: str | None, max_batch: int) -> Question:
     """Read a request.
 
     Args:
         header_length: The header `HEADER_LENGTH`: how many bytes of the body are its JSON; None where all are.
+        max_batch: Most images in one request.
 
     Raises:
         MalformedRequestError: If it is not as the protocol says, or asks for what the model does not have.
     """
     text, behind = _split(body, header_length)
-    with _reading:
-        request = _parse_request(text)
-        (tensor,) = request.inputs
-        items = _read_tensor(tensor, _take_binary(tensor, behind), limits)
-    return Question(request.id, items, _read_outputs(request))
+    request = _parse_request(text)
+    (tensor,) = request.inputs
+    images = _read_images(tensor, _take_binary(tensor, behind), max_batch)
+    return Question(request.id, images, _read_outputs(request))
 
 
 def write_answer(question: Question, card: ModelCard, tensors: Mapping[str, FloatArray]) -> Response:
@@ -141,7 +126,7 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
 
 def _parse_request(text: bytes) -> InferenceRequest:
     if sum(map(text.count, (b",", b"[", b"{"))) > _MAX_JSON_VALUES:
-        raise MalformedRequestError("The JSON holds too many values; send tensors as binary data behind it.")
+        raise MalformedRequestError("The JSON holds too many values; it needs a few for each image.")
     try:
         return InferenceRequest.model_validate(from_json(text, allow_inf_nan=False))
     except ValidationError as error:
@@ -150,7 +135,7 @@ def _parse_request(text: bytes) -> InferenceRequest:
             f"Expected a request as the Open Inference Protocol describes it; {where or 'the body'} is not."
         ) from error
     except ValueError as error:
-        raise MalformedRequestError("Expected JSON in UTF-8, not nested deeply, with finite numbers.") from error
+        raise MalformedRequestError("Expected JSON in UTF-8, not nested deeply.") from error
 
 
 def _take_binary(tensor: RequestInput, behind: memoryview) -> memoryview | None:
@@ -166,35 +151,24 @@ def _take_binary(tensor: RequestInput, behind: memoryview) -> memoryview | None:
     return None if size is None else behind
 
 
-def _read_tensor(tensor: RequestInput, binary: memoryview | None, limits: TensorLimits) -> Sequence[bytes | FloatArray]:
+def _read_images(tensor: RequestInput, binary: memoryview | None, max_batch: int) -> list[bytes]:
     _refuse_not_offered(tensor.parameters)
-    if (tensor.data is None) == (binary is None):
-        raise MalformedRequestError(f"Expected either 'data' or {_SIZE!r} in the input.")
-    if tensor.name == IMAGE:
-        _check_form(tensor, "BYTES", (), limits.max_batch)
-        (num_images,) = tensor.shape
-        if binary is None:
-            return parse_elements(IMAGE, tensor.data, num_images)
-        return unpack_elements(IMAGE, binary, num_images)
-    if tensor.name == INPUTS:
-        _check_form(tensor, "FP32", (3, limits.input_size, limits.input_size), limits.max_batch)
-        if binary is None:
-            floats = parse_floats(INPUTS, tensor.data, tensor.shape)
-        else:
-            floats = unpack_floats(INPUTS, binary, tensor.shape)
-        return [floats[index : index + 1] for index in range(len(floats))]
-    raise MalformedRequestError(f"The model has no such input; expected {IMAGE!r} or {INPUTS!r}.")
+    _check_form(tensor, max_batch)
+    (num_images,) = tensor.shape
+    if tensor.data is not None and binary is None:
+        return parse_elements(tensor.data, num_images)
+    if binary is not None and tensor.data is None:
+        return unpack_elements(binary, num_images)
+    raise MalformedRequestError(f"Expected either 'data' or {_SIZE!r} in the input.")
 
 
-def _check_form(tensor: RequestInput, datatype: str, item_shape: tuple[int, ...], max_batch: int) -> None:
-    num_items, *rest = tensor.shape or (0,)
-    if tensor.datatype != datatype:
-        raise MalformedRequestError(f"Expected the datatype {datatype} for the input {tensor.name!r}.")
-    if tuple(rest) != item_shape or not 1 <= num_items <= max_batch:
-        expected = ", ".join(map(str, ("N", *item_shape)))
-        raise MalformedRequestError(
-            f"Expected the shape [{expected}] for the input {tensor.name!r}, with N from 1 to {max_batch}."
-        )
+def _check_form(tensor: RequestInput, max_batch: int) -> None:
+    if tensor.name != IMAGE:
+        raise MalformedRequestError(f"The model has no such input; expected {IMAGE!r}.")
+    if tensor.datatype != "BYTES":
+        raise MalformedRequestError(f"Expected the datatype BYTES for the input {IMAGE!r}.")
+    if len(tensor.shape) != 1 or not 1 <= tensor.shape[0] <= max_batch:
+        raise MalformedRequestError(f"Expected the shape [N] for the input {IMAGE!r}, with N from 1 to {max_batch}.")
 
 
 def _read_outputs(request: InferenceRequest) -> list[Wanted]:

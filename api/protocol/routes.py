@@ -22,7 +22,6 @@ from api.protocol.message import (
     LOGITS,
     PROBABILITIES,
     Question,
-    TensorLimits,
     describe_inputs,
     describe_outputs,
     read_question,
@@ -42,7 +41,7 @@ from api.schemas import ANSWER_HEADERS, UNSTORED_HEADERS, describe_header
 from model.classifier import Classifier
 from model.errors import InputError
 from model.images.decoded import FloatArray
-from model.prediction import ImageInference, Inference
+from model.prediction import Inference
 
 NAME, VERSION = "name", "version"  # the parameters whose values are those of the weights
 
@@ -121,9 +120,9 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"JSON, or JSON and tensors behind it; then the header `{HEADER_LENGTH}` gives the JSON's "
-        "length. One input: `image`, BYTES (N): encoded images (of DICOM files the middle frame), in JSON as base64; "
-        "or `inputs`, FP32 (N, 3, S, S), scaled and normalised as the model card says. Outputs: `probabilities` and "
-        "`logits` (N, K), classes in the card's order, and, where asked for, `cam` (N, h, w).",
+        "length. One input, `image`, BYTES (N): encoded images (of DICOM files the middle frame), in JSON as base64. "
+        "Outputs: `probabilities` and `logits` (N, K), classes in the card's order, and, where asked for, `cam` "
+        "(N, h, w).",
         "content": {
             "application/json": {"schema": {"$ref": f"#/components/schemas/{InferenceRequest.__name__}"}},
             BINARY_TYPE: {"schema": {"type": "string", "format": "binary"}},
@@ -161,13 +160,13 @@ async def model_ready(service: ServiceDep) -> ModelReady:
 @router.get("/models/{name}", responses=_MODEL, dependencies=[KeyCheck, NameCheck])
 @router.get("/models/{name}/versions/{version}", responses=_MODEL, dependencies=[KeyCheck, NameCheck, VersionCheck])
 async def model_metadata(service: ServiceDep) -> ModelMetadata:
-    """Describe the tensors that the model takes and gives."""
+    """Describe the tensors that the model takes and returns."""
     classifier = service.classifier
     return ModelMetadata(
         name=classifier.card.name,
         versions=[classifier.card.version],
         platform=_PLATFORMS[classifier.engine_name],
-        inputs=describe_inputs(classifier.card),
+        inputs=describe_inputs(),
         outputs=describe_outputs(classifier.card),
     )
 
@@ -178,10 +177,9 @@ _infer_route = partial(router.post, responses=_INFER, response_model=InferenceAn
 @_infer_route("/models/{name}/infer", dependencies=[KeyCheck, NameCheck])
 @_infer_route("/models/{name}/versions/{version}/infer", dependencies=[KeyCheck, NameCheck, VersionCheck])
 async def infer(request: Request, service: ServiceDep, body: BodyDep, client: ClientWatchDep) -> Response:
-    """Classify brain-MRI slices, sent as encoded images or as inputs of the network."""
+    """Classify brain-MRI slices, sent as encoded images."""
     card = service.classifier.card
-    limits = TensorLimits(card.preprocessing.input_size, service.settings.max_batch)
-    read = partial(read_question, body, request.headers.get(HEADER_LENGTH), limits)
+    read = partial(read_question, body, request.headers.get(HEADER_LENGTH), service.settings.max_batch)
     question = (await service.queue.run(read, client)).result
     inferences = await _judge(service, question, client)
     return write_answer(question, card, _stack(inferences))
@@ -189,29 +187,27 @@ async def infer(request: Request, service: ServiceDep, body: BodyDep, client: Cl
 
 async def _judge(service: Service, question: Question, client: ClientWatch) -> list[Inference]:
     """Judge one after the other, as if each had been sent alone: a large request takes no place from the others."""
-    service.metrics.observe_batch(len(question.items))
+    service.metrics.observe_batch(len(question.images))
     inferences = []
-    for index, item in enumerate(question.items):
-        call = partial(_judge_item, service.classifier, item, index, explain=question.wants_cam)
+    for index, data in enumerate(question.images):
+        call = partial(_judge_image, service.classifier, data, index, explain=question.wants_cam)
         done = await service.queue.run(call, client)
-        if isinstance(done.result, ImageInference):
-            service.metrics.observe_prediction(done.result.prediction, done.queue_ms)
+        service.metrics.observe_prediction(done.result.prediction, done.queue_ms)
         inferences.append(done.result)
     return inferences
 
 
-def _judge_item(classifier: Classifier, item: bytes | FloatArray, index: int, *, explain: bool) -> Inference:
+def _judge_image(classifier: Classifier, data: bytes, index: int, *, explain: bool) -> Inference:
     try:
-        if isinstance(item, bytes):
-            return classifier.infer_image(item, explain=explain)
-        return classifier.infer(item, explain=explain)
+        return classifier.infer_image(data, explain=explain)
     except InputError as error:
         raise type(error)(f"Item {index}: {error}") from error
 
 
 def _stack(inferences: Sequence[Inference]) -> dict[str, FloatArray]:
+    probabilities = [list(inference.prediction.probabilities.values()) for inference in inferences]
     tensors = {
-        PROBABILITIES: np.concatenate([inference.probabilities for inference in inferences]).astype(np.float32),
+        PROBABILITIES: np.array(probabilities, np.float32),
         LOGITS: np.concatenate([inference.logits for inference in inferences]),
     }
     heatmaps = [inference.heatmaps for inference in inferences if inference.heatmaps is not None]

@@ -8,9 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Datatype = Literal["FP32", "BYTES"]
-TensorData = Annotated[
-    list[Any], Field(description="Row by row, flat or nested in the tensor's shape; base64 where it is BYTES.")
-]
 Parameters = Annotated[dict[str, Any], Field(description="Those that are not known are passed over.")]
 
 
@@ -42,7 +39,7 @@ class ServerMetadata(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """A tensor that the model takes or gives."""
+    """A tensor that the model takes or returns."""
 
     name: str
     datatype: Datatype
@@ -50,7 +47,7 @@ class TensorMetadata(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """The model. A request sends one of the inputs, not both."""
+    """The model."""
 
     name: str
     versions: list[str]
@@ -64,13 +61,13 @@ class _RequestPart(BaseModel):
 
 
 class RequestInput(_RequestPart):
-    """A tensor that is sent: as `data`, or behind the JSON where `parameters` holds its `binary_data_size`."""
+    """The images that are sent: as `data`, or behind the JSON where `parameters` holds its `binary_data_size`."""
 
     name: str
     shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)]
     datatype: str
     parameters: Parameters = {}
-    data: TensorData | None = None
+    data: Annotated[list[str], Field(fail_fast=True, description="Encoded images, as base64.")] | None = None
 
 
 class RequestOutput(_RequestPart):
@@ -85,7 +82,7 @@ class InferenceRequest(_RequestPart):
 
     id: str | None = Field(None, max_length=1024, description="Comes back with the answer.")
     parameters: Parameters = {}
-    inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="One of the model's inputs.")
+    inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="The model's one input.")
     outputs: list[RequestOutput] = Field(
         [], max_length=3, description="By default `probabilities` and `logits`, not `cam`."
     )

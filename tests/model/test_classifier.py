@@ -11,9 +11,8 @@ from PIL import Image
 
 from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier
-from model.decoding import decode_image
 from model.drawing.overlay import View
-from model.errors import CheckpointError, ImageTooLargeError, InputsOutOfRangeError, UnknownClassError
+from model.errors import CheckpointError, ImageTooLargeError, UnknownClassError
 from model.preprocessing import preprocess_image
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import Level, Reason
@@ -107,28 +106,9 @@ def test_a_detector_of_another_network_is_refused(calibrated_pair, tmp_path):
         Classifier.load(tmp_path / "swapped.pth")
 
 
-def test_an_image_and_the_inputs_made_of_it_get_the_same_answer(classifier):
-    inputs = preprocess_image(decode_image(SCAN).image, classifier.card.preprocessing)
-    both = classifier.infer(np.concatenate([inputs, inputs[..., ::-1]]), explain=True)
-    image = classifier.infer_image(SCAN, explain=True)
-    assert list(image.prediction.probabilities.values()) == pytest.approx(image.probabilities[0].tolist())
-    for name in ("logits", "probabilities", "heatmaps"):
-        np.testing.assert_allclose(getattr(both, name)[:1], getattr(image, name), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(both.probabilities.sum(axis=1), 1)
-
-
 def test_heatmaps_are_made_where_they_are_asked_for(classifier):
     assert classifier.infer_image(SCAN).heatmaps is None
     assert classifier.infer_image(SCAN, explain=True).heatmaps.max() > 0
-
-
-@pytest.mark.parametrize("explain", [False, True])
-def test_inputs_with_which_the_network_overflows_are_refused(classifier, explain):
-    size = classifier.card.preprocessing.input_size
-    inputs = np.full((1, 3, size, size), 3e38, np.float32)
-    inputs[:, :, ::2] *= -1
-    with pytest.raises(InputsOutOfRangeError, match="normalise them"):
-        classifier.infer(inputs, explain=explain)
 
 
 def test_an_unknown_class_is_refused(classifier):

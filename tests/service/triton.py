@@ -6,7 +6,6 @@ import struct
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from model.images.decoded import FloatArray
 
@@ -32,17 +31,6 @@ def ask_binary(*images: bytes, **fields: object) -> dict[str, Any]:
     parameters = {"binary_data_size": len(packed)}
     tensor = {"name": "image", "datatype": "BYTES", "shape": [len(images)], "parameters": parameters}
     return frame({"inputs": [tensor], **fields}, packed)
-
-
-def describe_floats(inputs: npt.NDArray[np.floating], **changes: object) -> dict[str, Any]:
-    """The input of a request that sends tensors in JSON."""
-    return {
-        "name": "inputs",
-        "datatype": "FP32",
-        "shape": list(inputs.shape),
-        "data": inputs.ravel().tolist(),
-        **changes,
-    }
 
 
 def read_outputs(response: Any) -> dict[str, FloatArray]:

@@ -1,35 +1,25 @@
 import json
 from contextlib import suppress
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.exceptions import MalformedRequestError
 from api.protocol import message as inference_message
-from api.protocol.message import TensorLimits, read_question
-from tests.service.triton import HEADER_LENGTH, ask_binary, ask_json, describe_floats, frame
+from api.protocol.message import read_question
+from tests.service.triton import HEADER_LENGTH, ask_binary, ask_json, frame
 
-LIMITS = TensorLimits(input_size=4, max_batch=3)
-ONE = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
+MAX_BATCH = 3
 IMAGE = ask_json(b"image")["inputs"][0]
-FLOATS = describe_floats(ONE)
 
 
 def read(content, headers=None):
-    return read_question(content, (headers or {}).get(HEADER_LENGTH), LIMITS)
-
-
-def test_inputs_are_taken_apart():
-    both = np.concatenate([ONE, ONE + 1])
-    question = read(json.dumps({"inputs": [describe_floats(both)]}).encode())
-    np.testing.assert_array_equal(np.concatenate(question.items), both)
-    assert [item.shape for item in question.items] == [(1, 3, 4, 4)] * 2
+    return read_question(content, (headers or {}).get(HEADER_LENGTH), MAX_BATCH)
 
 
 def test_binary_images_are_taken_apart():
-    assert read(**ask_binary(b"a", b"", b"bcd")).items == [b"a", b"", b"bcd"]
+    assert read(**ask_binary(b"a", b"", b"bcd")).images == [b"a", b"", b"bcd"]
 
 
 def test_by_default_probabilities_and_logits_come_in_json():
@@ -61,35 +51,31 @@ BAD = {
     "list": [],
     "empty-inputs": {"inputs": []},
     "inputs-is-an-object": {"inputs": {}},
-    "two-inputs": {"inputs": [IMAGE, FLOATS]},
-    "duplicate-inputs": {"inputs": [IMAGE, IMAGE]},
+    "two-inputs": {"inputs": [IMAGE, IMAGE]},
     "many-inputs": {"inputs": [IMAGE] * 9},
     "no-name": {"inputs": [{"datatype": "BYTES", "shape": [1], "data": ["YQ=="]}]},
     "unknown-input": _with(IMAGE, name="unicorn"),
     "other-datatype": _with(IMAGE, datatype="FP32"),
-    "unknown-datatype": _with(FLOATS, datatype="FP8"),
-    "datatype-is-a-number": _with(FLOATS, datatype=32),
-    "fp64": _with(FLOATS, datatype="FP64"),
+    "unknown-datatype": _with(IMAGE, datatype="FP8"),
+    "datatype-is-a-number": _with(IMAGE, datatype=32),
+    "inputs-of-the-network": _with(IMAGE, name="inputs", datatype="FP32", shape=[1, 3, 1, 1], data=[0.5] * 3),
     "no-data": {"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1]}]},
-    "shape-of-nothing": _with(FLOATS, shape=[]),
-    "shape-zero": _with(FLOATS, shape=[0, 3, 4, 4], data=[]),
-    "shape-negative": _with(FLOATS, shape=[-1, 3, 4, 4]),
-    "shape-negative-twice": _with(FLOATS, shape=[-1, -3, 4, 4]),
-    "shape-float": _with(FLOATS, shape=[1.5, 3, 4, 4]),
-    "shape-text": _with(FLOATS, shape=["1", 3, 4, 4]),
-    "shape-bool": _with(FLOATS, shape=[True, 3, 4, 4]),
-    "shape-huge": _with(FLOATS, shape=[2**63, 3, 4, 4]),
-    "shape-overflows": _with(FLOATS, shape=[2**62, 4, 4, 4]),
-    "shape-beyond-64-bit": _with(FLOATS, shape=[2**80, 3, 4, 4]),
-    "shape-other": _with(FLOATS, shape=[1, 4, 4, 3]),
-    "shape-flat": _with(FLOATS, shape=[48]),
-    "shape-long": _with(FLOATS, shape=[1] * 9),
-    "image-shape": _with(IMAGE, shape=[1, 1]),
+    "shape-of-nothing": _with(IMAGE, shape=[]),
+    "shape-zero": _with(IMAGE, shape=[0], data=[]),
+    "shape-negative": _with(IMAGE, shape=[-1]),
+    "shape-float": _with(IMAGE, shape=[1.5]),
+    "shape-text": _with(IMAGE, shape=["1"]),
+    "shape-bool": _with(IMAGE, shape=[True]),
+    "shape-huge": _with(IMAGE, shape=[2**63]),
+    "shape-beyond-64-bit": _with(IMAGE, shape=[2**80]),
+    "shape-of-two-axes": _with(IMAGE, shape=[1, 1]),
+    "shape-long": _with(IMAGE, shape=[1] * 9),
     "too-many-images": _with(IMAGE, shape=[4], data=IMAGE["data"] * 4),
     "fewer-images": _with(IMAGE, shape=[2]),
     "data-is-text": _with(IMAGE, data="YQ=="),
-    "data-is-an-object": _with(FLOATS, data={}),
-    "deep-data": _with(FLOATS, data=[[[[[[1]]]]]]),
+    "data-is-an-object": _with(IMAGE, data={}),
+    "data-is-numbers": _with(IMAGE, data=[1]),
+    "data-is-nested": _with(IMAGE, data=[["YQ=="]]),
     "both": _with(IMAGE, parameters={"binary_data_size": 0}),
     "binary-without-header": {"inputs": [{**IMAGE, "data": None, "parameters": {"binary_data_size": 5}}]},
     "size-is-text": _with(IMAGE, data=None, parameters={"binary_data_size": "5"}),
@@ -114,14 +100,12 @@ NO_JSON = {
     "not-utf-8": json.dumps(ask_json(b"x")).encode().replace(b"image", b"imag\xff"),
     "utf-16": json.dumps(ask_json(b"x")).encode("utf-16"),
     "surrogate": b'{"id": "\\ud800", "inputs": []}',
-    "nan": json.dumps(describe_floats(ONE)).encode().replace(b"47.0", b"NaN"),
-    "infinity": json.dumps(describe_floats(ONE)).encode().replace(b"47.0", b"-Infinity"),
-    "huge-float": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"1e999"),
-    "huge-integer": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"9" * 400),
-    "endless-integer": json.dumps({"inputs": [FLOATS]}).encode().replace(b"47.0", b"9" * 100_000),
+    "nan": json.dumps(ask_json(b"x", parameters={"ours": float("nan")})).encode(),
+    "infinity": json.dumps(ask_json(b"x", parameters={"ours": float("-inf")})).encode(),
+    "endless-integer": json.dumps(ask_json(b"x")).encode().replace(b"[1]", b"[" + b"9" * 100_000 + b"]"),
     "deep-lists": b"[" * 200_000,
     "deep-objects": b'{"a":' * 200_000,
-    "deep-data": b'{"inputs":[{"name":"inputs","datatype":"FP32","shape":[1,3,4,4],"data":' + b"[" * 5000 + b"]" * 5000,
+    "deep-data": b'{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":' + b"[" * 5000 + b"]" * 5000,
 }
 
 
@@ -159,7 +143,7 @@ def test_bytes_behind_a_request_that_announces_none_are_refused():
 def test_json_of_more_values_than_memory_is_for_is_refused_before_it_is_read(monkeypatch):
     monkeypatch.setattr(inference_message, "from_json", lambda *_, **__: pytest.fail("was read"))
     with pytest.raises(MalformedRequestError, match="too many values"):
-        read(b"[" + b"[]," * 2_100_000 + b"[]]")
+        read(b"[" + b"[]," * 33_000 + b"[]]")
 
 
 @given(
@@ -168,6 +152,6 @@ def test_json_of_more_values_than_memory_is_for_is_refused_before_it_is_read(mon
     )
 )
 def test_arbitrary_json_is_read_or_refused_by_an_error_of_ours(value):
-    for request in (value, {"inputs": value}, _with(IMAGE, data=value), _with(FLOATS, shape=value)):
+    for request in (value, {"inputs": value}, _with(IMAGE, data=value), _with(IMAGE, shape=value)):
         with suppress(MalformedRequestError):  # [""] is an image, if one of no bytes
             read(json.dumps(request).encode())
