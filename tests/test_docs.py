@@ -7,10 +7,15 @@ import pytest
 
 from api.__main__ import main
 from api.errors import DEFECT, KINDS
+from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# A path in the repository, in a sentence or a command; capitals stand for a name of the reader's own.
+PATH = re.compile(
+    r"(?<![\w/.-])(?:(?:api|deploy|docs|examples|model|requirements|tests|training|weights)/[\w./*-]*|requirements[\w-]*\.txt)"
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -34,6 +39,19 @@ def test_every_relative_link_leads_somewhere(page):
         target = page.parent / path if path else page
         assert target.is_file(), link
         assert not anchor or anchor in list_anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_path_in_the_text_exists(page):
+    for path in set(PATH.findall(page.read_text(encoding="utf-8"))):
+        assert re.search("NAME|DIR|RECIPE|FILE", path) or list(ROOT.glob(path.rstrip("./"))), path
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_the_page_of_development_shows_the_layers(package):
+    table = (ROOT / "docs" / "development.md").read_text(encoding="utf-8").partition(f"| `{package}` |")[2]
+    rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.partition("\n\n")[0].splitlines()[2:]]
+    assert list(map(sorted, rows)) == [sorted(line.split()) for line in LAYERS[package].strip().splitlines()]
 
 
 def test_every_page_is_linked_from_the_readme():
