@@ -42,7 +42,12 @@ def pod() -> Any:
 
 @pytest.mark.parametrize(
     ("schema", "path"),
-    [("compose-spec", "compose.yaml"), ("github-workflows", ".github/workflows/ci.yaml")],
+    [
+        ("compose-spec", "compose.yaml"),
+        ("github-workflows", ".github/workflows/ci.yaml"),
+        ("dependabot", ".github/dependabot.yml"),
+        ("citation-file-format", "CITATION.cff"),
+    ],
 )
 def test_a_file_is_as_its_reader_expects(schema, path):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", path]
@@ -72,8 +77,17 @@ def test_compose_runs_the_mlflow_that_training_talks_to(compose):
     assert compose["services"]["mlflow"]["image"].endswith(f":v{pinned[1]}")
 
 
-def test_the_image_has_the_version_of_the_code():
+def test_the_image_and_the_changelog_have_the_version_of_the_code():
     assert f"\nARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert newest is not None
+    assert newest[1] == VERSION
+
+
+def test_the_workflow_pins_every_action_by_its_commit_and_names_the_release():
+    actions = re.findall(r"uses: (.+)", (ROOT / ".github/workflows/ci.yaml").read_text(encoding="utf-8"))
+    assert actions
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in actions), actions
 
 
 def test_settings_that_are_deployed_exist(compose, pod):
