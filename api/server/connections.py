@@ -8,6 +8,7 @@ connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> b
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,7 @@ MAX_HEAD_BYTES = 65_536
 _LINGER_SECONDS = 2.0
 _MAX_LINGER_BYTES = 8 * 2**20
 _LAST_REQUEST_SECONDS = 0.5  # for what is on its way when the service stops
+_UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._drop(data)
             return
         self._num_head_bytes += len(data)
-        super().data_received(data)
+        in_body = self.cycle is not None and self.cycle.more_body
+        super().data_received(data if in_body else _decline_upgrade(data))
         if self._dropping or not self._num_head_bytes:
             return
         if self._num_head_bytes > MAX_HEAD_BYTES:
@@ -197,6 +200,15 @@ class BoundedProtocol(HttpToolsProtocol):
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
+
+
+def _decline_upgrade(data: bytes) -> bytes:
+    """Rename the header by which Java's client and `curl --http2` offer HTTP/2, in data that begin with a head.
+
+    A server may ignore the offer (RFC 9110, section 7.8); the parser would take it and drop the request's body.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"x-upgrade", head) + end + rest
 
 
 @dataclass

@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from api.server.connections import BoundedProtocol
+from tests.samples.phantoms import draw_scan, encode
 from tests.service.server import read_to_end, running_server
 
 HEAD_SECONDS = 1.0
@@ -160,6 +161,17 @@ def test_requests_that_come_at_once_are_answered_in_order(port):
         connection.sendall("\r\n".join([*heads[:-1], heads[-1] + "Connection: close\r\n", ""]).encode())
         answer = read_to_end(connection).decode()
     assert [line.split()[1] for line in answer.splitlines() if line.startswith("x-request-id:")] == ids
+
+
+@pytest.mark.parametrize("pause", [0, 0.1], ids=["at once", "body apart"])
+def test_a_body_is_read_although_the_client_offers_http_2(port, pause):
+    body = encode(draw_scan(80, (0.4, 0.5)), "PNG")
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"
+    with connect(port) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n" % (offer, len(body)))
+        time.sleep(pause)
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_client_that_has_reset_the_connection_is_let_go():
