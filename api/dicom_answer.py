@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from model.classifier import Classifier
 from model.drawing.overlay import View
+from model.errors import ResultViewError
 from model.prediction import Prediction
 
 _MAX_RANGES = 32  # of an Accept header that are looked at
@@ -73,11 +74,13 @@ def draw_picture(
     """Judge an image and draw the evidence, in the form that is wanted.
 
     Raises:
-        InputError: As `Classifier.visualize`, and as `model.dicom_results.results.write_results`.
+        InputError: As `Classifier.visualize` and `write_results` of DICOM results; if the view has no DICOM form.
     """
     if form is AnswerForm.PNG:
         visualization = classifier.visualize(image, target, alpha, view, frame)
         return Picture(visualization.prediction, visualization.png, form)
+    if view in (View.EVIDENCE, View.SCAN):
+        raise ResultViewError(f"Expected a view with caption for DICOM, such as {View.OVERLAY}; found {view}.")
     from model.dicom_results.results import (  # here: it takes time to import
         check_source,
         describe_variant,

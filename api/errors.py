@@ -95,6 +95,9 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     model_errors.ResultSourceError: ProblemKind(
         HTTPStatus.NOT_ACCEPTABLE, "no_dicom_source", "DICOM results need a DICOM image"
     ),
+    model_errors.ResultViewError: ProblemKind(
+        HTTPStatus.NOT_ACCEPTABLE, "no_dicom_view", "This view has no DICOM form"
+    ),
     model_errors.ResultPackagesError: ProblemKind(
         HTTPStatus.NOT_ACCEPTABLE, "no_dicom_results", "DICOM results are not made here"
     ),

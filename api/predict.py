@@ -35,6 +35,15 @@ _PROBLEMS = problem_responses(
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
+_VIEWS = """
+- `overlay`: the evidence over the scan
+- `heatmap`: the evidence over black
+- `side-by-side`: the scan, and right of it the overlay
+- `evidence`: the evidence alone, RGBA and transparent where there is none, to be laid over the scan
+- `scan`: the pixels as they were read, for clients that show no DICOM or 16-bit images
+
+The last two carry no caption, ignore `alpha` and have no DICOM form.
+"""
 _JSON = {"description": "The prediction.", "headers": UNSTORED_HEADERS}
 _PICTURE = {
     "description": "The picture, at the scan's own resolution. `Accept: application/dicom` asks for it as a DICOM "
@@ -80,9 +89,7 @@ async def visualize(
     form: AnswerFormDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
-    view: Annotated[
-        View, Query(description="The evidence over the scan, over black, or beside the scan.")
-    ] = View.OVERLAY,
+    view: Annotated[View, Query(description=_VIEWS)] = View.OVERLAY,
     frame: FrameQuery = None,
 ) -> Response:
     """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""

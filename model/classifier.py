@@ -12,7 +12,6 @@ import numpy as np
 from model.card import ModelCard
 from model.checkpoints.file_hash import verify_file
 from model.decoding import decode_opened, open_image
-from model.drawing.layers import render_layers
 from model.drawing.overlay import Caption, View, render_png
 from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
@@ -23,7 +22,6 @@ from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatAr
 from model.prediction import (
     Inference,
     InputReport,
-    LayeredView,
     ModelIdentity,
     Prediction,
     Timing,
@@ -149,22 +147,6 @@ class Classifier:
     def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
         """Classify an image that was decoded elsewhere, and draw what speaks for the class over it."""
         return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
-
-    def show_layers(self, data: bytes, target: str | None = None, frame: int | None = None) -> LayeredView:
-        """Classify an encoded image and draw it and what speaks for a class as two pictures.
-
-        Args:
-            target: The class to explain; by default the predicted one.
-            frame: Which frame of a DICOM file, from 1; by default the middle one.
-
-        Raises:
-            InputError: If the image cannot be judged, or `target` is no class of the network.
-        """
-        start, class_index = time.perf_counter(), self._find_class(target)
-        with self._decode(data, frame) as decoded:
-            prediction, heatmap = self._explain(decoded, start, class_index)
-            layers = render_layers(decoded.image, heatmap)
-        return LayeredView(prediction, target or prediction.prediction, layers)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.

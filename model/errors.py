@@ -67,6 +67,10 @@ class ResultSourceError(InputError):
     """DICOM results were asked for, and the image is no DICOM image that they could belong to."""
 
 
+class ResultViewError(InputError):
+    """DICOM results were asked for of a view that is a layer for a page."""
+
+
 class ResultPackagesError(InputError):
     """DICOM results were asked for, and what writes them is not installed."""
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from model.drawing.layers import PictureLayers
 from model.images.decoded import FloatArray
 from model.reliability.reliability import OutlierScore, Review
 
@@ -72,15 +71,6 @@ class Visualization:
     prediction: Prediction
     explained: str
     png: bytes
-
-
-@dataclass(frozen=True)
-class LayeredView:
-    """A prediction, the class whose evidence was drawn, and the scan and the evidence as pictures of their own."""
-
-    prediction: Prediction
-    explained: str
-    layers: PictureLayers
 
 
 @dataclass(frozen=True)

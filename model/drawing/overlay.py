@@ -47,6 +47,10 @@ class View(StrEnum):
     """The evidence over black."""
     SIDE_BY_SIDE = "side-by-side"
     """The scan as it came, and right of it the overlay."""
+    EVIDENCE = "evidence"
+    """The evidence alone, as opaque as it is strong: shown over the scan with an opacity a it gives the overlay."""
+    SCAN = "scan"
+    """The pixels as they were read."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +85,15 @@ def render(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: floa
         alpha: Opacity where the map is 1, in [0, 1].
 
     Returns:
-        RGB, (H, W, 3) uint8; with `View.SIDE_BY_SIDE` (H, 2 W, 3).
+        RGB, (H, W, 3) uint8; with `View.SIDE_BY_SIDE` (H, 2 W, 3), with `View.EVIDENCE` RGBA, (H, W, 4). `View.SCAN`
+        and `View.EVIDENCE` carry no caption.
     """
+    if view is View.SCAN:
+        return image
     height, width = image.shape[:2]
     evidence = upsample_heatmap(heatmap, height, width)
+    if view is View.EVIDENCE:
+        return paint(evidence)
     scan, opacity = (np.zeros_like(image), 1.0) if view is View.HEATMAP else (image, alpha)
     picture = blend(scan, evidence, opacity)
     write_caption(picture, caption)
@@ -124,6 +133,16 @@ def blend(image: ImageArray, evidence: FloatArray, alpha: float) -> ImageArray:
         mixed += painted.take(levels, axis=0)
         blended[rows] = mixed >> 8
     return blended
+
+
+def paint(evidence: FloatArray) -> ImageArray:
+    """Colour a map (H, W) in [0, 1] as `blend` does; RGBA, (H, W, 4) uint8, the opacity being the evidence itself."""
+    painted = np.empty((*evidence.shape, 4), np.uint8)
+    for top in range(0, len(evidence), _STRIP_ROWS):
+        rows = slice(top, top + _STRIP_ROWS)
+        painted[rows, :, 3] = np.rint(evidence[rows] * 255)
+        painted[rows, :, :3] = turbo_colors()[painted[rows, :, 3]]
+    return painted
 
 
 def write_caption(image: ImageArray, caption: Caption) -> None:

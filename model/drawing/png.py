@@ -14,22 +14,23 @@ import numpy as np
 from model.images.decoded import ImageArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_TRUECOLOR_8_BIT = bytes([8, 2, 0, 0, 0])  # depth, colour type, deflate, adaptive filters, no interlace
+_COLOR_TYPES = {3: 2, 4: 6}  # by channels: truecolour, and the same with alpha
 _FILTER_UP = 2
 _LEVEL = 1
 _STRIP_ROWS = 64
 
 
 def encode_png(image: ImageArray) -> bytes:
-    """Encode an image, RGB (H, W, 3) uint8."""
-    height, width = image.shape[:2]
-    header = struct.pack(">II", width, height) + _TRUECOLOR_8_BIT
-    chunks = ((b"IHDR", header), (b"IDAT", _compress(image.reshape(height, width * 3))), (b"IEND", b""))
+    """Encode an image, RGB (H, W, 3) or RGBA (H, W, 4), uint8."""
+    height, width, num_channels = image.shape
+    # 8 bit; deflate, adaptive filters, not interlaced
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOR_TYPES[num_channels], 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", _compress(image.reshape(height, -1))), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 
 def _compress(rows: ImageArray) -> bytes:
-    """Filter and deflate rows (H, 3 W), strip by strip so that no second image is held."""
+    """Filter and deflate rows (H, C W), strip by strip so that no second image is held."""
     compressor = zlib.compressobj(_LEVEL)
     filtered = np.empty((min(_STRIP_ROWS, len(rows)), 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _FILTER_UP

@@ -81,6 +81,12 @@ def test_without_a_dicom_image_that_is_a_406(client, scan, accept):
     assert value(read(client), "brain_mri_rejections_total", code="no_dicom_source") >= 2
 
 
+@pytest.mark.parametrize("view", ["evidence", "scan"])
+def test_a_layer_has_no_dicom_form(client, view):
+    response = client.post(PATH, params={"view": view}, content=SOURCE, headers={"accept": "application/dicom"})
+    check_problem(response, 406, "no_dicom_view")
+
+
 def test_without_the_packages_that_is_a_406(client, monkeypatch):
     monkeypatch.setattr("model.dicom_results.results.find_spec", lambda _: None)
     response = client.post(PATH, content=SOURCE, headers={"accept": BOTH})

@@ -99,12 +99,40 @@ def test_answers_about_a_patient_are_not_to_be_stored(client, scan):
 
 
 @pytest.mark.parametrize(
-    ("view", "size"), [("overlay", (120, 100)), ("heatmap", (120, 100)), ("side-by-side", (240, 100))]
+    ("view", "mode", "width"),
+    [
+        ("overlay", "RGB", 120),
+        ("heatmap", "RGB", 120),
+        ("side-by-side", "RGB", 240),
+        ("evidence", "RGBA", 120),
+        ("scan", "RGB", 120),
+    ],
 )
-def test_the_picture_has_the_scans_size(client, scan, view, size):
+def test_the_picture_has_the_scans_size(client, scan, view, mode, width):
     response = client.post(f"/predict/visualize?view={view}", files={"file": scan})
     assert response.headers["content-type"] == "image/png"
-    assert Image.open(io.BytesIO(response.content)).size == size
+    picture = Image.open(io.BytesIO(response.content))
+    assert (picture.mode, picture.size) == (mode, (width, 100))
+
+
+@pytest.mark.parametrize("target", CLASSES)
+def test_the_evidence_over_black_is_the_heatmap(client, scan, target):
+    pictures = {}
+    for view in ("evidence", "heatmap"):
+        response = client.post("/predict/visualize", params={"target": target, "view": view}, content=scan)
+        pictures[view] = np.asarray(Image.open(io.BytesIO(response.content))).astype(float)
+    over_black = pictures["evidence"][..., :3] * pictures["evidence"][..., 3:] / 255
+    without_caption = slice(30, 80)
+    assert np.abs(over_black - pictures["heatmap"])[without_caption].max() <= 3
+
+
+def test_the_scan_is_shown_as_it_was_read(client):
+    grey = np.random.default_rng(0).integers(0, 256, (60, 70), np.uint8)
+    response = client.post("/predict/visualize?view=scan", content=make_dicom(grey))
+    shown = np.asarray(Image.open(io.BytesIO(response.content)))
+    assert (shown == shown[..., :1]).all()
+    order = np.argsort(grey, axis=None)
+    assert (np.diff(shown[..., 0].ravel()[order].astype(int)) >= 0).all()
 
 
 def test_the_pictures_headers_are_those_of_the_prediction(client, scan):

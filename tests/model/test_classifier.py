@@ -178,15 +178,3 @@ def test_large_images_are_decoded_one_at_a_time_and_small_ones_beside_them(tiny_
         answers = list(executor.map(classifier.predict, [large, small, large, small, large, small]))
     assert max(most) == 1
     assert [answer.input.height for answer in answers] == [2100, 64] * 3
-
-
-def test_layers_carry_the_same_prediction_and_the_class_that_was_asked_for(classifier):
-    expected = classifier.predict(SCAN)
-    views = {name: classifier.show_layers(SCAN, name) for name in (None, *CLASSES)}
-    assert [view.explained for view in views.values()] == [expected.prediction, *CLASSES]
-    for view in views.values():
-        assert view.prediction.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
-    assert len({view.layers.evidence for view in views.values()}) == len(CLASSES)
-    assert len({view.layers.scan for view in views.values()}) == 1
-    with pytest.raises(UnknownClassError):
-        classifier.show_layers(SCAN, "unicorn")

@@ -31,6 +31,25 @@ def test_a_flat_map_over_black_is_black():
     assert not picture[60:140].any()
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_evidence_laid_over_the_scan_is_the_overlay(alpha):
+    heatmap = np.random.default_rng(0).random((7, 7), np.float32) ** 2
+    shown, layer = (Image.fromarray(render(SCAN, heatmap, CAPTION, 0.5, view)) for view in (View.SCAN, View.EVIDENCE))
+    layer.putalpha(layer.getchannel("A").point(lambda level: round(level * alpha)))
+    laid_over = Image.alpha_composite(shown.convert("RGBA"), layer).convert("RGB")
+    expected = blend(SCAN, upsample_heatmap(heatmap, 200, 200), alpha).astype(int)
+    assert np.abs(np.asarray(laid_over) - expected).max() <= 3
+
+
+def test_the_evidence_is_transparent_where_there_is_none():
+    assert render(SCAN, HOT, CAPTION, 0.5, View.EVIDENCE)[..., 3].max() == 255
+    assert not render(SCAN, FLAT, CAPTION, 0.5, View.EVIDENCE)[..., 3].any()
+
+
+def test_the_scan_alone_is_its_pixels():
+    assert np.array_equal(render(SCAN, HOT, CAPTION, 0.5, View.SCAN), SCAN)
+
+
 def test_without_opacity_the_scan_stays_as_it_is():
     evidence = upsample_heatmap(HOT, 200, 200)
     assert np.array_equal(blend(SCAN, evidence, 0.0), SCAN)

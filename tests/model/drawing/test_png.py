@@ -7,18 +7,19 @@ from PIL import Image
 from model.drawing.png import encode_png
 
 
+@pytest.mark.parametrize("num_channels", [3, 4])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (33, 64), (512, 300)])
-def test_pillow_and_opencv_read_back_what_was_written(shape):
+def test_pillow_and_opencv_read_back_what_was_written(shape, num_channels):
     import cv2
 
-    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (*shape, num_channels), np.uint8)
     data = encode_png(image)
     with Image.open(io.BytesIO(data)) as picture:
         picture.verify()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(data))), image)
-    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert theirs is not None
-    assert np.array_equal(theirs[:, :, ::-1], image)
+    assert np.array_equal(theirs[:, :, [2, 1, 0, 3][:num_channels]], image)
 
 
 def test_any_memory_layout_is_written_right():
