@@ -20,6 +20,7 @@ from api.errors import PROBLEM_JSON, add_error_handlers
 from api.exceptions import PROTOCOL_PATH
 from api.keys import KeyRing
 from api.middleware import BodyLimit, RequestContext
+from api.page.routes import add_page
 from api.protocol import routes as inference_protocol
 from api.protocol.message import HEADER_LENGTH
 from api.protocol.schemas import InferenceRequest
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     app.include_router(status.router)
     if settings.docs:
         add_docs(app)
+    add_page(app, settings)
     add_error_handlers(app)
     app.add_middleware(
         BodyLimit,

@@ -18,9 +18,9 @@ from api.telemetry.metrics import Metrics
 from api.telemetry.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-# Asked every few seconds by machines.
+# Asked every few seconds by machines, or many at once by a browser.
 QUIET_PATHS = (
-    *("/livez", "/readyz", "/health", "/metrics"),
+    *("/livez", "/readyz", "/health", "/metrics", "/page/{name}"),
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")

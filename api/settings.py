@@ -100,6 +100,7 @@ class Settings(BaseSettings):
         description="Time after the signal to stop during which new requests get 503 before the port closes, seconds.",
     )
     docs: bool = Field(True, description="Serve /docs and /openapi.json.")
+    page: bool = Field(True, description="Serve the page for people at /; without it, / leads to /docs.")
     log_format: LogFormat = Field("json", description="json: one object per line; text: for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity to log: debug, info, warning or error."
