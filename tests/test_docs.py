@@ -11,7 +11,7 @@ from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "weights" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A path in the repository, in a sentence or a command; capitals stand for a name of the reader's own.
 PATH = re.compile(
     r"(?<![\w/.-])(?:(?:api|deploy|docs|examples|model|requirements|tests|training|weights)/[\w./*-]*|requirements[\w-]*\.txt)"
@@ -43,6 +43,8 @@ def test_every_relative_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_path_in_the_text_exists(page):
+    if page.stem == "CHANGELOG":
+        return  # it names what has gone
     for path in set(PATH.findall(page.read_text(encoding="utf-8"))):
         assert re.search("NAME|DIR|RECIPE|FILE", path) or list(ROOT.glob(path.rstrip("./"))), path
 
@@ -75,9 +77,10 @@ def test_the_settings_page_holds_the_table_of_the_settings(capsys):
 def test_the_page_of_the_api_lists_every_error():
     section = read_prose(ROOT / "docs" / "http-api.md").partition("## Errors")[2].partition("\n## ")[0]
     shown = {
-        (status, code)
+        (int(status), code)
         for statuses, codes in re.findall(r"^\| (\d{3}[^|]*) \| (.*) \|$", section, re.MULTILINE)
         for status in re.findall(r"\d{3}", statuses)
         for code in re.findall(r"`([a-z_]+)`", codes)
     }
-    assert {(str(int(kind.status)), kind.code) for kind in (*KINDS.values(), DEFECT)} <= shown
+    of_the_framework = {(404, "not_found"), (405, "method_not_allowed")}
+    assert shown == {(int(kind.status), kind.code) for kind in (*KINDS.values(), DEFECT)} | of_the_framework

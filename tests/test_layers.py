@@ -44,7 +44,7 @@ LAYERS = {
         metrics audit description
         robustness localization
         evaluation calibration
-        comparison fitting
+        comparison fitting recipe_options
         command_line
         __main__
     """,

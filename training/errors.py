@@ -1,5 +1,6 @@
 """What can go wrong before and during training, named; each reaches the user as one line.
 
+command line -> options               UsageError
 recipe file, options -> Recipe        RecipeError
 folder -> scans -> splits             DataError
 model hub -> ImageNet weights         PretrainedError
@@ -10,6 +11,10 @@ run -> MLflow, Weights & Biases       TrackingError
 
 class TrainingError(Exception):
     """Any error this package raises on purpose."""
+
+
+class UsageError(TrainingError):
+    """The command line is not as expected."""
 
 
 class RecipeError(TrainingError):

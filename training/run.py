@@ -1,10 +1,12 @@
-"""Results of a training run, as its log, its trackers and its summary hold them."""
+"""A training run: where it goes, and its results, as log, trackers and summary hold them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+RUNS = Path("runs")  # where `fit` writes by default, in a folder of the recipe's name
 CURVES_FILE = "learning_curves.png"
+SHIPPED_CHECKPOINT = Path("weights/efficientnet_b0.pth")
 
 
 @dataclass(frozen=True)

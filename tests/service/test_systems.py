@@ -21,7 +21,7 @@ from tests.samples.phantoms import draw_scan, encode
 from tests.service.systems import FOLDERS, TINY_VALUES, tiny_values, write_four_classes
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
-from training.evaluation.model_card import write_model_card
+from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.fitting import release
 from training.fitting.fit import FitOptions, fit
@@ -118,7 +118,7 @@ def test_it_is_measured_on_the_folders_it_was_trained_on(system, tmp_path):
     assert ("tumor_accuracy" in split.metrics.__pydantic_extra__) == (len(system.classes) > 2)
     assert all(name in render_report(evaluation) for name in system.classes)
     (tmp_path / "evaluation.json").write_text(json.dumps(describe_evaluation(evaluation)), encoding="utf-8")
-    page = write_model_card(system.run.checkpoint, tmp_path / "evaluation.json", {})
+    page = write_model_card(ModelCardOptions(tmp_path / "evaluation.json", system.run.checkpoint))
     assert all(name in page for name in system.classes)
 
 

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import TypeAdapter
+from tyro.conf import Positional
+from tyro.constructors import PrimitiveConstructorSpec
 
 from model.card import ModelCard
 from model.checkpoints.checkpoint import load_checkpoint
@@ -39,14 +41,41 @@ class NamedCheckpoint:
         return exported if exported.is_file() else self.path
 
 
+def parse_checkpoint(text: str) -> NamedCheckpoint:
+    """Read `FILE.pth` or `NAME=FILE.pth`."""
+    name, separator, path = text.rpartition("=")
+    return NamedCheckpoint(Path(path), name if separator else None)
+
+
+_NAMED = PrimitiveConstructorSpec(
+    nargs=1,
+    metavar="[NAME=]FILE.pth",
+    instance_from_str=lambda words: parse_checkpoint(words[0]),
+    is_instance=lambda value: isinstance(value, NamedCheckpoint),
+    str_from_instance=lambda checkpoint: [str(checkpoint.path)],
+)
+
+
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """What is compared, and on what; see `training.evaluation.evaluation.EvaluationOptions`."""
+    """What is compared, and on what; see `training.evaluation.evaluation.EvaluationOptions`.
 
-    data: Path
-    checkpoints: tuple[NamedCheckpoint, ...]
+    Attributes:
+        data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
+        checkpoints: Those of one name, or else one recipe, trained on different splits, are one system.
+        groups: Table with the columns path, group and split.
+        num_threads: Cores that compute.
+    """
+
+    data: Positional[Path]
+    checkpoints: Positional[tuple[Annotated[NamedCheckpoint, _NAMED], ...]]
     groups: Path | None = None
     num_threads: int = os.cpu_count() or 1
+
+    def __post_init__(self) -> None:
+        """Check that there is something to compare."""
+        if not self.checkpoints:
+            raise ValueError("expected at least one [NAME=]FILE.pth")
 
 
 @dataclass(frozen=True)

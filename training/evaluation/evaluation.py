@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from tyro.conf import Positional
 
 from model.card import Interval, ModelCard, SplitMetrics
 from model.classifier import Classifier
@@ -35,6 +36,7 @@ from training.metrics.prevalence import predictive_values
 from training.metrics.reviews import review_means, review_scans
 from training.robustness.shift import ShiftMeasurement, measure_shift
 from training.robustness.shifted_verdicts import create_judge
+from training.run import SHIPPED_CHECKPOINT
 
 GROUPED_TEST = "grouped_test"
 HIGH_CONFIDENCE = 0.9
@@ -47,22 +49,29 @@ class EvaluationOptions:
     Attributes:
         data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
         checkpoint: `.pth` or `.onnx`.
-        groups: Table of groups; see `training.data.groups`.
-        official_checkpoint: Weights of the same recipe, trained on the Training folder, that judge `Testing`.
-        prevalence: Part of all scans that show a tumour where predictive values are wanted.
-        shift: Whether to judge the grouped test, or else the official one, under simulated shifts too.
-        num_shifted_scans: At most so many scans are shifted, drawn with the mixture of classes kept; None takes all.
+        groups: Table with the columns path, group and split.
+        official_checkpoint: Weights of the same recipe, trained on the official Training folder, for Testing.
+        prevalence: Share of scans that show a tumour, for predictive values; in (0, 1).
+        shift: Measure the grouped test, or else the official one, under simulated shifts too: takes long.
+        shift_scans: Shift at most this many scans, drawn with the mixture of classes kept; by default all.
         num_threads: Cores that compute.
     """
 
-    data: Path
-    checkpoint: Path
+    data: Positional[Path]
+    checkpoint: Path = SHIPPED_CHECKPOINT
     groups: Path | None = None
     official_checkpoint: Path | None = None
     prevalence: float | None = None
     shift: bool = False
-    num_shifted_scans: int | None = None
+    shift_scans: int | None = None
     num_threads: int = os.cpu_count() or 1
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise ValueError("--prevalence: expected a number between 0 and 1")
+        if self.shift_scans is not None and self.shift_scans < 0:
+            raise ValueError("--shift-scans: expected 0 or more")
 
 
 @dataclass(frozen=True)
@@ -190,7 +199,7 @@ def _evaluate_split(classifier: Classifier, judged: Judged, options: EvaluationO
 
 def _measure_shift(engine: Engine, split: TestSplit, options: EvaluationOptions) -> ShiftMeasurement:
     healthy = find_healthy_class(engine.card.classes)
-    return measure_shift(create_judge(engine, engine.card), split, healthy, num_scans=options.num_shifted_scans)
+    return measure_shift(create_judge(engine, engine.card), split, healthy, num_scans=options.shift_scans)
 
 
 def _measure(card: ModelCard, judged: Judged) -> SplitMetrics:

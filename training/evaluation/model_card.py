@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,43 @@ from model.classifier import Classifier
 from model.engines.loading import load_engine
 from training.errors import DataError
 from training.evaluation.evaluation import GROUPED_TEST
-from training.evaluation.provenance import RUNS, describe_knowledge, describe_runs, list_commands
+from training.evaluation.provenance import describe_knowledge, describe_runs, list_commands
 from training.pages import columns
 from training.pages.templates import create_environment
-
-SECTIONS = {
-    "official_evaluation": "of `evaluate` with weights trained on the official Training folder",
-    "localization": "of `localize`: heat maps against boxes",
-    "audit": "of `audit`, its summary.json: copies in the data",
-}
+from training.run import RUNS, SHIPPED_CHECKPOINT
 
 
-def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, Path]) -> str:
+@dataclass(frozen=True)
+class ModelCardOptions:
+    """What a page is made from; parts of it whose file is not given are left out.
+
+    Attributes:
+        evaluation: JSON of `evaluate` about the weights.
+        checkpoint: The weights, `.pth` or `.onnx`.
+        official_evaluation: JSON of `evaluate` with weights trained on the official Training folder.
+        localization: JSON of `localize`: heat maps against boxes.
+        audit: JSON of `audit`, its summary: copies in the data.
+    """
+
+    evaluation: Path
+    checkpoint: Path = SHIPPED_CHECKPOINT
+    official_evaluation: Path | None = None
+    localization: Path | None = None
+    audit: Path | None = None
+
+
+def write_model_card(options: ModelCardOptions) -> str:
     """Write the page as Markdown with Hugging Face's metadata in front.
-
-    Args:
-        checkpoint: The weights that the page is about.
-        evaluation: What `evaluate` wrote about them.
-        sections: Further JSON files, by the names in `SECTIONS`; parts of the page without one are left out.
 
     Raises:
         CheckpointError: If the weights cannot be loaded.
         DataError: If a file cannot be read, or is about other weights.
     """
+    checkpoint, official_file = options.checkpoint, options.official_evaluation
     classifier = Classifier(load_engine(checkpoint))
-    facts = {name: _read_json(sections[name]) if name in sections else None for name in SECTIONS}
-    measured = _read_json(evaluation)
-    _check_identity(measured, evaluation, classifier.identity.sha256)
-    splits = {**measured["splits"], **_official_splits(facts["official_evaluation"] or measured)}
+    measured = _read_json(options.evaluation)
+    _check_identity(measured, options.evaluation, classifier.identity.sha256)
+    splits = {**measured["splits"], **_official_splits(_read_json(official_file) if official_file else measured)}
     training = classifier.card.training
     others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
     official = splits[others[0]]["training"] if others else None
@@ -57,10 +66,11 @@ def write_model_card(checkpoint: Path, evaluation: Path, sections: Mapping[str, 
         main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),
-        commands=_list_commands(training) + (_list_commands(official, "official") if official else []),
+        commands=_list_commands(training) + (_list_commands(official, Path("official")) if official else []),
         official_recipe=official and official.get("recipe", {}).get("name"),
         describe_runs=describe_runs,
-        **{name: facts[name] for name in SECTIONS if name != "official_evaluation"},
+        localization=options.localization and _read_json(options.localization),
+        audit=options.audit and _read_json(options.audit),
     )
 
 
@@ -105,7 +115,7 @@ def _official_splits(measured: Mapping[str, Any]) -> dict[str, Any]:
     return {name: split for name, split in measured["splits"].items() if name != GROUPED_TEST}
 
 
-def _list_commands(training: Mapping[str, Any], runs: str = RUNS) -> list[str]:
+def _list_commands(training: Mapping[str, Any], runs: Path = RUNS) -> list[str]:
     return list_commands(training, training["recipe"]["name"], runs) if "recipe" in training else []
 
 

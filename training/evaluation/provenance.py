@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
-RUNS = "runs"  # where `fit` writes unless it is told otherwise, in a folder of the recipe's name
+from training.run import RUNS
 
 
 def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
@@ -64,7 +64,7 @@ def describe_runs(training: Mapping[str, Any]) -> str:
     return ", then ".join([*before, f"{recipe['name']} ({epochs} epochs)"])
 
 
-def list_commands(training: Mapping[str, Any], recipe: str, runs: str = RUNS) -> list[str]:
+def list_commands(training: Mapping[str, Any], recipe: str, runs: Path = RUNS) -> list[str]:
     """List the commands that make weights anew: those of teachers and of a forerunner first.
 
     Args:
@@ -92,7 +92,7 @@ def list_commands(training: Mapping[str, Any], recipe: str, runs: str = RUNS) ->
     return [*dict.fromkeys(commands), " ".join(parts)]
 
 
-def _place(weights: Mapping[str, Any], runs: str) -> str:
+def _place(weights: Mapping[str, Any], runs: Path) -> str:
     return f"{runs}/{_stem(weights)}/{weights['file']}"
 
 

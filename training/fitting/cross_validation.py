@@ -74,8 +74,7 @@ def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> Judged:
     logger.info("fold %d of %d", fold.index + 1, fold.count)
     out = options.out / f"fold-{fold.index}"
     resume = options.resume and (out / STATE_FILE).exists()
-    fold_options = replace(options, out=out, split="grouped", fold=fold, resume=resume)
-    report = fit(recipe, fold_options)
+    report = fit(recipe, replace(options, out=out, split="grouped", resume=resume), fold)
     tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold, recipe.class_map).tests
     return judge_splits(load_engine(report.exported), tests)[0]
 

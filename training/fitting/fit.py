@@ -8,10 +8,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 from tqdm import tqdm
+from tyro.conf import Positional
 
 from model.checkpoints.checkpoint import load_weights
 from model.checkpoints.file_hash import hash_file
@@ -54,54 +56,62 @@ class FitOptions:
         out: Folder for everything the run writes.
         resume: Continue the run in `out`.
         version: Goes into the card.
-        device: "cpu", "cuda", or None for a GPU where there is one.
+        device: By default a GPU where there is one.
         num_workers: Processes that augment images.
         initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
         pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
-        split: How the data are divided; see `training.data.splits`.
-        fold: Of a grouped split, the part to test on; by default the one `test` part.
-        groups: Table of the images that belong together; without one, copies are found and kept together.
-        boxes: Table of the tumours' places, for recipes that learn them.
-        mlflow: Address of an MLflow server, or `file:FOLDER`, where the run is recorded too.
-        wandb: Project of Weights & Biases, likewise.
+        split: official tests on Testing/; grouped divides all scans by patients or copies; common tests on both, and
+            trains on the scans that both train on.
+        groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
+        boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
+        mlflow: Record the run there too: a server's address, or file:FOLDER.
+        wandb: Project of Weights & Biases, likewise; WANDB_MODE=offline needs no account.
     """
 
-    data: Path
+    data: Positional[Path]
     out: Path
     resume: bool = False
     version: str = "1.0.0"
-    device: str | None = None
+    device: Literal["cpu", "cuda"] | None = None
     num_workers: int = min(4, os.cpu_count() or 1)
     initial_weights: Path | None = None
     pretrained_file: Path | None = None
     split: SplitName = "official"
-    fold: Fold | None = None
     groups: Path | None = None
     boxes: Path | None = None
     mlflow: str | None = None
     wandb: str | None = None
 
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        if self.num_workers < 0:
+            raise ValueError("--num-workers: expected 0 or more")
+
 
 @dataclass(frozen=True)
 class _Data:
-    """Checked and split scans."""
+    """Checked and split scans; `fold` is the part tested on, of a run that is one of several in a cross-validation."""
 
     splits: DataSplits
     boxes: dict[Path, Box]
     manifest: Manifest
+    fold: Fold | None
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.splits.classes
 
 
-def fit(recipe: Recipe, options: FitOptions) -> RunReport:
+def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunReport:
     """Train by a recipe and write `NAME.pth`, `NAME.onnx`, `summary.json`, `log.csv` and what TensorBoard shows.
 
     Validation sees scans of the stage's size; of the epochs at the size that will be served, the one with the lowest
     validation loss is kept, or the last where the validation part is trained on. After every epoch the state is saved:
     a run that is killed and resumed ends with the same weights as one that was not (on the CPU; on a GPU as far as its
     kernels are deterministic).
+
+    Args:
+        fold: Of a grouped split, the part to test on; by default the one `test` part.
 
     Raises:
         CheckpointError: If the initial weights cannot be loaded or are of another architecture.
@@ -114,7 +124,7 @@ def fit(recipe: Recipe, options: FitOptions) -> RunReport:
     if (options.out / STATE_FILE).exists() and not options.resume:
         raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
     device = _choose_device(options.device)
-    data = _prepare_data(recipe, options)
+    data = _prepare_data(recipe, options, fold)
     if device.type == "cpu":
         keep_freed_memory()
     processes = join_processes(device)
@@ -170,9 +180,9 @@ def _choose_device(name: str | None) -> torch.device:
     return torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if kind == "cuda" else torch.device(kind)
 
 
-def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
+def _prepare_data(recipe: Recipe, options: FitOptions, fold: Fold | None) -> _Data:
     root = options.data
-    splits = split_data(root, options.split, options.groups, recipe.seed, options.fold, recipe.class_map)
+    splits = split_data(root, options.split, options.groups, recipe.seed, fold, recipe.class_map)
     if recipe.learn_validation:
         splits = splits.learn_validation()
     used = (*splits.train, *splits.validation, *splits.calibration)
@@ -187,7 +197,7 @@ def _prepare_data(recipe: Recipe, options: FitOptions) -> _Data:
         *map(len, (splits.train, splits.validation, splits.calibration)),
         splits.classes,
     )
-    return _Data(splits, boxes, manifest)
+    return _Data(splits, boxes, manifest, fold)
 
 
 def _start(recipe: Recipe, options: FitOptions, data: _Data, teachers: Sequence[nn.Module]) -> nn.Module:
@@ -326,7 +336,7 @@ def _release(recipe: Recipe, options: FitOptions, data: _Data, state: RunState) 
         state=state,
         manifest=data.manifest,
         data=data.splits,
-        fold=options.fold,
+        fold=data.fold,
         initial_weights=options.initial_weights,
     )
     release(network, contents, options.out)

@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import TypeAdapter
+from tyro.conf import Positional
 
 from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
@@ -17,6 +19,7 @@ from training.localization.box_scores import BoxScore, average_findings
 from training.localization.boxed_scans import BoxedScan, draw_scans, find_boxed_scans
 from training.localization.class_maps import Method
 from training.localization.weight_randomization import RandomizedStep, randomize_cascading
+from training.run import SHIPPED_CHECKPOINT
 
 DEFAULT_LAYERS = ("blocks.-1.-1.conv_pw", "bn2", "blocks.4")  # of timm's EfficientNets, at 1/32, 1/32 and 1/16
 _NUM_RANDOMIZED = 10  # scans of each class in the sanity check, which sees them once for each module
@@ -24,23 +27,31 @@ _NUM_RANDOMIZED = 10  # scans of each class in the sanity check, which sees them
 
 @dataclass(frozen=True)
 class LocalizationOptions:
-    """What is judged.
+    """What is measured.
 
     Attributes:
-        groups: A table that says which images belong together and, for `part`, who is in which part.
-        part: Of the split in `groups`; "all" for every box. None: "validation" where there is a split, else "all".
-        layers: Paths of the modules to compare; by default `DEFAULT_LAYERS` where there are such, and the card's.
+        data: Folder that the paths in the tables are relative to.
+        boxes: Table with the columns path, x0, y0, x1, y1.
+        checkpoint: `.pth`.
+        groups: Table with the columns path, group and, perhaps, split.
+        part: Of the split in `groups`; by default validation where there is a split, else all.
+        layers: Paths of the modules to compare; by default those of EfficientNets, and the card's.
         num_scans: At most this many of a class, drawn by `seed`.
     """
 
-    data: Path
-    checkpoint: Path
+    data: Positional[Path]
     boxes: Path
+    checkpoint: Path = SHIPPED_CHECKPOINT
     groups: Path | None = None
-    part: str | None = None
+    part: Literal["validation", "test", "all"] | None = None
     layers: tuple[str, ...] = ()
     num_scans: int | None = None
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the bounds."""
+        if self.num_scans is not None and self.num_scans < 0:
+            raise ValueError("--num-scans: expected 0 or more")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tests.samples.phantoms import save_tiny_checkpoint
 from training.errors import DataError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
-from training.evaluation.model_card import format_value, write_model_card
+from training.evaluation.model_card import ModelCardOptions, format_value, write_model_card
 from training.recipe import load_recipe
 
 SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9}
@@ -72,7 +72,7 @@ def files(tmp_path_factory, grouped_folder):
 @pytest.fixture(scope="module")
 def page(files):
     sections = {name: files / f"{name}.json" for name in FACTS}
-    return write_model_card(files / "tiny.pth", files / "evaluation.json", sections)
+    return write_model_card(ModelCardOptions(files / "evaluation.json", files / "tiny.pth", **sections))
 
 
 def _metadata(page):
@@ -134,7 +134,7 @@ def test_it_says_that_the_validation_part_was_trained_on(files, tmp_path):
     measured = (files / "evaluation.json").read_text(encoding="utf-8")
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)), encoding="utf-8")
-    page = write_model_card(checkpoint, evaluation, {})
+    page = write_model_card(ModelCardOptions(evaluation, checkpoint))
     assert "gave 36 scans to train; no group" in page
     assert "the validation part was trained on too, and the last epoch, 9, was kept" in page
 
@@ -155,7 +155,7 @@ def test_what_was_not_measured_is_left_out(files, tmp_path):
     measured = json.loads((files / "evaluation.json").read_text(encoding="utf-8"))
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(json.dumps({**measured, "shift": None}), encoding="utf-8")
-    page = write_model_card(files / "tiny.pth", evaluation, {})
+    page = write_model_card(ModelCardOptions(evaluation, files / "tiny.pth"))
     for heading in ("## Heat maps", "## Simulated shift", "audit"):
         assert heading not in page
 
@@ -173,7 +173,7 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
     measured = evaluate(EvaluationOptions(grouped_folder, official, grouped_folder / "groups.csv"))
     path = tmp_path / "official.json"
     path.write_text(json.dumps(describe_evaluation(measured)), encoding="utf-8")
-    page = write_model_card(files / "tiny.pth", files / "evaluation.json", {"official_evaluation": path})
+    page = write_model_card(ModelCardOptions(files / "evaluation.json", files / "tiny.pth", official_evaluation=path))
     assert page.count(f"`{hash_file(official)[:12]}`") == 2
     assert page.count(f"`{hash_file(files / 'tiny.pth')[:12]}`") == 1
     assert "Measured with tiny 8.8.8" in page
@@ -192,7 +192,7 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
 def test_an_evaluation_of_other_weights_is_refused(files, tmp_path):
     other = save_tiny_checkpoint(tmp_path / "other.pth", temperature=2.0)
     with pytest.raises(DataError, match="other weights"):
-        write_model_card(other, files / "evaluation.json", {})
+        write_model_card(ModelCardOptions(files / "evaluation.json", other))
 
 
 @pytest.mark.parametrize(("content", "named"), [("{", "expected JSON"), ("[]", "object"), ("{}", "no splits")])
@@ -200,7 +200,7 @@ def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
     path = tmp_path / "wrong.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=named) as caught:
-        write_model_card(files / "tiny.pth", path, {})
+        write_model_card(ModelCardOptions(path, files / "tiny.pth"))
     assert "wrong.json" in str(caught.value)
 
 

@@ -82,7 +82,7 @@ def test_numbers_are_written_with_their_interval():
 
 
 def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):
-    options = replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, num_shifted_scans=3)
+    options = replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, shift_scans=3)
     shifted = evaluate(options)
     assert shifted.shift is not None
     assert (shifted.shift.split, shifted.shift.images) == ("grouped_test", 3)

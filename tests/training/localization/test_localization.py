@@ -35,7 +35,7 @@ def options(tmp_path_factory):
     (root / "boxes.csv").write_text("\n".join(boxes), encoding="utf-8")
     (root / "groups.csv").write_text("\n".join(groups), encoding="utf-8")
     checkpoint = save_tiny_checkpoint(root / "tiny.pth")
-    return LocalizationOptions(root, checkpoint, root / "boxes.csv", root / "groups.csv")
+    return LocalizationOptions(root, root / "boxes.csv", checkpoint, root / "groups.csv")
 
 
 @pytest.fixture(scope="module")
@@ -123,4 +123,4 @@ def test_a_damaged_scan_is_named(options, tmp_path):
     (tmp_path / "glioma" / "broken.png").write_bytes(b"nothing")
     (tmp_path / "boxes.csv").write_text("path,x0,y0,x1,y1\nglioma/broken.png,0,0,1,1\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"broken\.png"):
-        localize(LocalizationOptions(tmp_path, options.checkpoint, tmp_path / "boxes.csv"))
+        localize(LocalizationOptions(tmp_path, tmp_path / "boxes.csv", options.checkpoint))

@@ -1,0 +1,73 @@
+"""The values of a recipe as options of the command line, written as in TOML."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    StructConstructorSpec,
+    StructFieldSpec,
+    StructTypeInfo,
+)
+
+from training.errors import RecipeError
+from training.recipe import Recipe, load_recipe, recipe_names
+
+RECIPE_OPTIONS = ConstructorRegistry()
+
+
+@RECIPE_OPTIONS.struct_rule
+def _list_options(info: StructTypeInfo) -> StructConstructorSpec | None:
+    """Offer `--recipe` and each of its values; their defaults are those of the recipe in `info.default`."""
+    if info.type is not Recipe:
+        return None
+    recipe = info.default
+    name = StructFieldSpec("recipe", str, recipe.name, f"One of {', '.join(recipe_names())}.")
+    values = (*_list_values(recipe), *_list_values(recipe.augmentation, "augmentation."))
+    return StructConstructorSpec(lambda recipe, **values: load_recipe(recipe, values), (name, *values))
+
+
+def _list_values(settings: BaseModel, prefix: str = "") -> Iterator[StructFieldSpec]:
+    for name, field in type(settings).model_fields.items():
+        if name not in ("name", "augmentation"):
+            kind: Any = Annotated[Any, _read_as_toml(prefix + name)]
+            yield StructFieldSpec(prefix + name, kind, getattr(settings, name), field.description)
+
+
+def _read_as_toml(name: str) -> PrimitiveConstructorSpec[Any]:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="VALUE",
+        instance_from_str=lambda words: parse_value(name, words[0]),
+        is_instance=lambda _: True,
+        str_from_instance=lambda value: [value if isinstance(value, str) else format_value(value)],
+    )
+
+
+def parse_value(name: str, text: str) -> Any:
+    """Read a value as TOML; a bare word is a string.
+
+    Raises:
+        RecipeError: If it is neither.
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        if any(mark in text for mark in "[]{}\"'\n"):
+            raise RecipeError(f"{name}: expected a value as in TOML, found {text!r}") from error
+        return text
+
+
+def format_value(value: object) -> str:
+    """Write a value as TOML; None, which TOML lacks, as "none"."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {format_value(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(format_value, value)) + "]"
+    return "none" if value is None else json.dumps(value)
