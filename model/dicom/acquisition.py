@@ -1,9 +1,9 @@
-"""What a DICOM header says against judging the image: how it differs from what the weights were trained on.
+"""Warnings about a DICOM image whose acquisition differs from the training data.
 
 The public training data (Figshare, SARTAJ, Br35H) are slices of the head, mostly T1-weighted after a contrast agent,
 axial, coronal and sagittal (Cheng et al., "Enhanced Performance of Brain Tumor Classification via Tumor Region
-Augmentation and Partition", PLoS ONE 2015), and turned as radiologists look at them. The texts are fixed: no value of a
-header, which may say who the patient is, gets into an answer.
+Augmentation and Partition", PLoS ONE 2015), in the orientation of radiological display. The texts are fixed: no value
+of a header, which may identify the patient, gets into a response.
 """
 
 from typing import Any
@@ -12,14 +12,14 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-NOT_MR = "the DICOM header does not say that this is magnetic resonance; the weights know nothing else"
-NOT_HEAD = "the DICOM header names another body part than the head"
-OBLIQUE = "the slice is oblique to all of the axial, coronal and sagittal plane; the weights know these three"
-TURNED = "the slice is stored turned or mirrored to how it is looked at, as all training images are"
-NOT_T1 = "the echo time or the header's own word is not that of a T1-weighted image, as most training images are"
-NO_CONTRAST = "the DICOM header names no contrast agent; most training images with a tumour were taken after one"
+NOT_MR = "the DICOM header does not name magnetic resonance as the modality; all training images are MR"
+NOT_HEAD = "the DICOM header names another body part than the head; all training images show the head"
+OBLIQUE = "the slice is oblique; all training images are axial, coronal or sagittal"
+TURNED = "the slice is stored turned or mirrored; all training images are in radiological display orientation"
+NOT_T1 = "the echo time or contrast in the DICOM header is not T1 weighting; most training images are T1-weighted"
+NO_CONTRAST = "the DICOM header names no contrast agent; most training images of tumours were taken after one"
 
-# Defined terms of PS3.16, annex L (table L-1) for what shows a brain.
+# Defined terms of PS3.16, annex L (table L-1) for regions that include the brain.
 HEAD_PARTS = ("HEAD", "BRAIN", "SKULL", "HEADNECK", "PITUITARY", "SELLA", "CEREBELLUM", "HYPOPHYSIS")
 # T1 weighting has TE below 30 ms, T2 weighting above 80 ms: Bitar et al., "MR pulse sequences: what every radiologist
 # wants to know but is afraid to ask", RadioGraphics 2006, table 1.
@@ -36,10 +36,10 @@ _AXES = tuple(DISPLAYS)  # the plane whose normal is each axis
 
 
 def describe_misfits(frame: Dataset) -> tuple[str, ...]:
-    """Say what does not fit, in fixed words.
+    """List the differences from the training data, in fixed words.
 
     Args:
-        frame: The attributes that are valid for the frame; see `model.dicom.image.describe_frame`.
+        frame: Its attributes; see `model.dicom.image.describe_frame`.
     """
     if frame.get("Modality") != "MR":
         return (NOT_MR, *_describe_part(frame))

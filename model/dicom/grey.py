@@ -1,9 +1,9 @@
-"""From stored values to what a radiologist's monitor shows: PS3.3 C.11 and PS3.14, in their order.
+"""Stored values to the grey of a radiologist's monitor: PS3.3 C.11 and PS3.14, in their order.
 
     stored values -> modality LUT or rescale -> VOI LUT or window -> presentation LUT or MONOCHROME1 -> 8 bit
 
-A value becomes the same grey wherever it stands, so all of it is done on a table of the values that may occur, of which
-there are at most 65,536, and the image is looked up in it.
+A value becomes the same grey at every pixel, so all steps are applied to a table of the at most 65,536 possible values,
+and the image is looked up in it.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from pydicom.multival import MultiValue
 from model.dicom.pixels import PixelLayout
 from model.errors import TruncatedImageError
 
-TAIL = 0.01  # of the pixels, darker or brighter than the window where the file names none
+TAIL = 0.01  # of the pixels on either side of the window where the file names none
 NO_WINDOW = "the file names no window; the 1st to 99th percentile was used"
 
 Values = npt.NDArray[np.float64]
@@ -28,10 +28,10 @@ def render_grey(stored: npt.NDArray[Any], frame: Dataset, layout: PixelLayout) -
 
     Args:
         stored: (H, W), integers of at most 16 bits.
-        frame: The attributes that are valid for the frame; see `model.dicom.image.describe_frame`.
+        frame: Its attributes; see `model.dicom.image.describe_frame`.
 
     Returns:
-        (H, W) uint8, and what was done to the pixels that the sender may not expect.
+        (H, W) uint8, and changes that the sender may not expect.
 
     Raises:
         TruncatedImageError: If the attributes contradict the standard.
@@ -55,23 +55,23 @@ def apply_modality(stored: Values, frame: Dataset) -> Values:
     """Apply the modality LUT, or slope and intercept: PS3.3 C.11.1."""
     sequence = frame.get("ModalityLUTSequence")
     if sequence:
-        entries, first, _ = read_table(sequence[0], stored.min() < 0, "LUTDescriptor", "LUTData")
+        entries, first, _ = read_table(sequence[0], stored.min() < 0)
         return look_up(stored, entries, first)
     slope, intercept = _number(frame, "RescaleSlope"), _number(frame, "RescaleIntercept")
     return stored * (1.0 if slope is None else slope) + (0.0 if intercept is None else intercept)
 
 
 def apply_voi(values: Values, counts: npt.NDArray[Any], frame: Dataset) -> tuple[Values, tuple[str, ...]]:
-    """Choose what of the values is shown, and map it to [0, 1]: PS3.3 C.11.2.
+    """Map the range of values to show to [0, 1]: PS3.3 C.11.2.
 
-    Of several LUTs or windows the first is used, and a LUT rather than a window.
+    The first of several LUTs or windows is used, and a LUT rather than a window.
 
     Args:
-        counts: How many pixels have each of the values, for the window where the file names none.
+        counts: Number of pixels of each value, for the window where the file names none.
     """
     sequence = frame.get("VOILUTSequence")
     if sequence:
-        entries, first, num_bits = read_table(sequence[0], values.min() < 0, "LUTDescriptor", "LUTData")
+        entries, first, num_bits = read_table(sequence[0], values.min() < 0)
         return np.clip(look_up(values, entries, first) / ((1 << num_bits) - 1), 0, 1), ()
     center, width = _number(frame, "WindowCenter"), _number(frame, "WindowWidth")
     if center is not None and width is not None:
@@ -99,27 +99,27 @@ def apply_window(values: Values, center: float, width: float, function: str) -> 
 
 
 def find_percentiles(values: Values, counts: npt.NDArray[Any]) -> tuple[float, float]:
-    """Find the values that `TAIL` of all pixels reach from below, and from above."""
+    """Find the values below and above which `TAIL` of the pixels lie."""
     order = np.argsort(values, kind="stable")
     num_tail = counts.sum() * TAIL
-    if num_tail == 0:  # nothing but padding
+    if num_tail == 0:  # only padding
         return float(values.min()), float(values.max())
     from_below, from_above = np.cumsum(counts[order]), np.cumsum(counts[order[::-1]])
     low = values[order[np.searchsorted(from_below, num_tail)]]
     high = values[order[::-1][np.searchsorted(from_above, num_tail)]]
-    if low == high:  # hardly anything is there: all of it
+    if low == high:  # hardly any pixels: their whole range
         present = values[counts > 0]
         low, high = present.min(), present.max()
     return float(low), float(high)
 
 
 def _is_inverted(frame: Dataset, layout: PixelLayout) -> bool:
-    """Whether low values are bright; the two ways of saying so go together and do not add up, PS3.3 C.11.6.1.2."""
+    """True if low values are bright; the two attributes for it do not cancel out, PS3.3 C.11.6.1.2."""
     return layout.photometric == "MONOCHROME1" or frame.get("PresentationLUTShape") == "INVERSE"
 
 
 def _find_padding(possible: Values, frame: Dataset) -> npt.NDArray[np.bool_]:
-    """Find the values that fill what was not measured: PS3.3 C.7.5.1.1.2."""
+    """Find the values of pixels that were not measured: PS3.3 C.7.5.1.1.2."""
     first = _number(frame, "PixelPaddingValue")
     if first is None:
         return np.zeros(len(possible), np.bool_)
@@ -128,13 +128,16 @@ def _find_padding(possible: Values, frame: Dataset) -> npt.NDArray[np.bool_]:
     return (possible >= low) & (possible <= high)
 
 
-def read_table(item: Dataset, is_signed: bool, descriptor_name: str, data_name: str) -> tuple[Values, int, int]:
-    """Read a lookup table: its entries, the value that the first is for, and the bits of an entry.
+def read_table(item: Dataset, is_signed: bool, name: str = "LUT") -> tuple[Values, int, int]:
+    """Read a lookup table: its entries, the value that maps to the first of them, and the bits of an entry.
+
+    Args:
+        name: Of its attributes, without "Descriptor" and "Data".
 
     Raises:
         TruncatedImageError: If it is damaged.
     """
-    descriptor, data = item.get(descriptor_name), item.get(data_name)
+    descriptor, data = item.get(f"{name}Descriptor"), item.get(f"{name}Data")
     if data is None or descriptor is None or len(descriptor) != 3:
         raise TruncatedImageError("A lookup table of the DICOM header is damaged.")
     num_entries, first, num_bits = (int(number) for number in descriptor)
@@ -153,14 +156,14 @@ def _two_bytes(item: Dataset) -> str:
 
 
 def look_up(values: Values, entries: Values, first: int) -> Values:
-    """Look values up in a table; those before its first or after its last entry get that entry."""
+    """Look values up in a table; values beyond its ends get the entry at that end."""
     places = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
     looked_up: Values = entries[places]
     return looked_up
 
 
 def _number(frame: Dataset, keyword: str) -> float | None:
-    """Read a number; of several the first."""
+    """Read a number, the first of several."""
     value = frame.get(keyword)
     if isinstance(value, MultiValue):
         value = value[0] if value else None

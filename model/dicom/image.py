@@ -1,125 +1,68 @@
-"""DICOM images: MR, Enhanced MR and Secondary Capture, or whatever else has the Image Pixel module.
+"""DICOM images: MR, Enhanced MR, Secondary Capture and any other object with the Image Pixel module.
 
     bytes -> model.dicom.structure -> data set -> frame -> model.dicom.pixels -> model.dicom.grey -> RGB, 8 bit
                                                     |
-                                                    model.dicom.acquisition (what does not fit)
+                                                    model.dicom.acquisition (warnings)
 
-Only the attributes named here are read: nothing that says who the patient is ever becomes an object.
-Importing pydicom takes a quarter of a second, so `model.preprocessing` does it when it meets the first DICOM file.
+Only the attributes named here are read: nothing that identifies the patient ever becomes an object.
+Importing pydicom takes a quarter of a second, so `model.decoding` does it for the first DICOM file only.
 """
 
-import io
-import logging
-import struct
-import warnings
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from model.dicom.acquisition import describe_misfits
 from model.dicom.grey import look_up, read_table, render_grey
 from model.dicom.pixels import GREY, PALETTE, PixelLayout, decode_frame
-from model.dicom.structure import split_dicom
-from model.errors import (
-    BlankImageError,
-    ImageTooLargeError,
-    ImageTooSmallError,
-    InputError,
-    TruncatedImageError,
-    UnknownFrameError,
-    UnsupportedPixelsError,
-)
-from model.images.decoded import MIN_SIDE_PIXELS, DecodedImage, ImageArray
+from model.dicom.reading import DAMAGED_HEADER, read_attributes, refuse_dicom_damage
+from model.errors import UnknownFrameError, UnsupportedPixelsError
+from model.images.decoded import DecodedImage, ImageArray, check_content, check_size, show_as_rgb
 
 FORMAT = "DICOM"
 
-_LAYOUT = [
-    "SamplesPerPixel",
-    "PhotometricInterpretation",
-    "PlanarConfiguration",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelData",
-    "ExtendedOffsetTable",
-    "ExtendedOffsetTableLengths",
-]
-_GREY = [
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
-    "ModalityLUTSequence",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "VOILUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-    "VOILUTFunction",
-    "PresentationLUTShape",
-]
-_COLORS = ("Red", "Green", "Blue")
-_PALETTE = [f"{color}PaletteColorLookupTable{part}" for color in _COLORS for part in ("Descriptor", "Data")]
-_ACQUISITION = [
-    "Modality",
-    "BodyPartExamined",
-    "ImageOrientationPatient",
-    "EchoTime",
-    "AcquisitionContrast",
-    "ContrastBolusAgent",
-    "ContrastBolusAgentSequence",
-]
-_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")  # what frames share comes first
+_LAYOUT = (
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+)
+_GREY = (
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
+    *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
+)
+_PALETTES = [f"{color}PaletteColorLookupTable" for color in ("Red", "Green", "Blue")]
+_ACQUISITION = (
+    *("Modality", "BodyPartExamined", "ImageOrientationPatient"),
+    *("EchoTime", "AcquisitionContrast", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
+)
+_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")  # shared ones first
 # The groups of PS3.3 C.7.6.16.2 and C.8.13.5 that hold attributes of the above.
 _FUNCTIONAL_GROUPS = (
-    "PixelValueTransformationSequence",
-    "FrameVOILUTSequence",
-    "PlaneOrientationSequence",
-    "MREchoSequence",
-    "MRImageFrameTypeSequence",
+    *("PixelValueTransformationSequence", "FrameVOILUTSequence", "PlaneOrientationSequence"),
+    *("MREchoSequence", "MRImageFrameTypeSequence"),
 )
-_WANTED = [*_LAYOUT, *_GREY, *_PALETTE, *_ACQUISITION, *_GROUPS]
-_PASSED_ON = {*_GREY, *_ACQUISITION, "EffectiveEchoTime"}
-
-# What pydicom and the codecs raise on damaged data, as read in their source and found by fuzzing.
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-    BytesLengthException,
-    InvalidDicomError,
-    Warning,  # where warnings are errors
-)
+_TAGS = [
+    *_LAYOUT,
+    *_GREY,
+    *(name + part for name in _PALETTES for part in ("Descriptor", "Data")),
+    *_ACQUISITION,
+    *_GROUPS,
+]
+_OF_FRAMES = {*_GREY, *_ACQUISITION, "EffectiveEchoTime"}
 
 
 @dataclass(frozen=True)
 class DicomImage:
-    """A frame of a file of which the header has been read.
+    """A frame of a file whose header has been read.
 
     Attributes:
         index: Of the frame, from 0.
-        notes: What was chosen for the sender.
+        notes: Choices made for the sender.
     """
 
     dataset: Dataset
@@ -146,15 +89,10 @@ class DicomImage:
             UnsupportedPixelsError: If they are stored in a way that is not read.
             BlankImageError: If all pixels have the same value.
         """
-        try:
-            with np.errstate(all="ignore"):
-                image, notes = self._render()
-        except InputError:
-            raise
-        except DAMAGE as error:
-            raise TruncatedImageError("The DICOM data end early or are damaged; send the complete file.") from error
-        if int(image.min()) == int(image.max()):
-            raise BlankImageError("All pixels have the same value: there is nothing to judge.")
+        message = "The DICOM data end early or are damaged; send the complete file."
+        with refuse_dicom_damage(message), np.errstate(all="ignore"):
+            image, notes = self._render()
+        check_content(image)
         return DecodedImage(
             image, FORMAT, (*self.notes, *notes), frame=self.index + 1, num_frames=self.layout.num_frames
         )
@@ -168,7 +106,7 @@ class DicomImage:
         if self.layout.photometric not in GREY:
             return np.ascontiguousarray(stored, np.uint8), misfits
         grey, notes = render_grey(stored, frame, self.layout)
-        return np.repeat(grey[:, :, None], 3, axis=2), (*notes, *misfits)
+        return show_as_rgb(grey), (*notes, *misfits)
 
 
 def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> DicomImage:
@@ -177,7 +115,7 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
     Args:
         data: A DICOM Part 10 file.
         max_image_pixels: Height times width that may be decoded.
-        frame: Which of several frames, from 1; by default the middle one.
+        frame: The frame, from 1; by default the middle one.
 
     Raises:
         TruncatedImageError: If the header is damaged, contradicts itself, or describes no image.
@@ -185,28 +123,18 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
         UnknownFrameError: If there is no such frame.
     """
-    keep_quiet()
-    file = split_dicom(data)
-    try:
-        tags = [Tag(keyword) for keyword in _WANTED]
-        dataset = read_dataset(
-            io.BytesIO(file.body), file.is_implicit, file.is_little_endian, None, None, None, specific_tags=[*tags]
-        )
+    transfer_syntax, dataset = read_attributes(data, _TAGS)
+    with refuse_dicom_damage(DAMAGED_HEADER):
         layout = _read_layout(dataset)
-    except InputError:
-        raise
-    except DAMAGE as error:
-        raise TruncatedImageError("The DICOM header is damaged; send the complete file.") from error
-    _check_size(layout, max_image_pixels)
+    check_size(layout.width, layout.height, max_image_pixels)
     index, notes = _choose_frame(layout.num_frames, frame)
-    return DicomImage(dataset, UID(file.transfer_syntax), layout, index, notes)
+    return DicomImage(dataset, transfer_syntax, layout, index, notes)
 
 
 def describe_frame(dataset: Dataset, index: int) -> Dataset:
-    """Collect the attributes that are valid for one frame, from the data set and its functional groups.
+    """Collect the attributes of one frame from the data set and its functional groups, without their sequences.
 
-    Returns:
-        Without sequences around them, those of the frame over those that all frames share; PS3.3 C.7.6.16.
+    Attributes of the frame replace those that all frames share: PS3.3 C.7.6.16.
     """
     frame = Dataset()
     _pass_on(dataset, frame)
@@ -220,17 +148,9 @@ def describe_frame(dataset: Dataset, index: int) -> Dataset:
 
 
 def _pass_on(source: Dataset, target: Dataset) -> None:
-    for keyword in _PASSED_ON:
+    for keyword in _OF_FRAMES:
         if keyword in source:
             target[keyword] = source[keyword]
-
-
-def keep_quiet() -> None:
-    """Keep pydicom and highdicom from telling values of a header, to the log or as a warning."""
-    for library in ("pydicom", "highdicom"):
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-        warnings.filterwarnings("ignore", module=library)
-    config.settings.reading_validation_mode = config.IGNORE
 
 
 def _read_layout(dataset: Dataset) -> PixelLayout:
@@ -252,16 +172,6 @@ def _read_layout(dataset: Dataset) -> PixelLayout:
     )
 
 
-def _check_size(layout: PixelLayout, max_image_pixels: int) -> None:
-    size = f"{layout.width:,} x {layout.height:,}"
-    if layout.width * layout.height > max_image_pixels:
-        raise ImageTooLargeError(
-            f"The image may have at most {max_image_pixels:,} pixels; send a smaller one (found {size})."
-        )
-    if min(layout.width, layout.height) < MIN_SIDE_PIXELS:
-        raise ImageTooSmallError(f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {size}.")
-
-
 def _choose_frame(num_frames: int, frame: int | None) -> tuple[int, tuple[str, ...]]:
     if frame is None:
         middle = (num_frames - 1) // 2
@@ -275,9 +185,8 @@ def _choose_frame(num_frames: int, frame: int | None) -> tuple[int, tuple[str, .
 def _apply_palette(stored: npt.NDArray[Any], dataset: Dataset) -> ImageArray:
     """Look colours up: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6."""
     image = np.empty((*stored.shape, 3), np.uint8)
-    for channel, color in enumerate(_COLORS):
-        names = (f"{color}PaletteColorLookupTable{part}" for part in ("Descriptor", "Data"))
-        entries, first, num_bits = read_table(dataset, bool((stored < 0).any()), *names)
+    for channel, name in enumerate(_PALETTES):
+        entries, first, num_bits = read_table(dataset, bool((stored < 0).any()), name)
         table = np.rint(entries * (255 / ((1 << num_bits) - 1)))
         image[..., channel] = np.clip(look_up(stored.astype(np.float64), table, first), 0, 255)
     return image

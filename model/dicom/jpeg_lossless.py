@@ -1,10 +1,11 @@
 """Lossless JPEG (process 14) without a codec in C: ITU-T T.81, annexes C, F.2.2 and H.
 
-DICOM's oldest lossless compression, which Pillow does not read. The one library with a licence fit for shipping that
-fits into the image (GDCM) ends the process on damaged data; Python raises an exception. It takes about a microsecond
-a sample, so that the largest MR matrices (1024 x 1024) take a second.
+DICOM's oldest lossless compression, read by neither Pillow nor pyjpegls. GDCM, the one library small enough to ship and
+of a fitting licence, ends the process on damaged data; Python raises an exception. A sample takes about a microsecond,
+and so the largest MR matrices (1024 x 1024) a second.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import ImageTooLargeError, TruncatedImageError
+from model.images.jpeg import DICOM_MARKERS, START_OF_SCAN, walk_segments
 
 MAX_SAMPLES = 2**21  # two seconds
 
-_START, _FRAME, _HUFFMAN, _SCAN, _END, _RESTART_INTERVAL = 0xD8, 0xC3, 0xC4, 0xDA, 0xD9, 0xDD
+_FRAME, _HUFFMAN, _RESTART_INTERVAL = 0xC3, 0xC4, 0xDD
 _MODULUS = 0xFFFF  # differences are modulo 2 ** 16, H.1.2.1
 _LONGEST_CODE = 16
+_MARKER = re.compile(rb"\xff[^\0]")
 
 Samples = npt.NDArray[np.int64]
 
@@ -48,7 +51,7 @@ def decode_jpeg_lossless(data: bytes) -> npt.NDArray[np.uint16]:
         (H, W, C) uint16 with C of 1 or 3; signed values are in two's complement of the file's precision.
 
     Raises:
-        TruncatedImageError: If the data end early, are damaged, or use what DICOM's lossless files do not.
+        TruncatedImageError: If the data end early, are damaged, or use a feature that DICOM excludes.
         ImageTooLargeError: If it has more than `MAX_SAMPLES` samples.
     """
     try:
@@ -74,27 +77,19 @@ def _count_samples(frame: _Frame) -> int:
 def _read_segments(data: bytes) -> tuple[_Frame, _Scan, dict[int, list[tuple[int, int]]]]:
     frame: _Frame | None = None
     codes: dict[int, list[tuple[int, int]]] = {}
-    for marker, start, segment in _segments(data):
-        if marker == _FRAME:
-            frame = _read_frame(segment)
-        elif marker == _HUFFMAN:
-            codes.update(_read_codes(segment))
-        elif marker == _RESTART_INTERVAL and any(segment):
+    for segment in walk_segments(data, DICOM_MARKERS):
+        content = data[segment.start : segment.end]
+        if segment.num_fill_bytes:
+            raise ValueError("bytes between segments")
+        if segment.marker == _FRAME:
+            frame = _read_frame(content)
+        elif segment.marker == _HUFFMAN:
+            codes.update(_read_codes(content))
+        elif segment.marker == _RESTART_INTERVAL and any(content):
             raise ValueError("restart intervals")
-        elif marker == _SCAN and frame is not None:
-            return frame, _read_scan(segment, start + len(segment), frame), codes
+        elif segment.marker == START_OF_SCAN and frame is not None:
+            return frame, _read_scan(content, segment.end, frame), codes
     raise ValueError("no scan")
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    position = 2
-    while position < len(data):
-        filler, marker, length = struct.unpack_from(">BBH", data, position)
-        if filler != 0xFF or length < 2:
-            raise ValueError("no marker")
-        start = position + 4
-        position += 2 + length
-        yield marker, start, data[start:position]
 
 
 def _read_frame(segment: bytes) -> _Frame:
@@ -119,7 +114,7 @@ def _read_scan(segment: bytes, start: int, frame: _Frame) -> _Scan:
 
 
 def _read_codes(segment: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """Read Huffman tables as lists that give (bits of code and number together, bits of the number) by 16 bits."""
+    """Read Huffman tables as lists from 16 bits to (bits of code and number together, bits of the number)."""
     position = 0
     while position < len(segment):
         name, lengths = segment[position], segment[position + 1 : position + 17]
@@ -138,21 +133,13 @@ def _read_codes(segment: bytes) -> Iterator[tuple[int, list[tuple[int, int]]]]:
 
 
 def _entropy_coded(data: bytes, start: int) -> bytes:
-    """Cut out what is coded, without the zeros that follow each 0xFF."""
-    end = start
-    while True:
-        end = data.find(b"\xff", end)
-        if end < 0 or end + 1 >= len(data):
-            end = len(data)
-            break
-        if data[end + 1]:
-            break
-        end += 2
-    return data[start:end].replace(b"\xff\0", b"\xff")
+    """Extract the coded data up to the next marker, without the zero that follows each 0xFF in them."""
+    marker = _MARKER.search(data, start)
+    return data[start : marker.start() if marker else len(data)].replace(b"\xff\0", b"\xff")
 
 
 def _read_differences(coded: bytes, tables: list[list[tuple[int, int]]], num_samples: int) -> Samples:
-    """Read the coded differences, one component after the other for each pixel; F.2.2.1 and H.2."""
+    """Decode the differences, the components of a pixel one after the other; F.2.2.1 and H.2."""
     words = chain(struct.unpack(f">{len(coded) // 4}I", coded[: len(coded) // 4 * 4]), _last_words(coded))
     differences = np.empty(num_samples, np.int64)
     num_tables, bits, num_bits = len(tables), 0, 0
@@ -177,7 +164,7 @@ def _read_differences(coded: bytes, tables: list[list[tuple[int, int]]], num_sam
 
 
 def _last_words(coded: bytes) -> Iterator[int]:
-    """The last bytes, and zeros for the decoder to look ahead at."""
+    """Yield the last bytes, and zeros for the decoder's look-ahead."""
     rest = coded[len(coded) // 4 * 4 :]
     yield from (int.from_bytes(rest.ljust(4, b"\0"), "big"), 0)
 

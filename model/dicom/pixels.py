@@ -1,63 +1,46 @@
-"""One frame of a DICOM file as stored values: the transfer syntaxes, and bounds on what a codec is given.
+"""One frame of a DICOM file as stored values: the transfer syntaxes, and bounds on the input of codecs.
 
-A compressed frame has a header of its own, which a codec believes; it has to say the size that the DICOM header says,
-because that is the one the bound on pixels was held against.
+A codec allocates memory by the header of the compressed frame. Its size has to equal that of the DICOM header, which
+the bound on pixels was checked against.
 """
 
-import re
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydicom.uid as uids
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.uid import (
-    JPEG2000,
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+from pydicom.uid import UID
 
 from model.dicom.jpeg_lossless import decode_jpeg_lossless
 from model.errors import TruncatedImageError, UnsupportedPixelsError
-from model.images.structure import check_structure
+from model.images.jpeg import DICOM_MARKERS, walk_segments
+from model.images.structure import MAX_SEGMENTS, check_structure
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 PALETTE = "PALETTE COLOR"
 COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 _UNCOMPRESSED = (
-    ImplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    DeflatedExplicitVRLittleEndian,
+    *(uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian),
+    *(uids.ExplicitVRBigEndian, uids.DeflatedExplicitVRLittleEndian),
 )
-_JPEG_DCT = (JPEGBaseline8Bit, JPEGExtended12Bit)
-_JPEG_LOSSLESS = (JPEGLossless, JPEGLosslessSV1)
-_JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
-_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
-SUPPORTED = (*_UNCOMPRESSED, *_JPEG_DCT, *_JPEG_LOSSLESS, *_JPEG_LS, *_JPEG_2000, RLELossless)
+_JPEG_DCT = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit)
+_JPEG_LOSSLESS = (uids.JPEGLossless, uids.JPEGLosslessSV1)
+_JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
+_JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000)
+SUPPORTED = (*_UNCOMPRESSED, *_JPEG_DCT, *_JPEG_LOSSLESS, *_JPEG_LS, *_JPEG_2000, uids.RLELossless)
 
 # Never what else may be installed: GDCM's codecs end the process on damaged data.
 _PLUGINS = {**dict.fromkeys((*_JPEG_DCT, *_JPEG_2000), "pillow"), **dict.fromkeys(_JPEG_LS, "pyjpegls")}
 
-_START_OF_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
-_SEGMENT = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
-_MAX_SEGMENTS = 512
+_STARTS_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # T.81, table B.1; 0xF7 is JPEG-LS
 _CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000
 _MAX_TILES = 4_096
 _MAX_LAYERS = 64
@@ -81,7 +64,7 @@ class PixelLayout:
 
     @property
     def num_frame_bytes(self) -> int:
-        """Of one uncompressed frame."""
+        """Size of an uncompressed frame."""
         num_values = self.height * self.width * self.num_samples
         if self.photometric == "YBR_FULL_422":
             num_values = self.height * self.width * 2
@@ -95,10 +78,10 @@ def decode_frame(dataset: Dataset, syntax: UID, layout: PixelLayout, index: int)
         index: From 0.
 
     Returns:
-        Stored values: (H, W) of the integers that `bits_stored` and the sign allow; or RGB, (H, W, 3) uint8.
+        Stored values within `bits_stored` and the sign, (H, W); or RGB, (H, W, 3) uint8.
 
     Raises:
-        UnsupportedPixelsError: If the transfer syntax, or the way the values are stored, is not read.
+        UnsupportedPixelsError: If the transfer syntax or the layout is not read.
         TruncatedImageError: If the data end early or contradict the header.
     """
     _check_supported(syntax, layout)
@@ -113,7 +96,7 @@ def decode_frame(dataset: Dataset, syntax: UID, layout: PixelLayout, index: int)
         frame = get_frame(data, index, number_of_frames=layout.num_frames, extended_offsets=extended)
         values = _decode_compressed(frame, syntax, layout)
     if values.shape[:2] != (layout.height, layout.width) or (values.ndim == 3) != (layout.num_samples == 3):
-        raise TruncatedImageError("The pixel data have another size than the DICOM header says.")
+        raise TruncatedImageError("The pixel data and the DICOM header differ in size; send the complete file.")
     return values if layout.num_samples == 3 else _stored_bits(values, layout)
 
 
@@ -122,18 +105,18 @@ def _check_supported(syntax: UID, layout: PixelLayout) -> None:
         raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is not read; send the image uncompressed.")
     expected = 1 if layout.photometric in (*GREY, PALETTE) else 3
     if layout.photometric not in (*GREY, PALETTE, *COLORS) or layout.num_samples != expected:
-        raise UnsupportedPixelsError("Expected grey, palette, RGB or YBR pixels; the header says something else.")
+        raise UnsupportedPixelsError("Expected grey, palette, RGB or YBR pixels; the header names others.")
     depths = (8, 16) if expected == 1 else (8,)
     if layout.bits_allocated not in depths:
         raise UnsupportedPixelsError("Expected 8 or 16 bits a sample, or 8 bits of each colour; found another depth.")
-    if syntax == JPEGExtended12Bit and layout.bits_stored > 8:
+    if syntax == uids.JPEGExtended12Bit and layout.bits_stored > 8:
         raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is read with 8 bits a sample only.")
     if not layout.high_bit + 1 >= layout.bits_stored >= 1 or layout.high_bit >= layout.bits_allocated:
         raise TruncatedImageError("The DICOM header contradicts itself about the bits of a sample.")
 
 
 def _name(syntax: UID) -> str:
-    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else "given in the file, which is not a known one,"
+    return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else "of the file, which is not a known one,"
 
 
 def _slice_frame(data: bytes, syntax: UID, layout: PixelLayout, index: int) -> npt.NDArray[Any]:
@@ -143,13 +126,13 @@ def _slice_frame(data: bytes, syntax: UID, layout: PixelLayout, index: int) -> n
         raise TruncatedImageError("The pixel data end early; send the complete file.")
     shape = (layout.height, layout.width)
     if layout.num_samples == 3:
-        return _decode_with_pydicom(frame, ExplicitVRLittleEndian, layout)
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
+        return _decode_with_pydicom(frame, uids.ExplicitVRLittleEndian, layout)
+    order = ">" if syntax == uids.ExplicitVRBigEndian else "<"
     return np.frombuffer(frame, f"{order}u{layout.bits_allocated // 8}").reshape(shape)
 
 
 def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
-    if syntax == RLELossless:
+    if syntax == uids.RLELossless:
         return _decode_rle(frame, layout)
     if syntax in _JPEG_2000:
         _check_codestream(frame, layout)
@@ -162,7 +145,7 @@ def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.ND
 
 
 def _decode_with_pydicom(data: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
-    """Let a codec of our choice decode a single frame; colours come back as RGB."""
+    """Decode a single frame with the codec of `_PLUGINS`; colours come back as RGB."""
     options: dict[str, Any] = {
         "index": 0,
         "rows": layout.height,
@@ -186,7 +169,7 @@ def _decode_with_pydicom(data: bytes, syntax: UID, layout: PixelLayout) -> npt.N
 def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
     """Decode PackBits segments, one for each byte of each sample, the highest first; PS3.5 annex G.
 
-    Pillow's decoder stops when it has as many bytes as are wanted.
+    Pillow's decoder stops at the expected number of bytes.
     """
     num_bytes = layout.bits_allocated // 8
     num_segments, *offsets = struct.unpack_from("<16I", frame)
@@ -207,7 +190,7 @@ def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
 
 
 def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[Any]:
-    """Take the bits that count of what is stored; others may hold anything, such as overlays."""
+    """Extract the stored bits; the others may hold anything, such as overlays."""
     unsigned = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u{values.dtype.itemsize}")
     shift, mask = layout.high_bit + 1 - layout.bits_stored, (1 << layout.bits_stored) - 1
     unsigned = (unsigned.astype(np.uint16) >> shift) & np.uint16(mask)
@@ -219,15 +202,9 @@ def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[A
 
 def _check_jpeg(frame: bytes, layout: PixelLayout) -> None:
     check_structure(frame)
-    position = 2
-    for _ in range(_MAX_SEGMENTS):
-        found = _SEGMENT.search(frame, position)
-        if found is None:
-            break
-        if _START_OF_FRAME.match(frame, found.start()):
-            height, width, num_components = struct.unpack_from(">HHB", frame, found.end() + 3)
-            return _check_size((height, width, num_components), layout)
-        position = found.end() + max(2, *struct.unpack_from(">H", frame, found.end()))
+    for segment in islice(walk_segments(frame, DICOM_MARKERS), MAX_SEGMENTS):
+        if segment.marker in _STARTS_OF_FRAME:
+            return _check_size(struct.unpack_from(">HHB", frame, segment.start + 1), layout)
     raise TruncatedImageError("The compressed frame has no header; send the complete file.")
 
 
@@ -243,9 +220,9 @@ def _check_codestream(frame: bytes, layout: PixelLayout) -> None:
     style = frame.find(b"\xff\x52", start)
     (num_layers,) = struct.unpack_from(">H", frame, style + 6) if style >= 0 else (0,)
     if num_tiles > _MAX_TILES or num_layers > _MAX_LAYERS:
-        raise TruncatedImageError("The frame holds more tiles or layers than an image needs; save the image anew.")
+        raise TruncatedImageError("The frame holds more tiles or layers than an image needs; save the image again.")
 
 
-def _check_size(found: tuple[int, int, int], layout: PixelLayout) -> None:
+def _check_size(found: tuple[int, ...], layout: PixelLayout) -> None:
     if found != (layout.height, layout.width, layout.num_samples):
-        raise TruncatedImageError("The compressed frame has another size than the DICOM header says.")
+        raise TruncatedImageError("The compressed frame and the DICOM header differ in size; send the complete file.")

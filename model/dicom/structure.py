@@ -1,7 +1,7 @@
-"""Bounds on the structure of a DICOM file, checked before pydicom reads it; and its parts, as in PS3.10 and PS3.5.
+"""Bounds on the structure of a DICOM file, checked before pydicom reads it: PS3.10 and PS3.5.
 
-Like `model.images.structure`: a reader's work grows with the number of elements and the depth of sequences, so a file
-of millions of empty elements, or of endlessly nested sequences, is refused; so is one that inflates to gigabytes.
+As in `model.images.structure`, a reader's work grows with the number of elements and the depth of sequences, so files
+of millions of empty elements or endlessly nested sequences are refused, and files that inflate to gigabytes.
 """
 
 import struct
@@ -28,29 +28,24 @@ _INFLATE_STEP_BYTES = 2**16
 
 @dataclass(frozen=True)
 class DicomFile:
-    """The parts of a file that matter.
-
-    Attributes:
-        transfer_syntax: Its UID.
-        body: The data set, inflated.
-    """
+    """The UID of a file's transfer syntax, and its data set, inflated."""
 
     transfer_syntax: str
     body: bytes
 
     @property
     def is_implicit(self) -> bool:
-        """Whether elements lack their type."""
+        """True if elements lack their type."""
         return self.transfer_syntax == _IMPLICIT
 
     @property
     def is_little_endian(self) -> bool:
-        """Whether numbers begin with their lowest byte."""
+        """True if numbers begin with their lowest byte."""
         return self.transfer_syntax != _BIG_ENDIAN
 
 
 def split_dicom(data: bytes) -> DicomFile:
-    """Find the data set of a file, and check how it is built.
+    """Find the data set of a file, and check its structure.
 
     Raises:
         TruncatedImageError: If there is none, or it holds more parts than an image needs.
@@ -65,7 +60,7 @@ def split_dicom(data: bytes) -> DicomFile:
 
 
 def _read_meta(data: bytes) -> tuple[str, int]:
-    """Read the transfer syntax from the file's meta information, which is explicit little endian always."""
+    """Read the transfer syntax and the end of the meta information, which is always explicit little endian."""
     position, syntax = MAGIC_END, ""
     while data[position : position + 2] == b"\2\0":
         group, element, kind, length = struct.unpack_from("<HH2sH", data, position)
@@ -80,7 +75,7 @@ def _read_meta(data: bytes) -> tuple[str, int]:
 
 
 def _inflate(deflated: memoryview) -> bytes:
-    """Inflate what does not become too much; that is found out before any of it is kept."""
+    """Inflate at most `MAX_INFLATED_BYTES`; the first pass counts them and keeps none."""
     num_bytes = 0
     try:
         for step in _inflate_steps(deflated):
@@ -103,7 +98,7 @@ def _inflate_steps(deflated: memoryview) -> Iterator[bytes]:
 
 
 class _Walk:
-    """Counts the elements of a data set; where it cannot be followed, the reader will complain."""
+    """Counts the elements of a data set; a structure that cannot be followed is left to the reader."""
 
     def __init__(self, data: bytes, is_little_endian: bool) -> None:
         self._data = data
@@ -117,10 +112,10 @@ class _Walk:
             return
 
     def _pass_elements(self, position: int, end: int, depth: int) -> int:
-        """Pass the elements of one data set; return where it ends."""
+        """Pass the elements of one data set; return its end."""
         if depth > MAX_DEPTH:
-            raise TruncatedImageError("The file nests sequences deeper than an image needs; save the image anew.")
-        # As pydicom tells it, whatever the transfer syntax says.
+            raise TruncatedImageError("The file nests sequences deeper than an image needs; save the image again.")
+        # As pydicom decides, whatever the transfer syntax.
         is_explicit = self._data[position + 4 : position + 6].isalpha()
         while position < end:
             tag = self._read_tag(position)
@@ -157,12 +152,12 @@ class _Walk:
     def _read_tag(self, position: int) -> int:
         self._num_elements += 1
         if self._num_elements > MAX_ELEMENTS:
-            raise TruncatedImageError("The file holds more elements than an image needs; save the image anew.")
+            raise TruncatedImageError("The file holds more elements than an image needs; save the image again.")
         group, element = struct.unpack_from(f"{self._order}HH", self._data, position)
         return int(group << 16 | element)
 
     def _read_head(self, position: int, is_explicit: bool) -> tuple[bytes, int, int]:
-        """Read an element's type (empty where there is none), length, and where its value begins."""
+        """Read an element's type (empty where there is none), its length, and the start of its value."""
         if not is_explicit:
             return b"", *struct.unpack_from(f"{self._order}I", self._data, position + 4), position + 8
         kind = self._data[position + 4 : position + 6]

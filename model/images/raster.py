@@ -1,22 +1,21 @@
-"""Raster images that Pillow reads, to upright RGB of 8 bits."""
+"""Raster images to upright RGB of 8 bits, read by Pillow."""
 
 import io
 import math
-import struct
-import zlib
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from model.errors import ImageTooLargeError, ImageTooSmallError, TruncatedImageError, UnsupportedFormatError
-from model.images.decoded import MIN_SIDE_PIXELS, DecodedImage, ImageArray, check_content, show_as_rgb
+from model.errors import ImageTooLargeError, TruncatedImageError, UnsupportedFormatError
+from model.images.damage import refuse_damage
+from model.images.decoded import DecodedImage, ImageArray, check_content, check_size, show_as_rgb
 from model.images.structure import check_structure
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-_MAX_PLANES = 4  # a TIFF file may hold each channel on its own
-_STRIP_PIXELS = 2**20  # converted at once, so that the working memory stays small
+_MAX_PLANES = 4  # a TIFF file may hold each channel by itself
+_STRIP_PIXELS = 2**20  # converted at a time, to bound the working memory
 _TURNS = {  # by EXIF's orientation; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,21 +25,6 @@ _TURNS = {  # by EXIF's orientation; 1 is upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow and its codecs raise on damaged data, as read in its source and found by fuzzing.
-_DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AssertionError,  # such as: no palette where the mode needs one
-    AttributeError,  # the same, where Python runs without assertions
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Warning,  # where warnings are errors
-)
 
 
 def open_raster(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
@@ -53,26 +37,20 @@ def open_raster(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
     """
     check_structure(data)
-    too_large = f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
-    try:
-        source = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(too_large) from error
-    except UnidentifiedImageError as error:
-        raise UnsupportedFormatError(
-            f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
-        ) from error
-    except _DAMAGE as error:
-        raise TruncatedImageError("The image header is damaged; send the complete file.") from error
-    width, height = source.size
-    if width * height > max_image_pixels:
-        raise ImageTooLargeError(f"{too_large[:-1]} (found {width:,} x {height:,}).")
-    if min(width, height) < MIN_SIDE_PIXELS:
-        raise ImageTooSmallError(
-            f"Each side needs at least {MIN_SIDE_PIXELS} pixels; the image has {width} x {height}."
-        )
-    if _count_tile_pixels(source) > _MAX_PLANES * width * height:
-        raise TruncatedImageError("The file holds pixels more than once; save the image anew.")
+    with refuse_damage("The image header is damaged; send the complete file."):
+        try:
+            source = Image.open(io.BytesIO(data), formats=FORMATS)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ImageTooLargeError(
+                f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
+            ) from error
+        except UnidentifiedImageError as error:
+            raise UnsupportedFormatError(
+                f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
+            ) from error
+    check_size(source.width, source.height, max_image_pixels)
+    if _count_tile_pixels(source) > _MAX_PLANES * source.width * source.height:
+        raise TruncatedImageError("The file holds pixels more than once; save the image again.")
     return source
 
 
@@ -84,14 +62,12 @@ def decode_raster(source: ImageFile.ImageFile) -> DecodedImage:
         UnsupportedFormatError: If its colour space is not read.
         BlankImageError: If all pixels have the same value.
     """
-    try:
+    with refuse_damage("The image data end early or are damaged; send the complete file."):
         # A JPEG file of several pictures has a format of its own in Pillow.
         format_ = "JPEG" if source.format == "MPO" else str(source.format)
         animated = bool(getattr(source, "is_animated", False))
         source.load()
         image, notes = _to_rgb(_turn_upright(source))
-    except _DAMAGE as error:
-        raise TruncatedImageError("The image data end early or are damaged; send the complete file.") from error
     if animated:
         notes = (*notes, "the file holds several frames; the first was used")
     check_content(image)
@@ -99,13 +75,13 @@ def decode_raster(source: ImageFile.ImageFile) -> DecodedImage:
 
 
 def _count_tile_pixels(source: ImageFile.ImageFile) -> int:
-    """Sum up what is to be decoded: a few bytes of a TIFF file can name the same pixels again and again."""
+    """Count the pixels to decode: a few bytes of a TIFF file can name the same ones many times."""
     extents = [tile.extents for tile in source.tile if tile.extents is not None]
     return sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
 
 
 def _turn_upright(source: Image.Image) -> Image.Image:
-    """Turn an image as its EXIF data say; only that tag is read of them."""
+    """Turn an image by its EXIF orientation, the only tag of EXIF that is read."""
     turn = _TURNS.get(source.getexif().get(ExifTags.Base.Orientation, 1))
     return source if turn is None else source.transpose(turn)
 

@@ -1,15 +1,15 @@
-"""Bounds on how an image file is built, judged before a codec reads it.
+"""Bounds on the structure of an image file, checked before a codec reads it.
 
-What a codec needs grows with the parts of a file (segments, scans, chunks, numbers in a directory) and not only
-with its pixels: 20 MB of empty parts keep a core busy for minutes, or fill gigabytes. No image needs so many, so
-such files are refused. What cannot be followed is left to the codec, which knows how to complain.
+A codec's time and memory grow with the parts of a file (segments, scans, chunks, numbers in a directory) and not only
+with its pixels: 20 MB of empty parts keep a core busy for minutes, or fill gigabytes. No image needs so many, so such
+files are refused. A structure that cannot be followed is left to the codec, which reports the damage.
 """
 
-import re
 import struct
 from collections.abc import Iterable
 
 from model.errors import TruncatedImageError
+from model.images.jpeg import END_OF_IMAGE, RASTER_MARKERS, START_OF_SCAN, walk_segments
 
 MAX_CHUNKS = 65_536  # 500 MB of PNG in chunks of 8 KB as libpng writes them, or 30,000 frames of an animation
 MAX_SEGMENTS = 512  # of a JPEG; a colour profile has at most 255
@@ -22,9 +22,7 @@ MAX_RUN_LENGTH_BYTES = 4 * 2**20  # of a run-length encoded BMP, which is decode
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _JPEG_EXIF = b"Exif\0\0"
-_SEGMENT = re.compile(rb"\xff[^\x00\xff\xc8\xd0-\xd9\xf0-\xfd]")  # markers that a length follows
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_START_OF_SCAN, _END_OF_IMAGE, _APP1 = 0xDA, 0xD9, 0xE1
+_APP1 = 0xE1
 _RUN_LENGTH = (1, 2)  # BI_RLE8, BI_RLE4
 _SUBDIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS, interoperability
 _PLACE_FORMATS = {3: "H", 8: "H", 4: "I", 9: "I", 13: "I", 16: "Q"}  # by type, of a tag that holds an offset
@@ -33,10 +31,10 @@ _STRIPS = (273, 324)  # StripOffsets and TileOffsets, each number of which becom
 
 
 def check_structure(data: bytes) -> None:
-    """Refuse a file that is built of more parts than any image needs.
+    """Refuse a file of more parts than any image needs.
 
     Raises:
-        TruncatedImageError: If it is.
+        TruncatedImageError: If it has more.
     """
     if data.startswith(_PNG):
         _check_chunks(data)
@@ -76,21 +74,19 @@ def _check_riff_chunks(data: bytes) -> None:
 
 
 def _check_segments(data: bytes) -> None:
-    position, num_fill_bytes, num_scans, exif = len(_JPEG) - 1, 0, 0, []
-    for _ in range(MAX_SEGMENTS + 1):  # the end is one more
-        found = (_AFTER_SCAN if num_scans else _SEGMENT).search(data, position)
-        if found is None or data[found.end() - 1] == _END_OF_IMAGE:
+    position, num_fill_bytes, num_scans, exif = 2, 0, 0, []
+    for number, segment in enumerate(walk_segments(data, RASTER_MARKERS), 1):
+        if segment.marker == END_OF_IMAGE:
             break
-        marker, start = data[found.end() - 1], found.end()
-        num_fill_bytes += 0 if num_scans else found.start() - position
-        num_scans += marker == _START_OF_SCAN
+        num_fill_bytes += 0 if num_scans else segment.num_fill_bytes
+        num_scans += segment.marker == START_OF_SCAN
         if num_scans > MAX_SCANS or num_fill_bytes > MAX_FILL_BYTES:
             raise _too_many("scans" if num_scans else "bytes between its segments")
-        position = start + max(2, int.from_bytes(data[start : start + 2], "big"))
-        if marker == _APP1 and data.startswith(_JPEG_EXIF, start + 2):
-            exif.append(data[start + 2 + len(_JPEG_EXIF) : position])
-    else:
-        raise _too_many("segments")
+        if number > MAX_SEGMENTS:
+            raise _too_many("segments")
+        if segment.marker == _APP1 and data.startswith(_JPEG_EXIF, segment.start):
+            exif.append(data[segment.start + len(_JPEG_EXIF) : segment.end])
+        position = segment.end
     if not num_scans and len(data) - position > MAX_FILL_BYTES:
         raise _too_many("bytes between its segments")
     _check_exif(b"".join(exif))  # as Pillow puts them together
@@ -129,7 +125,7 @@ def _check_directories(data: bytes) -> None:
 
 
 def _check_directory(data: bytes, start: int, order: str, is_big: bool) -> Iterable[int]:
-    """Check one directory; return where those that it names begin."""
+    """Check one directory; return the offsets of those that it names."""
     head, entry, value_at = ("Q", "HHQ8x", 12) if is_big else ("H", "HHI4x", 8)
     if start >= len(data):
         return ()
@@ -152,5 +148,5 @@ def _check_directory(data: bytes, start: int, order: str, is_big: bool) -> Itera
     return places.values()
 
 
-def _too_many(what: str) -> TruncatedImageError:
-    return TruncatedImageError(f"The file holds more {what} than an image needs; save the image anew.")
+def _too_many(parts: str) -> TruncatedImageError:
+    return TruncatedImageError(f"The file holds more {parts} than an image needs; save the image again.")
