@@ -1,14 +1,21 @@
-"""The picture as a DICOM image: Secondary Capture, PS3.3 A.8.1."""
+"""The picture as a DICOM image: Secondary Capture, PS3.3 A.8.1.
+
+Not `highdicom.sc.SCImage`: it demands an orientation of the patient, which a picture of two views does not have, leaves
+out the study's description, and needs a third more memory for the largest pictures.
+"""
 
 import io
 
+from highdicom import SOPClass
+from highdicom.sr import CodedConcept
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from model.dicom.acquisition import HEAD_PARTS
-from model.dicom_results.instance import DISCLAIMER, ResultContext, create_instance, encode_code
+from model.dicom_results.instance import DISCLAIMER, ResultContext
+from model.dicom_results.source import PATIENT_AND_STUDY
 
 
 def create_capture(context: ResultContext, png: bytes) -> Dataset:
@@ -17,20 +24,28 @@ def create_capture(context: ResultContext, png: bytes) -> Dataset:
     Args:
         png: RGB, 8 bit.
     """
-    capture = create_instance(context, SecondaryCaptureImageStorage, "capture", "OT")
+    source = context.source
+    capture = SOPClass(
+        study_instance_uid=source.StudyInstanceUID,
+        sop_class_uid=SecondaryCaptureImageStorage,
+        modality="OT",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        **context.instance_attributes("capture"),
+    )
+    capture.update({element.tag: element for element in source if element.keyword in PATIENT_AND_STUDY})
     capture.ConversionType = "WSD"  # made by a workstation
     capture.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     capture.BurnedInAnnotation = "YES"
     capture.ImageComments = DISCLAIMER
     capture.DerivationDescription = f"Grad-CAM of {context.explained} by {context.identity.name}"
-    part = context.source.get("BodyPartExamined", "BRAIN")
+    part = source.get("BodyPartExamined", "BRAIN")
     if part in HEAD_PARTS:
         capture.BodyPartExamined = part
     else:
-        capture.Laterality = ""  # not known; the standard wants it where no part without a pair is named
-    capture.PatientOrientation = ""  # not known; the picture may show scan and overlay side by side
-    if "LossyImageCompression" in context.source:
-        capture.LossyImageCompression = context.source.LossyImageCompression
+        capture.Laterality = ""  # unknown; required unless an unpaired body part is named
+    capture.PatientOrientation = ""  # unknown; the picture may show scan and overlay side by side
+    if "LossyImageCompression" in source:
+        capture.LossyImageCompression = source.LossyImageCompression
     capture.SourceImageSequence = [_refer_to_source(context)]
     _add_pixels(capture, png)
     return capture
@@ -42,14 +57,15 @@ def _refer_to_source(context: ResultContext) -> Dataset:
     reference.ReferencedSOPInstanceUID = context.source.SOPInstanceUID
     if context.frame_numbers:
         reference.ReferencedFrameNumber = list(context.frame_numbers)
-    reference.PurposeOfReferenceCodeSequence = [encode_code(codes.DCM.SourceImageForImageProcessingOperation)]
+    purpose = CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
+    reference.PurposeOfReferenceCodeSequence = [purpose]
     return reference
 
 
 def _add_pixels(capture: Dataset, png: bytes) -> None:
     with Image.open(io.BytesIO(png)) as picture:
         capture.Columns, capture.Rows = picture.size
-        pixels = picture.tobytes()  # of a large picture 50 MB, so no more copies than needed
+        pixels = picture.tobytes()  # 50 MB for a large picture, and so without a copy more than needed
     capture.SamplesPerPixel, capture.PhotometricInterpretation, capture.PlanarConfiguration = 3, "RGB", 0
     capture.BitsAllocated = capture.BitsStored = 8
     capture.HighBit, capture.PixelRepresentation = 7, 0

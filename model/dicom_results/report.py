@@ -1,7 +1,7 @@
-"""The answer as a DICOM report: Comprehensive 3D SR with the measurement report of PS3.16, TID 1500.
+"""The prediction as a DICOM report: Comprehensive 3D SR with the measurement report of PS3.16, TID 1500.
 
-Needs highdicom, of requirements/dicom.txt. No standard has codes for the classes of any weights: theirs are the names
-in the card, in a private scheme, for which designators that begin with 99 are set aside (PS3.16, section 8).
+No standard has codes for the classes of any weights: their names in the card are the codes of a private scheme, whose
+designator begins with 99 (PS3.16, section 8).
 """
 
 from highdicom.sr import (
@@ -21,39 +21,39 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import generate_uid
 
 from model.dicom_results.instance import DISCLAIMER, MANUFACTURER, ResultContext
+from model.errors import ResultSourceError
 
 SCHEME = "99BTMRI"
-_KIND = "report"
 _MAX_MEANING = 64  # characters of a code's meaning, VR LO
 
 
 def create_report(context: ResultContext) -> Dataset:
-    """Make a report with the classes, their probabilities, and which weights gave them."""
-    identity = context.identity
-    return Comprehensive3DSR(
-        evidence=[context.source],
-        content=_create_content(context)[0],
-        series_instance_uid=context.series_uid(_KIND),
-        series_number=context.series_number(_KIND),
-        sop_instance_uid=context.instance_uid(_KIND),
-        instance_number=context.instance_number,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=identity.name[:64],
-        software_versions=identity.version[:64],
-        is_complete=True,
-        is_final=False,
-        series_description=DISCLAIMER,
-        specific_character_set=context.source.SpecificCharacterSet,
-    )
+    """Make a report of the classes, their probabilities, and the weights.
+
+    Raises:
+        ResultSourceError: If the image is of a class that highdicom does not know, as retired and private ones.
+    """
+    content = _create_content(context)[0]
+    try:
+        return Comprehensive3DSR(
+            evidence=[context.source],
+            content=content,
+            is_complete=True,
+            is_final=False,
+            **context.instance_attributes("report"),
+        )
+    except KeyError as error:
+        raise ResultSourceError(
+            "DICOM results belong to an image of a standard SOP class; this one is private or retired."
+        ) from error
 
 
 def _create_content(context: ResultContext) -> MeasurementReport:
-    device = DeviceObserverIdentifyingAttributes(
-        uid=_identify_device(context), name=MANUFACTURER, model_name=context.identity.name
-    )
+    uid = generate_uid(entropy_srcs=["device", context.identity.sha256])
+    device = DeviceObserverIdentifyingAttributes(uid=uid, name=MANUFACTURER, model_name=context.identity.name)
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device)),
         procedure_reported=codes.LN.BrainMRI,
@@ -92,10 +92,6 @@ def _create_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluatio
             )
         ],
     )
-
-
-def _identify_device(context: ResultContext) -> UID:
-    return generate_uid(entropy_srcs=["device", context.identity.sha256])
 
 
 def _private(value: str, meaning: str) -> CodedConcept:

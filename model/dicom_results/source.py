@@ -1,15 +1,12 @@
-"""What results have to say of the DICOM image that they belong to: its patient, its study, and which instance it is."""
+"""The attributes of a DICOM image that its results refer to or inherit: patient, study, and the instance itself."""
 
-import io
 import re
-from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
 from pydicom.uid import UID
+from pydicom.valuerep import DA, TM
 
-from model.dicom.structure import split_dicom
+from model.dicom.reading import DAMAGED_HEADER, read_attributes, refuse_dicom_damage
 from model.errors import ResultSourceError
 from model.images.signature import is_dicom
 
@@ -22,11 +19,9 @@ _KEPT_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
 )
-_OPTIONAL = (
-    *("IssuerOfPatientID", "PatientAge", "StudyDescription"),
-    *("InstanceNumber", "LossyImageCompression", "BodyPartExamined"),
-)
-# Values that are not what the standard allows are left out: a result must not be refused for what its image has.
+PATIENT_AND_STUDY = (*_KEPT_EMPTY, "IssuerOfPatientID", "PatientAge", "StudyDescription")
+_OPTIONAL = (*PATIENT_AND_STUDY[len(_KEPT_EMPTY) :], "InstanceNumber", "LossyImageCompression", "BodyPartExamined")
+# Values against the standard are left out: a result must not be refused for a fault of its image.
 _FORMS = {
     "PatientBirthDate": r"\d{8}",
     "PatientSex": r"[MFO]",
@@ -37,35 +32,36 @@ _FORMS = {
     "LossyImageCompression": r"0[01]",
     "BodyPartExamined": r"[A-Z0-9_ ]{1,16}",
 }
+_TIMES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
 _MAX_CHARACTERS = {"AccessionNumber": 16, "StudyID": 16}
 _DEFAULT_MAX_CHARACTERS = 64
 
 
 def read_source(data: bytes) -> Dataset:
-    """Read what results inherit from a DICOM file; the elements are those of the Patient and General Study modules.
+    """Read the attributes that results inherit from a DICOM file, with valid values only.
 
     Raises:
-        ResultSourceError: If it is no DICOM file, or lacks the identifiers that results refer to.
+        ResultSourceError: If it is no DICOM file, or lacks identifiers that results refer to.
         TruncatedImageError: If its header is damaged.
     """
     if not is_dicom(data):
-        raise ResultSourceError("DICOM results belong to the study of a DICOM image; the image is none.")
-    file = split_dicom(data)
-    tags: Any = [Tag(keyword) for keyword in ("SpecificCharacterSet", *_IDENTIFIERS, *_KEPT_EMPTY, *_OPTIONAL)]
-    found = read_dataset(
-        io.BytesIO(file.body), file.is_implicit, file.is_little_endian, None, None, None, specific_tags=tags
-    )
+        raise ResultSourceError("DICOM results belong to the study of a DICOM image; send a DICOM image.")
+    _, found = read_attributes(data, ("SpecificCharacterSet", *_IDENTIFIERS, *_KEPT_EMPTY, *_OPTIONAL))
+    with refuse_dicom_damage(DAMAGED_HEADER):
+        return _select_attributes(found)
+
+
+def _select_attributes(found: Dataset) -> Dataset:
     source = Dataset()
     source.SpecificCharacterSet = CHARACTER_SET
     for keyword in _IDENTIFIERS:
         identifier = UID(str(found.get(keyword) or ""))
         if not identifier.is_valid:
-            raise ResultSourceError(f"DICOM results refer to their image by its {keyword}, which it does not have.")
+            raise ResultSourceError(f"DICOM results refer to their image by its {keyword}; send an image that has one.")
         setattr(source, keyword, identifier)
-    for keyword in _KEPT_EMPTY:
-        setattr(source, keyword, _clean(found, keyword))
-    for keyword in _OPTIONAL:
-        if value := _clean(found, keyword):
+    for keyword in (*_KEPT_EMPTY, *_OPTIONAL):
+        value = _clean(found, keyword)
+        if value or keyword in _KEPT_EMPTY:
             setattr(source, keyword, value)
     return source
 
@@ -73,6 +69,15 @@ def read_source(data: bytes) -> Dataset:
 def _clean(found: Dataset, keyword: str) -> str:
     value = str(found.get(keyword) or "").strip("\0 ")
     if keyword in _FORMS:
-        return value if re.fullmatch(_FORMS[keyword], value, re.ASCII) else ""
+        return value if _is_valid(value, keyword) else ""
     printable = "".join(character for character in value if character.isprintable() and character != "\\")
     return printable[: _MAX_CHARACTERS.get(keyword, _DEFAULT_MAX_CHARACTERS)]
+
+
+def _is_valid(value: str, keyword: str) -> bool:
+    """True if a value has its form and a date or time exists; 00000000, as some anonymisers write it, does not."""
+    try:
+        _TIMES.get(keyword, str)(value)
+    except ValueError:
+        return False
+    return re.fullmatch(_FORMS[keyword], value, re.ASCII) is not None

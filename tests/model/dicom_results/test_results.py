@@ -163,13 +163,14 @@ def test_every_file_of_pydicom_that_can_be_judged_gets_valid_results_or_a_named_
     hd.sr.srread(io.BytesIO(results.report))
 
 
-def test_what_the_standard_does_not_allow_is_not_carried_over(classifier, tmp_path):
-    wrong: dict[str, Any] = {
-        "PatientSex": "female",
-        "StudyDate": "yesterday",
-        "StudyTime": "9 o'clock",
-        "PatientBirthDate": "1.1.1950",
-    }
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"PatientSex": "female", "StudyDate": "yesterday", "StudyTime": "9 o'clock", "PatientBirthDate": "1.1.1950"},
+        {"InstanceNumber": -3, "StudyDate": "20261399", "StudyTime": "250000", "PatientBirthDate": "00000000"},
+    ],
+)
+def test_values_against_the_standard_are_not_carried_over(classifier, tmp_path, wrong):
     long: dict[str, Any] = {"PatientID": "x" * 100, "AccessionNumber": "y" * 40, "StudyID": "z" * 40}
     data = make_study(GREY, **wrong, **long)
     results = write_results(data, classifier.visualize(data))
@@ -190,9 +191,15 @@ def test_without_a_study_there_are_no_results(classifier, data):
         write_results(data, classifier.visualize(data))
 
 
-def test_without_the_packages_that_is_said(monkeypatch):
+def test_an_image_of_a_private_class_has_no_results(classifier):
+    data = make_study(GREY, SOPClassUID="1.2.3.4")
+    with pytest.raises(ResultSourceError, match="private"):
+        write_results(data, classifier.visualize(data))
+
+
+def test_without_the_packages_the_error_names_their_list(monkeypatch):
     monkeypatch.setattr("model.dicom_results.results.find_spec", lambda _: None)
-    with pytest.raises(ResultPackagesError, match=r"requirements-dicom\.txt"):
+    with pytest.raises(ResultPackagesError, match=r"requirements/dicom\.txt"):
         check_packages()
 
 
