@@ -48,7 +48,7 @@ evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKP
 audit: need-data .venv/.installed  ## look for copies and shortcuts: make audit DATA=DIR
 	.venv/bin/python -m training audit $(DATA)
 
-bench: .venv/.installed  ## measure the service, its parts and what one would use instead: make bench [BENCH="--quick"]
+bench: .venv/.installed  ## measure the service, its parts and the alternatives: make bench [BENCH="--quick"]
 	.venv/bin/python -m tests.benchmark $(BENCH)
 
 image:  ## build the Docker image and print its size
@@ -65,7 +65,7 @@ requirements: .venv-security/.installed  ## pin what pyproject.toml names; newes
 	done
 	$(PIN_ALIKE) --group security --output-file requirements/security.txt
 
-sbom: .venv-serve/.installed .venv-security/.installed  ## write sbom.cdx.json: all that serving installs (CycloneDX)
+sbom: .venv-serve/.installed .venv-security/.installed  ## write sbom.cdx.json: everything that serving installs (CycloneDX)
 	.venv-security/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json .venv-serve/bin/python
 
 audit-dependencies: .venv-security/.installed  ## look up known vulnerabilities of what serving installs (needs internet)

@@ -1,12 +1,12 @@
-"""Between an Orthanc archive and this service: each new MR series is judged, and its results are stored beside it.
+"""Classifies each new MR series of an Orthanc archive with this service and stores the results in the same study.
 
     Orthanc -- /changes: StableSeries --> MR? -- each instance --> POST /predict/visualize (multipart/related)
        ^                                                                      |
        +------------- POST /instances: Secondary Capture, structured report --+
 
-Needs Python alone. The place in Orthanc's list of changes is kept in a file and moves on when all that was listed is
-done, so that whoever is stopped or killed begins with what was not: results that are made again are the same instances,
-and Orthanc keeps one of each. Passwords and keys come from the environment: ORTHANC_CREDENTIALS (name:password) and
+Needs only Python. The position in Orthanc's list of changes is kept in a file and advances when everything listed is
+done, so a stopped or killed run repeats what was not finished: repeated results are the same instances, and Orthanc
+keeps one of each. Passwords and keys come from the environment: ORTHANC_CREDENTIALS (name:password) and
 BRAIN_MRI_API_KEY.
 """
 
@@ -33,11 +33,11 @@ logger = logging.getLogger("route")
 
 
 class RouteError(Exception):
-    """Orthanc or the service cannot be reached, or refuses to work; it may be better later."""
+    """Orthanc or the service cannot be reached or refuses to work; a later attempt may succeed."""
 
 
 class RefusedError(Exception):
-    """The service cannot judge this image, now or later."""
+    """The service cannot classify this image, now or later."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Orthanc:
     headers: dict[str, str]
 
     def changes(self, since: int) -> dict[str, Any]:
-        """List what has changed after a place in the list of changes."""
+        """List the changes after a position in the list."""
         changes: dict[str, Any] = json.loads(self._ask(f"/changes?since={since}&limit={CHANGES_AT_ONCE}"))
         return changes
 
@@ -65,7 +65,7 @@ class Orthanc:
         return self._ask(f"/instances/{instance}/file")
 
     def store(self, data: bytes) -> None:
-        """Store an instance; one that is there already is left as it is."""
+        """Store an instance; an existing one is left as it is."""
         self._ask("/instances", data)
 
     def _ask(self, path: str, data: bytes | None = None) -> bytes:
@@ -74,24 +74,24 @@ class Orthanc:
 
 @dataclass(frozen=True)
 class Service:
-    """What judges images."""
+    """The service that classifies images."""
 
     address: str
     headers: dict[str, str]
 
-    def judge(self, image: bytes) -> tuple[bytes, ...]:
-        """Ask for the results for one image, as DICOM Part 10 files."""
+    def classify(self, image: bytes) -> tuple[bytes, ...]:
+        """Get the results for one image, as DICOM Part 10 files."""
         headers = {**self.headers, "Accept": "multipart/related", "Content-Type": "application/dicom"}
         body, media_type = _send(f"{self.address}/predict/visualize", image, headers)
         found = _BOUNDARY.search(media_type)
         if found is None:
-            raise RouteError("the service answered without DICOM results")
+            raise RouteError("the service responded without DICOM results")
         pieces = body.split(f"--{found[1]}".encode())[1:-1]
         return tuple(piece.split(b"\r\n\r\n", 1)[1].removesuffix(b"\r\n") for piece in pieces)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Pass on what is new.
+    """Classify new series, once or until stopped.
 
     Returns:
         0; with `--once` 1 if an image was refused, or if Orthanc or the service could not be reached.
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _new_series(orthanc: Orthanc, state: Path) -> Iterator[str]:
-    """Go through what has become stable; the place is kept when the caller comes back for more."""
+    """Yield the series that have become stable; the position is saved when the caller asks for more."""
     done = False
     while not done:
         since = int(state.read_text(encoding="ascii")) if state.exists() else 0
@@ -125,14 +125,14 @@ def _new_series(orthanc: Orthanc, state: Path) -> Iterator[str]:
 
 
 def _route_series(orthanc: Orthanc, service: Service, identifier: str) -> int:
-    """Judge the images of a series and store the results; return how many were refused."""
+    """Classify the images of a series and store the results; return how many were refused."""
     series = orthanc.series(identifier)
     if series is None or series["MainDicomTags"].get("Modality") != "MR":
         return 0
     num_refused = 0
     for instance in series["Instances"]:
         try:
-            results = service.judge(orthanc.file(instance))
+            results = service.classify(orthanc.file(instance))
         except RefusedError as error:
             logger.warning("instance %s: %s", instance, error)
             num_refused += 1
@@ -153,7 +153,7 @@ def _send(url: str, data: bytes | None, headers: dict[str, str]) -> tuple[bytes,
         with error:
             if error.code in (400, 404, 406, 413, 415, 422):
                 raise RefusedError(f"status {error.code}") from error
-            raise RouteError(f"{request.host} answered {error.code}") from error
+            raise RouteError(f"{request.host} responded with {error.code}") from error
     except OSError as error:
         raise RouteError(f"{request.host} cannot be reached") from error
 
@@ -168,12 +168,12 @@ def _bearer(key: str | None) -> dict[str, str]:
 
 def _read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Judge each new MR series of an Orthanc archive, and store the results."
+        description="Classify each new MR series of an Orthanc archive, and store the results."
     )
     parser.add_argument("--orthanc", default="http://127.0.0.1:8042", metavar="URL", help="default %(default)s")
     parser.add_argument("--service", default="http://127.0.0.1:8000", metavar="URL", help="default %(default)s")
     parser.add_argument("--state", type=Path, default=Path("route.state"), metavar="FILE", help="default %(default)s")
-    parser.add_argument("--once", action="store_true", help="pass on what is new, and end")
+    parser.add_argument("--once", action="store_true", help="process what is new, then exit")
     parser.add_argument("--interval", type=float, default=5.0, metavar="SECONDS", help="default %(default)s")
     return parser.parse_args(arguments)
 

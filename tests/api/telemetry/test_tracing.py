@@ -113,7 +113,7 @@ def test_tracing_can_be_switched_off(collector, monkeypatch, name, value):
 
 def test_missing_packages_are_named(collector, monkeypatch):
     monkeypatch.setitem(sys.modules, "api.telemetry.span_export", None)
-    with pytest.raises(SettingsError, match="requirements-tracing"):
+    with pytest.raises(SettingsError, match="requirements/tracing"):
         create_tracer_provider()
 
 
