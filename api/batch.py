@@ -1,4 +1,4 @@
-"""`POST /predict/batch`: several images in one request, an answer or a problem for each.
+"""`POST /predict/batch`: several images in one request, a prediction or a problem for each.
 
 files: 0 1 2 3 4 ... -> lanes (at most `LANES` of them) -> InferenceQueue -> results, in the order of the files
 
@@ -19,7 +19,8 @@ from api.errors import problem_responses, settle
 from api.exceptions import BodyTooLargeError, ClientGoneError, MalformedRequestError
 from api.predict import FrameQuery
 from api.queue import ClientWatch
-from api.schemas import UNSTORED_HEADERS, BatchAnswer, ImageAnswer, ItemAnswer, Problem, model_answer
+from api.schemas import UNSTORED_HEADERS, BatchItem, BatchResponse, Problem
+from model.prediction import Prediction
 
 PATH = "/predict/batch"
 LANES = 2
@@ -48,11 +49,11 @@ async def predict_batch(
     request: Request,
     response: Response,
     frame: FrameQuery = None,
-) -> BatchAnswer:
-    """Classify several brain-MRI slices; one that cannot be judged does not fail the others."""
-    results = await _Batch(service, request, images, frame).judge(watch)
+) -> BatchResponse:
+    """Classify several brain-MRI slices; one that cannot be classified does not fail the others."""
+    results = await _Batch(service, request, images, frame).classify(watch)
     response.headers["Cache-Control"] = "no-store"
-    return BatchAnswer(results=results, model=model_answer(service.classifier.identity), request_id=request_id)
+    return BatchResponse(results=results, model=service.classifier.identity, request_id=request_id)
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class _Batch:
     images: list[bytes]
     frame: int | None
 
-    async def judge(self, watch: ClientWatch) -> list[ItemAnswer]:
-        """Judge all images, a few at once.
+    async def classify(self, watch: ClientWatch) -> list[BatchItem]:
+        """Classify all images, a few at once.
 
         Raises:
             ClientGoneError: If the client closed the connection before the last one's turn had come.
@@ -81,27 +82,26 @@ class _Batch:
                 task.cancel()
         return sorted(chain.from_iterable(items), key=lambda item: item.index)
 
-    async def _run_lane(self, waiting: Iterator[int], gone: asyncio.Future[object]) -> list[ItemAnswer]:
-        """Judge one image after the other until none waits."""
+    async def _run_lane(self, waiting: Iterator[int], gone: asyncio.Future[object]) -> list[BatchItem]:
+        """Classify one image after the other until none waits."""
         return [await self._settle(index, gone) for index in waiting]
 
-    async def _settle(self, index: int, gone: asyncio.Future[object]) -> ItemAnswer:
+    async def _settle(self, index: int, gone: asyncio.Future[object]) -> BatchItem:
         result = await settle(self._predict(self.images[index], gone), self.request)
         if isinstance(result, Problem):
-            return ItemAnswer(index=index, prediction=None, problem=result)
-        return ItemAnswer(index=index, prediction=result, problem=None)
+            return BatchItem(index=index, prediction=None, problem=result)
+        return BatchItem(index=index, prediction=result, problem=None)
 
-    async def _predict(self, image: bytes, gone: asyncio.Future[object]) -> ImageAnswer:
+    async def _predict(self, image: bytes, gone: asyncio.Future[object]) -> Prediction:
         self._check_size(image)
         if gone.done():
             raise ClientGoneError("The connection was closed before the image's turn had come.")
         call = partial(self.service.classifier.predict, image, self.frame)
-        done = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
-        self.service.metrics.observe_prediction(done.result, done.queue_ms)
-        return ImageAnswer.of(done.result, done.queue_ms)
+        queued = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
+        return self.service.record(queued.result, queued.queue_ms)
 
     def _check_size(self, image: bytes) -> None:
-        """Hold each file to the bounds of a request of its own."""
+        """Apply the bounds of a single request to each file."""
         max_bytes = self.service.settings.max_upload_bytes
         if not image:
             raise MalformedRequestError("Expected an image; found no bytes.")

@@ -1,9 +1,9 @@
-"""What endpoints need, as types for their signatures.
+"""The needs of endpoints, as types for their signatures.
 
-All of it is `async`: FastAPI would send each other one through a thread, which costs a millisecond when cores are busy.
+All are `async`: FastAPI would run others in a thread, which costs a millisecond when cores are busy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
@@ -14,7 +14,9 @@ from api.exceptions import NotReadyError, StoppingError, UnauthorizedError
 from api.queue import ClientWatch, InferenceQueue
 from api.settings import Settings
 from api.telemetry.metrics import Metrics
+from api.telemetry.tracing import trace_prediction
 from model.classifier import Classifier
+from model.prediction import Prediction
 
 _WHEN_NEEDED = "Needed only where the service was given keys."
 _BEARER = HTTPBearer(auto_error=False, description=_WHEN_NEEDED)
@@ -23,23 +25,30 @@ _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description=_WHEN_NEE
 
 @dataclass(frozen=True)
 class Service:
-    """What the lifespan made: the loaded model, the threads that run it, what is told about them, and what made it."""
+    """The objects that live as long as the service."""
 
     classifier: Classifier
     queue: InferenceQueue
     metrics: Metrics
     settings: Settings
 
+    def record(self, prediction: Prediction, queue_ms: float) -> Prediction:
+        """Complete a prediction with its time in the queue; count it and write it into the request's trace."""
+        complete = replace(prediction, timing_ms=replace(prediction.timing_ms, queue=queue_ms))
+        self.metrics.observe_prediction(complete)
+        trace_prediction(complete)
+        return complete
+
 
 async def get_service(request: Request) -> Service:
-    """Find what the lifespan made.
+    """Get the objects that the lifespan made.
 
     Raises:
         NotReadyError: Before the start and after the end of the lifespan.
         StoppingError: After the signal to stop.
     """
     if request.app.state.draining:
-        raise StoppingError("The service is about to stop; ask another one, or try again in a moment.")
+        raise StoppingError("The service is about to stop; use another one, or try again in a moment.")
     service = getattr(request.app.state, "service", None)
     if service is None:
         raise NotReadyError("The model is not loaded.")
@@ -47,12 +56,12 @@ async def get_service(request: Request) -> Service:
 
 
 async def get_request_id(request: Request) -> str:
-    """Find the id that the middleware gave the request."""
+    """Get the id that the middleware gave the request."""
     return str(request.state.request_id)
 
 
 async def watch_client(request: Request) -> ClientWatch:
-    """Make what ends when the client closes the connection; to be used when the body has been read."""
+    """Return a watch that ends when the client closes the connection; for use once the body has been read."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -15,7 +15,7 @@ from model.prediction import Prediction
 _MAX_RANGES = 32  # of an Accept header that are looked at
 
 
-class AnswerForm(StrEnum):
+class PictureFormat(StrEnum):
     """The media type of a picture's answer."""
 
     PNG = "image/png"
@@ -34,15 +34,15 @@ class Picture:
     media_type: str
 
 
-def choose_form(accept: str) -> AnswerForm:
+def choose_format(accept: str) -> PictureFormat:
     """Choose the form that an Accept header wants most; RFC 9110, section 12.5.1.
 
     DICOM is sent to those who name it. Whoever takes anything, or names what we do not have, gets a PNG.
     """
-    best, highest = AnswerForm.PNG, 0.0
+    best, highest = PictureFormat.PNG, 0.0
     for part in accept.lower().split(",")[:_MAX_RANGES]:
         name, *parameters = (piece.strip() for piece in part.split(";"))
-        form = AnswerForm.PNG if name in ("*/*", "image/*") else next((f for f in AnswerForm if f == name), None)
+        form = PictureFormat.PNG if name in ("*/*", "image/*") else next((f for f in PictureFormat if f == name), None)
         quality = _read_quality(parameters)
         if form is not None and quality > highest:
             best, highest = form, quality
@@ -56,16 +56,16 @@ def join_parts(parts: tuple[bytes, ...]) -> tuple[bytes, str]:
         The body and its media type.
     """
     boundary = secrets.token_hex(16)
-    head = f"--{boundary}\r\nContent-Type: {AnswerForm.CAPTURE}\r\n\r\n".encode()
+    head = f"--{boundary}\r\nContent-Type: {PictureFormat.CAPTURE}\r\n\r\n".encode()
     body = b"".join(piece for part in parts for piece in (head, part, b"\r\n"))
-    media_type = f'{AnswerForm.BOTH}; type="{AnswerForm.CAPTURE}"; boundary={boundary}'
+    media_type = f'{PictureFormat.BOTH}; type="{PictureFormat.CAPTURE}"; boundary={boundary}'
     return body + f"--{boundary}--\r\n".encode(), media_type
 
 
 def draw_picture(
     classifier: Classifier,
     image: bytes,
-    form: AnswerForm,
+    form: PictureFormat,
     target: str | None,
     alpha: float,
     view: View,
@@ -76,7 +76,7 @@ def draw_picture(
     Raises:
         InputError: As `Classifier.visualize` and `write_results` of DICOM results; if the view has no DICOM form.
     """
-    if form is AnswerForm.PNG:
+    if form is PictureFormat.PNG:
         visualization = classifier.visualize(image, target, alpha, view, frame)
         return Picture(visualization.prediction, visualization.png, form)
     if view in (View.EVIDENCE, View.SCAN):
@@ -90,17 +90,17 @@ def draw_picture(
     check_source(image)
     visualization = classifier.visualize(image, target, alpha, view, frame)
     results = write_results(image, visualization, describe_variant(alpha, view))
-    if form is AnswerForm.CAPTURE:
+    if form is PictureFormat.CAPTURE:
         return Picture(visualization.prediction, results.capture, form)
     return Picture(visualization.prediction, *join_parts((results.capture, results.report)))
 
 
-async def read_accept(request: Request) -> AnswerForm:
+async def read_accept(request: Request) -> PictureFormat:
     """Read the form that the client wants."""
-    return choose_form(",".join(request.headers.getlist("accept")))
+    return choose_format(",".join(request.headers.getlist("accept")))
 
 
-AnswerFormDep = Annotated[AnswerForm, Depends(read_accept)]
+PictureFormatDep = Annotated[PictureFormat, Depends(read_accept)]
 
 
 def _read_quality(parameters: list[str]) -> float:

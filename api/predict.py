@@ -9,10 +9,9 @@ from fastapi import APIRouter, Query, Response
 
 from api.body import OPENAPI_BODY
 from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
-from api.dicom_answer import AnswerForm, AnswerFormDep, draw_picture
+from api.dicom_answer import PictureFormat, PictureFormatDep, draw_picture
 from api.errors import problem_responses
-from api.schemas import UNSTORED_HEADERS, ImageAnswer, PredictionAnswer, describe_header, model_answer
-from api.telemetry.tracing import trace_prediction
+from api.schemas import UNSTORED_HEADERS, PredictionResponse, describe_header
 from model.drawing.overlay import View
 
 TARGET = "target"  # the parameter whose values are the classes of the weights
@@ -49,7 +48,7 @@ _PICTURE = {
     "description": "The picture, at the scan's own resolution. `Accept: application/dicom` asks for it as a DICOM "
     "Secondary Capture in the study of the image, which has to be DICOM too, and `multipart/related` for that and a "
     "DICOM report, Comprehensive 3D SR.",
-    "content": {str(form): {"schema": {"type": "string", "format": "binary"}} for form in AnswerForm},
+    "content": {str(form): {"schema": {"type": "string", "format": "binary"}} for form in PictureFormat},
     "headers": {
         **UNSTORED_HEADERS,
         "X-Prediction": describe_header("The most probable class, percent-encoded."),
@@ -66,14 +65,12 @@ async def predict(
     request_id: RequestIdDep,
     response: Response,
     frame: FrameQuery = None,
-) -> PredictionAnswer:
+) -> PredictionResponse:
     """Classify a brain-MRI slice."""
-    done = await service.queue.run(partial(service.classifier.predict, image, frame), client)
-    service.metrics.observe_prediction(done.result, done.queue_ms)
-    trace_prediction(done.result, done.queue_ms)
+    queued = await service.queue.run(partial(service.classifier.predict, image, frame), client)
+    prediction = service.record(queued.result, queued.queue_ms)
     response.headers["Cache-Control"] = "no-store"
-    answer = ImageAnswer.of(done.result, done.queue_ms)
-    return PredictionAnswer(**dict(answer), model=model_answer(done.result.model), request_id=request_id)
+    return PredictionResponse(**vars(prediction), request_id=request_id)
 
 
 @router.post(
@@ -86,21 +83,19 @@ async def visualize(
     service: ServiceDep,
     image: ImageDep,
     client: ClientWatchDep,
-    form: AnswerFormDep,
+    form: PictureFormatDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
     view: Annotated[View, Query(description=_VIEWS)] = View.OVERLAY,
     frame: FrameQuery = None,
 ) -> Response:
-    """Classify a brain-MRI slice and draw what speaks for a class (Grad-CAM) over it."""
+    """Classify a brain-MRI slice and draw the evidence for a class (Grad-CAM) over it."""
     draw = partial(draw_picture, service.classifier, image, form, target, alpha, view, frame)
-    done = await service.queue.run(draw, client)
-    prediction = done.result.prediction
-    service.metrics.observe_prediction(prediction, done.queue_ms)
-    trace_prediction(prediction, done.queue_ms)
+    queued = await service.queue.run(draw, client)
+    prediction = service.record(queued.result.prediction, queued.queue_ms)
     headers = {
         "X-Prediction": quote(prediction.prediction, safe=" "),
         "X-Confidence": f"{prediction.confidence:.6f}",
         "Cache-Control": "no-store",
     }
-    return Response(done.result.body, media_type=done.result.media_type, headers=headers)
+    return Response(queued.result.body, media_type=queued.result.media_type, headers=headers)

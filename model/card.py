@@ -110,18 +110,19 @@ class Region(_Record):
         return self
 
 
-class OutlierDetector(_Record):
-    """Tells images that are unlike the training data."""
+class OutlierThreshold(_Record):
+    """The score above which an image is unlike the training data."""
 
     method: Literal["nearest_centre_and_residual"] = "nearest_centre_and_residual"
+    threshold: float = Field(gt=0, description="An image with a larger score is an outlier.")
+    percentile: float = Field(gt=0, le=100, description="Of unseen scans' scores; the threshold is its upper limit.")
+
+
+class OutlierDetector(OutlierThreshold):
+    """The threshold, with the arrays from which scores are computed."""
+
     features: Region = Field(description="Of what enters the classifier, scaled to length 1.")
     appearance: Region = Field(description="Of `model.reliability.appearance`.")
-    threshold: float = Field(gt=0, description="An image with a larger score is an outlier.")
-    percentile: float = Field(
-        gt=0,
-        le=100,
-        description="Of unseen scans' scores; the threshold is its upper limit.",
-    )
 
 
 class ConformalSets(_Record):
@@ -152,7 +153,7 @@ class Head(_Record):
     )
 
 
-class ModelCard(_Record):
+class PublicCard(_Record):
     """Everything a user of the weights has to know and cannot read from them."""
 
     name: Name
@@ -171,15 +172,21 @@ class ModelCard(_Record):
     )
     temperature: float = Field(1.0, gt=0, le=100, description="Logits are divided by it before the softmax.")
     conformal: ConformalSets | None = Field(None, description="Parameters of the prediction sets.")
-    outlier_detector: OutlierDetector | None = None
+    outlier_detector: OutlierThreshold | None = None
     review: ReviewThresholds | None = None
-    self_test_logits: tuple[float, ...] = Field(
-        description="The logits for `model.preprocessing.self_test_image`, as the trainer computed them."
-    )
     metrics: dict[Name, SplitMetrics] = {}
     training: dict[str, Any] = Field({}, description="Recipe, data manifest hash, epochs, library versions.")
     intended_use: str = Field(
         "Research only. Not a medical device: not for diagnosis, triage or treatment decisions.", max_length=2000
+    )
+
+
+class ModelCard(PublicCard):
+    """The public card, with the numbers that only code needs."""
+
+    outlier_detector: OutlierDetector | None = None
+    self_test_logits: tuple[float, ...] = Field(
+        description="The logits for `model.preprocessing.self_test_image`, as the trainer computed them."
     )
 
     @model_validator(mode="after")
@@ -193,8 +200,9 @@ class ModelCard(_Record):
         return self
 
     def describe(self) -> dict[str, Any]:
-        """Show the card as plain types, without the arrays of the outlier detector."""
-        return self.model_dump(mode="json", exclude={"outlier_detector": {"features", "appearance"}})
+        """Show the card's public part as plain types."""
+        arrays = {"features", "appearance"}
+        return self.model_dump(mode="json", exclude={"self_test_logits": True, "outlier_detector": arrays})
 
 
 def parse_card(fields: object) -> ModelCard:

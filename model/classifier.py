@@ -1,11 +1,17 @@
-"""From bytes to a prediction and its explanation: the one object that a service or a command needs."""
+"""From bytes to a prediction and its explanation: the one object that a service or a command needs.
+
+bytes -> decoding -> preprocessing -> engines -> reliability -> Prediction
+                                         |
+                                         +-> drawing -> PNG
+"""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
@@ -27,13 +33,15 @@ from model.prediction import (
     Timing,
     Visualization,
 )
-from model.preprocessing import preprocess_image, self_test_image, self_test_inputs
+from model.preprocessing import normalize_image, resize_image, self_test_image, self_test_inputs
 from model.reliability.appearance import NUM_APPEARANCE_VALUES, describe_appearance
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import ReliabilityCheck
 
 DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
+
+SomeOutputs = TypeVar("SomeOutputs", bound=Outputs)
 
 
 class Classifier:
@@ -45,7 +53,7 @@ class Classifier:
         self._max_image_pixels = max_image_pixels
         self._large_image = threading.Lock()
         self._check = ReliabilityCheck(engine.card)
-        self._identity = ModelIdentity(engine.card.name, engine.card.version, engine.sha256)
+        self.identity = ModelIdentity(name=engine.card.name, version=engine.card.version, sha256=engine.sha256)
 
     @classmethod
     def load(
@@ -58,7 +66,7 @@ class Classifier:
         """Load a weight file, prove that it works, and warm everything up.
 
         Args:
-            sha256: What the file's hash must be; see also `model.checkpoints.file_hash.verify_file`.
+            sha256: The hash that the file must have; see also `model.checkpoints.file_hash.verify_file`.
 
         Raises:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
@@ -76,50 +84,51 @@ class Classifier:
 
     @property
     def card(self) -> ModelCard:
-        """What travels with the weights."""
+        """The card that travels with the weights."""
         return self._engine.card
 
     @property
-    def identity(self) -> ModelIdentity:
-        """Which weights answer."""
-        return self._identity
-
-    @property
     def engine_name(self) -> str:
-        """What computes; see `Engine.name`."""
+        """The library that computes; see `Engine.name`."""
         return self._engine.name
 
     def expect(self, num_images: int) -> None:
-        """Learn how many images wait or are being judged: the engine adapts to it."""
+        """Learn how many images wait or are being classified: the engine adapts to it."""
         self._engine.expect(num_images)
 
     def predict(self, data: bytes, frame: int | None = None) -> Prediction:
         """Classify an encoded image.
 
         Args:
-            frame: Which frame of a DICOM file, from 1; by default the middle one.
+            frame: The frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
-            InputError: If it cannot be judged; see `model.decoding.decode_image`.
+            InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
-        return self.infer_image(data, frame).prediction
+        start = time.perf_counter()
+        with self._decode(data, frame) as decoded:
+            return self._classify(decoded, start, self._engine.predict)[0]
 
-    def infer_image(self, data: bytes, frame: int | None = None, *, explain: bool = False) -> Inference:
-        """Classify an encoded image as `predict` does, and keep what the network said.
+    def infer(self, data: bytes, *, explain: bool = False) -> Inference:
+        """Classify an encoded image as `predict` does, and keep the network's outputs.
 
         Args:
             explain: Whether the heatmap is wanted.
 
         Raises:
-            InputError: If it cannot be judged; see `model.decoding.decode_image`.
+            InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
         start = time.perf_counter()
-        with self._decode(data, frame) as decoded:
-            return self._infer_decoded(decoded, start, explain)
+        with self._decode(data, None) as decoded:
+            if explain:
+                prediction, explanation = self._explain(decoded, start, PREDICTED)
+                return Inference(prediction, explanation.logits, explanation.heatmaps)
+            prediction, outputs = self._classify(decoded, start, self._engine.predict)
+            return Inference(prediction, outputs.logits, None)
 
     def predict_decoded(self, decoded: DecodedImage) -> Prediction:
         """Classify an image that was decoded elsewhere."""
-        return self._infer_decoded(decoded, time.perf_counter(), explain=False).prediction
+        return self._classify(decoded, time.perf_counter(), self._engine.predict)[0]
 
     def visualize(
         self,
@@ -129,23 +138,23 @@ class Classifier:
         view: View = View.OVERLAY,
         frame: int | None = None,
     ) -> Visualization:
-        """Classify an encoded image and draw what speaks for a class over it.
+        """Classify an encoded image and draw the evidence for a class over it.
 
         Args:
             target: The class to explain; by default the predicted one.
             alpha: Opacity of the strongest evidence, in [0, 1].
-            view: What is drawn; see `View`.
-            frame: Which frame of a DICOM file, from 1; by default the middle one.
+            view: The kind of picture; see `View`.
+            frame: The frame of a DICOM file, from 1; by default the middle one.
 
         Raises:
-            InputError: If the image cannot be judged, or `target` is no class of the network.
+            InputError: If the image cannot be classified, or `target` is no class of the network.
         """
         start, class_index = time.perf_counter(), self._find_class(target)
         with self._decode(data, frame) as decoded:
             return self._visualize(decoded, start, class_index, alpha, view)
 
     def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
-        """Classify an image that was decoded elsewhere, and draw what speaks for the class over it."""
+        """Classify an image that was decoded elsewhere, and draw the evidence for its class over it."""
         return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
 
     def self_test(self) -> None:
@@ -169,43 +178,6 @@ class Classifier:
         if scorer and (scorer.num_features, scorer.num_appearance_values) != expected:
             raise CheckpointError("the outlier detector in its card was fitted to another network")
 
-    @contextmanager
-    def _decode(self, data: bytes, frame: int | None) -> Iterator[DecodedImage]:
-        """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
-        opened = open_image(data, self._max_image_pixels, frame)
-        with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
-            yield decode_opened(opened)
-
-    def _infer_decoded(self, decoded: DecodedImage, start: float, explain: bool) -> Inference:
-        inputs = preprocess_image(decoded.image, self.card.preprocessing)
-        prepared = time.perf_counter()
-        outputs = self._compute(inputs, explain)
-        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        heatmaps = outputs.heatmaps if isinstance(outputs, Explanation) else None
-        return Inference(self._answer(decoded, inputs, outputs, timing), outputs.logits, heatmaps)
-
-    def _visualize(
-        self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
-    ) -> Visualization:
-        prediction, heatmap = self._explain(decoded, start, class_index)
-        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
-        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = render_png(decoded.image, heatmap, caption, alpha, view)
-        return Visualization(prediction, explained, png)
-
-    def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, FloatArray]:
-        """Classify a decoded image; also its heatmap (h, w) for one class."""
-        inputs = preprocess_image(decoded.image, self.card.preprocessing)
-        prepared = time.perf_counter()
-        explanation = self._engine.explain(inputs, np.array([class_index], np.int64))
-        timing = Timing(_milliseconds(start, prepared), _milliseconds(prepared, time.perf_counter()))
-        return self._answer(decoded, inputs, explanation, timing), explanation.heatmaps[0]
-
-    def _compute(self, inputs: FloatArray, explain: bool) -> Outputs | Explanation:
-        if not explain:
-            return self._engine.predict(inputs)
-        return self._engine.explain(inputs, np.full(len(inputs), PREDICTED, np.int64))
-
     def _find_class(self, target: str | None) -> int:
         if target is None:
             return PREDICTED
@@ -213,32 +185,66 @@ class Classifier:
             raise UnknownClassError(f"Expected one of the classes {', '.join(self.card.classes)} as the target.")
         return self.card.classes.index(target)
 
-    def _answer(
-        self, decoded: DecodedImage, inputs: FloatArray, outputs: Outputs | Explanation, timing: Timing
-    ) -> Prediction:
-        calibrated = softmax(outputs.logits, self.card.temperature)
-        appearance = describe_appearance(inputs, self.card.preprocessing)
-        (reliability,) = self._check.judge(calibrated, outputs.features, appearance)
-        probabilities = calibrated[0]
-        best = int(probabilities.argmax())
-        return Prediction(
+    @contextmanager
+    def _decode(self, data: bytes, frame: int | None) -> Iterator[DecodedImage]:
+        """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
+        opened = open_image(data, self._max_image_pixels, frame)
+        with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
+            yield decode_opened(opened)
+
+    def _visualize(
+        self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
+    ) -> Visualization:
+        prediction, explanation = self._explain(decoded, start, class_index)
+        explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
+        caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
+        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        return Visualization(prediction, explained, png)
+
+    def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, Explanation]:
+        targets = np.array([class_index], np.int64)
+        return self._classify(decoded, start, partial(self._engine.explain, targets=targets))
+
+    def _classify(
+        self, decoded: DecodedImage, start: float, run: Callable[[FloatArray], SomeOutputs]
+    ) -> tuple[Prediction, SomeOutputs]:
+        """Classify a decoded image.
+
+        Args:
+            start: When its decoding began, in seconds of `time.perf_counter`.
+            run: From inputs (1, 3, S, S) to the network's outputs.
+        """
+        resized = resize_image(decoded.image, self.card.preprocessing)
+        inputs = normalize_image(resized, self.card.preprocessing)[None]
+        prepared = time.perf_counter()
+        outputs = run(inputs)
+        timing = Timing(decode=_milliseconds(start, prepared), inference=_milliseconds(prepared, time.perf_counter()))
+        probabilities = softmax(outputs.logits, self.card.temperature)
+        (reliability,) = self._check.assess(probabilities, outputs.features, describe_appearance(resized)[None])
+        best = int(probabilities[0].argmax())
+        prediction = Prediction(
             prediction=self.card.classes[best],
-            confidence=float(probabilities[best]),
-            probabilities=dict(zip(self.card.classes, probabilities.tolist(), strict=True)),
+            confidence=float(probabilities[0, best]),
+            probabilities=dict(zip(self.card.classes, probabilities[0].tolist(), strict=True)),
             prediction_set=reliability.prediction_set,
             review=reliability.review,
             ood=reliability.ood,
-            input=InputReport(
-                decoded.format,
-                decoded.width,
-                decoded.height,
-                decoded.warnings,
-                decoded.frame,
-                decoded.num_frames,
-            ),
-            model=self._identity,
+            input=_report(decoded),
+            model=self.identity,
             timing_ms=timing,
         )
+        return prediction, outputs
+
+
+def _report(decoded: DecodedImage) -> InputReport:
+    return InputReport(
+        format=decoded.format,
+        width=decoded.width,
+        height=decoded.height,
+        warnings=decoded.warnings,
+        frame=decoded.frame,
+        num_frames=decoded.num_frames,
+    )
 
 
 def _milliseconds(start: float, end: float) -> float:

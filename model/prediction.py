@@ -1,70 +1,67 @@
-"""The result of a prediction; the service's JSON, the rows of the commands and the DICOM report are made of it."""
+"""The result of a prediction, once: the service's JSON, its OpenAPI document and the commands' rows are made of it."""
 
-from dataclasses import dataclass
+import dataclasses
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from model.images.decoded import FloatArray
 from model.reliability.reliability import OutlierScore, Review
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InputReport:
-    """What arrived: the format, the upright size in pixels, and what was done to the pixels.
+    """The image as it arrived."""
 
-    Attributes:
-        frame: Which frame of a DICOM file was judged, from 1; None for other formats.
-        num_frames: How many it has.
-    """
-
-    format: str
-    width: int
-    height: int
-    warnings: tuple[str, ...]
-    frame: int | None
-    num_frames: int | None
+    format: str = Field(examples=["JPEG"])
+    width: int = Field(description="Of the upright image, pixels.")
+    height: int = Field(description="Of the upright image, pixels.")
+    warnings: tuple[str, ...] = Field(
+        description="Changes to the pixels that the sender may not expect, and facts of a DICOM header that speak "
+        "against classifying the image."
+    )
+    frame: int | None = Field(description="The frame of a DICOM file, from 1; null for other formats.")
+    num_frames: int | None = Field(description="How many frames the DICOM file has.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelIdentity:
-    """Which weights answered."""
+    """The weights."""
 
-    name: str
-    version: str
-    sha256: str
+    name: str = Field(examples=["efficientnet_b0"])
+    version: str = Field(examples=["2.2.0"])
+    sha256: str = Field(description="Of the checkpoint the weights come from.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Timing:
     """Milliseconds spent on the parts of one prediction."""
 
     decode: float
     inference: float
+    queue: float = Field(default=0.0, description="Waiting for a free core of the service.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The answer for one image; the fields are those of the service's JSON.
+    """The result for one image."""
 
-    Attributes:
-        prediction: The most probable class.
-        confidence: Its probability.
-        probabilities: Of every class, in the card's order; they sum to 1.
-        prediction_set: The classes that cannot be ruled out; None if the card has no parameters for sets.
-        review: Whether a person should look; None if the card has no thresholds.
-        ood: How unlike the training data the image is; None if the card has no detector.
-    """
-
-    prediction: str
-    confidence: float
-    probabilities: dict[str, float]
-    prediction_set: tuple[str, ...] | None
-    review: Review | None
-    ood: OutlierScore | None
+    prediction: str = Field(description="The most probable class.")
+    confidence: float = Field(ge=0, le=1, description="Its probability.")
+    probabilities: dict[str, float] = Field(description="Of every class, calibrated; they sum to 1.")
+    prediction_set: tuple[str, ...] | None = Field(
+        description="The classes that cannot be ruled out: on scans like those of calibration the true one is "
+        "among them 95 times in 100. Null if the weights carry no calibration.",
+        examples=[["glioma", "meningioma"]],
+    )
+    review: Review | None = Field(description="Null if the weights carry no thresholds for it.")
+    ood: OutlierScore | None = Field(description="Null if the weights carry no outlier detector.")
     input: InputReport
     model: ModelIdentity
     timing_ms: Timing
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Visualization:
     """A prediction, the class whose evidence was drawn, and the picture as PNG."""
 
@@ -73,13 +70,13 @@ class Visualization:
     png: bytes
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Inference:
-    """A prediction with the network's outputs for the image, classes in the card's order.
+    """A prediction with the network's outputs for the image.
 
     Attributes:
-        logits: (1, K), as the network computed them.
-        heatmaps: (1, h, w) in [0, 1], of the class predicted; None where they were not asked for.
+        logits: (1, K), as the network computed them, in the order of the card's classes.
+        heatmaps: (1, h, w) in [0, 1], of the class predicted; None where it was not asked for.
     """
 
     prediction: Prediction

@@ -14,10 +14,14 @@ def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
         image: RGB, (H, W, 3) uint8.
 
     Returns:
-        (S, S, 3) uint8 with S the `input_size`; with `color` "grey" the three channels are equal.
+        (S, S, 3) uint8 with S the `input_size`; with `color` "grey" the three channels are one, read-only.
     """
-    pixels = _resize(image, preprocessing)
-    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels
+    size = (preprocessing.input_size, preprocessing.input_size)
+    if preprocessing.color == "rgb":
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    # The luma of a grey pixel is the pixel, to the bit.
+    grey = Image.fromarray(image[:, :, 0]) if is_shown_as_rgb(image) else Image.fromarray(image).convert("L")
+    return show_as_rgb(np.asarray(grey.resize(size, Image.Resampling.BILINEAR)))
 
 
 def normalize_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:
@@ -40,8 +44,7 @@ def normalize_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArr
 
 def preprocess_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:
     """Turn one image into inputs (1, 3, S, S): `resize_image`, then `normalize_image`."""
-    pixels = _resize(image, preprocessing)
-    return normalize_image(show_as_rgb(pixels) if pixels.ndim == 2 else pixels, preprocessing)[None]
+    return normalize_image(resize_image(image, preprocessing), preprocessing)[None]
 
 
 def self_test_image(size: int) -> ImageArray:
@@ -63,14 +66,3 @@ def self_test_image(size: int) -> ImageArray:
 def self_test_inputs(preprocessing: Preprocessing) -> FloatArray:
     """Turn `self_test_image` into inputs (1, 3, S, S)."""
     return normalize_image(self_test_image(preprocessing.input_size), preprocessing)[None]
-
-
-def _resize(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
-    """Resize to (S, S, 3), or to (S, S) with `color` "grey"."""
-    grey = preprocessing.color == "grey"
-    if grey and is_shown_as_rgb(image):
-        picture = Image.fromarray(image[:, :, 0])  # luma of a grey pixel is the pixel, to the bit
-    else:
-        picture = Image.fromarray(image).convert("L") if grey else Image.fromarray(image)
-    size = preprocessing.input_size
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ FILES = {
 }
 
 
-def _pins(file: str) -> dict[str, Version]:
+def _pins(file: str) -> dict[NormalizedName, Version]:
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines())
     pins: dict[str, Version] = {}
     for requirement in map(Requirement, filter(None, lines)):
@@ -47,7 +47,7 @@ def test_a_file_pins_every_direct_dependency_within_its_bounds(file):
 
 
 def test_a_package_has_one_version_in_all_files():
-    versions: dict[str, set[Version]] = {}
+    versions: dict[NormalizedName, set[Version]] = {}
     for file in FILES:
         for name, version in _pins(file).items():
             versions.setdefault(name, set()).add(version)

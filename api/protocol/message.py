@@ -14,12 +14,12 @@ from pydantic_core import from_json
 
 from api.exceptions import MalformedRequestError
 from api.protocol.schemas import (
-    AnswerOutput,
-    AnswerParameters,
-    InferenceAnswer,
     InferenceRequest,
+    InferenceResponse,
     RequestInput,
     RequestOutput,
+    ResponseOutput,
+    ResponseParameters,
     TensorMetadata,
 )
 from api.protocol.tensors import pack_floats, parse_elements, unpack_elements
@@ -42,7 +42,7 @@ _MAX_JSON_VALUES = 2**16
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RequestedOutput:
     """An output that was asked for."""
 
     name: str
@@ -50,7 +50,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceCall:
     """What a request asks.
 
     Attributes:
@@ -59,10 +59,10 @@ class Question:
 
     id: str | None
     images: Sequence[bytes]
-    outputs: Sequence[Wanted]
+    outputs: Sequence[RequestedOutput]
 
     @property
-    def wants_cam(self) -> bool:
+    def needs_heatmap(self) -> bool:
         """Whether heatmaps are asked for."""
         return any(output.name == CAM for output in self.outputs)
 
@@ -82,7 +82,7 @@ def describe_outputs(card: ModelCard) -> list[TensorMetadata]:
     ]
 
 
-def read_question(body: bytes, header_length: str | None, max_batch: int) -> Question:
+def read_call(body: bytes, header_length: str | None, max_batch: int) -> InferenceCall:
     """Read a request.
 
     Args:
@@ -96,14 +96,14 @@ def read_question(body: bytes, header_length: str | None, max_batch: int) -> Que
     request = _parse_request(text)
     (tensor,) = request.inputs
     images = _read_images(tensor, _take_binary(tensor, behind), max_batch)
-    return Question(request.id, images, _read_outputs(request))
+    return InferenceCall(request.id, images, _read_outputs(request))
 
 
-def write_answer(question: Question, card: ModelCard, tensors: Mapping[str, FloatArray]) -> Response:
+def write_response(call: InferenceCall, card: ModelCard, tensors: Mapping[str, FloatArray]) -> Response:
     """Write the outputs that were asked for, in the order in which they were."""
-    binary = {output.name: pack_floats(tensors[output.name]) for output in question.outputs if output.is_binary}
-    outputs = [_describe_output(output.name, tensors[output.name], binary) for output in question.outputs]
-    answer = InferenceAnswer(model_name=card.name, model_version=card.version, id=question.id, outputs=outputs)
+    binary = {output.name: pack_floats(tensors[output.name]) for output in call.outputs if output.is_binary}
+    outputs = [_describe_output(output.name, tensors[output.name], binary) for output in call.outputs]
+    answer = InferenceResponse(model_name=card.name, model_version=card.version, id=call.id, outputs=outputs)
     text = answer.model_dump_json(exclude_none=True).encode()
     headers = {"Cache-Control": "no-store"}
     if not binary:
@@ -171,7 +171,7 @@ def _check_form(tensor: RequestInput, max_batch: int) -> None:
         raise MalformedRequestError(f"Expected the shape [N] for the input {IMAGE!r}, with N from 1 to {max_batch}.")
 
 
-def _read_outputs(request: InferenceRequest) -> list[Wanted]:
+def _read_outputs(request: InferenceRequest) -> list[RequestedOutput]:
     all_binary = _read_flag(request.parameters, _ALL_BINARY, default=False)
     asked = request.outputs or [RequestOutput(name=name) for name in _DEFAULT_OUTPUTS]
     if not {output.name for output in asked} <= {PROBABILITIES, LOGITS, CAM}:
@@ -182,7 +182,9 @@ def _read_outputs(request: InferenceRequest) -> list[Wanted]:
         raise MalformedRequestError("Expected each output to be asked for once.")
     for output in asked:
         _refuse_not_offered(output.parameters)
-    return [Wanted(output.name, _read_flag(output.parameters, _BINARY, default=all_binary)) for output in asked]
+    return [
+        RequestedOutput(output.name, _read_flag(output.parameters, _BINARY, default=all_binary)) for output in asked
+    ]
 
 
 def _read_flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
@@ -198,8 +200,8 @@ def _refuse_not_offered(parameters: Mapping[str, Any]) -> None:
             raise MalformedRequestError(f"The parameter {name!r} belongs to an extension that is not offered here.")
 
 
-def _describe_output(name: str, tensor: FloatArray, binary: Mapping[str, bytes]) -> AnswerOutput:
+def _describe_output(name: str, tensor: FloatArray, binary: Mapping[str, bytes]) -> ResponseOutput:
     if name in binary:
-        parameters = AnswerParameters(binary_data_size=len(binary[name]))
-        return AnswerOutput(name=name, datatype="FP32", shape=list(tensor.shape), parameters=parameters)
-    return AnswerOutput(name=name, datatype="FP32", shape=list(tensor.shape), data=tensor.ravel().tolist())
+        parameters = ResponseParameters(binary_data_size=len(binary[name]))
+        return ResponseOutput(name=name, datatype="FP32", shape=list(tensor.shape), parameters=parameters)
+    return ResponseOutput(name=name, datatype="FP32", shape=list(tensor.shape), data=tensor.ravel().tolist())

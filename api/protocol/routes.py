@@ -21,15 +21,15 @@ from api.protocol.message import (
     HEADER_LENGTH,
     LOGITS,
     PROBABILITIES,
-    Question,
+    InferenceCall,
     describe_inputs,
     describe_outputs,
-    read_question,
-    write_answer,
+    read_call,
+    write_response,
 )
 from api.protocol.schemas import (
-    InferenceAnswer,
     InferenceRequest,
+    InferenceResponse,
     ModelMetadata,
     ModelReady,
     ServerLive,
@@ -37,7 +37,7 @@ from api.protocol.schemas import (
     ServerReady,
 )
 from api.queue import ClientWatch
-from api.schemas import ANSWER_HEADERS, UNSTORED_HEADERS, describe_header
+from api.schemas import RESPONSE_HEADERS, UNSTORED_HEADERS, describe_header
 from model.classifier import Classifier
 from model.errors import InputError
 from model.images.decoded import FloatArray
@@ -88,11 +88,11 @@ async def read_body(request: Request) -> bytes:
 NameCheck, VersionCheck = Depends(check_name), Depends(check_version)
 BodyDep = Annotated[bytes, Depends(read_body)]
 
-_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"headers": ANSWER_HEADERS},
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"headers": RESPONSE_HEADERS},
     **protocol_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
 }
-_READY = {**_ANSWER, **protocol_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
+_READY = {**_RESPONSES, **protocol_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
 _MODEL_READY = {**_READY, **protocol_responses(HTTPStatus.NOT_FOUND)}
 _MODEL = {**_MODEL_READY, **protocol_responses(HTTPStatus.UNAUTHORIZED)}
 _INFER: dict[int | str, dict[str, Any]] = {
@@ -131,14 +131,14 @@ _BODY: dict[str, Any] = {
 }
 
 
-@router.get("", responses=_ANSWER)
+@router.get("", responses=_RESPONSES)
 @router.get("/", include_in_schema=False)  # the specification has it both ways
 async def server_metadata(request: Request) -> ServerMetadata:
     """Name the server and the extensions of the protocol that it has."""
     return ServerMetadata(name=_SERVER_NAME, version=request.app.version, extensions=list(EXTENSIONS))
 
 
-@router.get("/health/live", responses=_ANSWER)
+@router.get("/health/live", responses=_RESPONSES)
 async def server_live() -> ServerLive:
     """Tell that the process answers."""
     return ServerLive(live=True)
@@ -171,7 +171,7 @@ async def model_metadata(service: ServiceDep) -> ModelMetadata:
     )
 
 
-_infer_route = partial(router.post, responses=_INFER, response_model=InferenceAnswer, openapi_extra=_BODY)
+_infer_route = partial(router.post, responses=_INFER, response_model=InferenceResponse, openapi_extra=_BODY)
 
 
 @_infer_route("/models/{name}/infer", dependencies=[KeyCheck, NameCheck])
@@ -179,27 +179,27 @@ _infer_route = partial(router.post, responses=_INFER, response_model=InferenceAn
 async def infer(request: Request, service: ServiceDep, body: BodyDep, client: ClientWatchDep) -> Response:
     """Classify brain-MRI slices, sent as encoded images."""
     card = service.classifier.card
-    read = partial(read_question, body, request.headers.get(HEADER_LENGTH), service.settings.max_batch)
-    question = (await service.queue.run(read, client)).result
-    inferences = await _judge(service, question, client)
-    return write_answer(question, card, _stack(inferences))
+    read = partial(read_call, body, request.headers.get(HEADER_LENGTH), service.settings.max_batch)
+    call = (await service.queue.run(read, client)).result
+    inferences = await _infer_all(service, call, client)
+    return write_response(call, card, _stack(inferences))
 
 
-async def _judge(service: Service, question: Question, client: ClientWatch) -> list[Inference]:
-    """Judge one after the other, as if each had been sent alone: a large request takes no place from the others."""
-    service.metrics.observe_batch(len(question.images))
+async def _infer_all(service: Service, call: InferenceCall, client: ClientWatch) -> list[Inference]:
+    """Classify one image after the other, as if each had been sent alone: a large request displaces no others."""
+    service.metrics.observe_batch(len(call.images))
     inferences = []
-    for index, data in enumerate(question.images):
-        call = partial(_judge_image, service.classifier, data, index, explain=question.wants_cam)
-        done = await service.queue.run(call, client)
-        service.metrics.observe_prediction(done.result.prediction, done.queue_ms)
-        inferences.append(done.result)
+    for index, data in enumerate(call.images):
+        run = partial(_infer_image, service.classifier, data, index, explain=call.needs_heatmap)
+        queued = await service.queue.run(run, client)
+        service.record(queued.result.prediction, queued.queue_ms)
+        inferences.append(queued.result)
     return inferences
 
 
-def _judge_image(classifier: Classifier, data: bytes, index: int, *, explain: bool) -> Inference:
+def _infer_image(classifier: Classifier, data: bytes, index: int, *, explain: bool) -> Inference:
     try:
-        return classifier.infer_image(data, explain=explain)
+        return classifier.infer(data, explain=explain)
     except InputError as error:
         raise type(error)(f"Item {index}: {error}") from error
 

@@ -88,26 +88,26 @@ class InferenceRequest(_RequestPart):
     )
 
 
-class AnswerParameters(BaseModel):
+class ResponseParameters(BaseModel):
     """How a tensor comes that is not in the JSON."""
 
     binary_data_size: int = Field(ge=0, description="Bytes behind the JSON.")
 
 
-class AnswerOutput(BaseModel):
+class ResponseOutput(BaseModel):
     """A tensor that comes back: as `data`, or behind the JSON."""
 
     name: str
     datatype: Datatype
     shape: list[int]
-    parameters: AnswerParameters | None = None
+    parameters: ResponseParameters | None = None
     data: list[float] | None = Field(None, description="Row by row.")
 
 
-class InferenceAnswer(BaseModel):
+class InferenceResponse(BaseModel):
     """An answer."""
 
     model_name: str
     model_version: str
     id: str | None = Field(None, description="The request's own, if it had one.")
-    outputs: list[AnswerOutput]
+    outputs: list[ResponseOutput]

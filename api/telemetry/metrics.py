@@ -103,7 +103,7 @@ class Metrics:
         self._requests.labels(*labels, str(status)).inc()
         self._durations.labels(*labels).observe(seconds)
 
-    def observe_prediction(self, prediction: Prediction, queue_ms: float) -> None:
+    def observe_prediction(self, prediction: Prediction) -> None:
         """Count a prediction and what it took."""
         review = prediction.review.level.value if prediction.review else "unknown"
         self._predictions.labels(prediction.prediction, review).inc()
@@ -111,7 +111,7 @@ class Metrics:
         if prediction.ood:
             self._scores.observe(prediction.ood.score / prediction.ood.threshold)
         self._decode.observe(prediction.timing_ms.decode / 1000)
-        self._queue.observe(queue_ms / 1000)
+        self._queue.observe(prediction.timing_ms.queue / 1000)
         self._inference.observe(prediction.timing_ms.inference / 1000)
 
     def observe_batch(self, num_images: int) -> None:

@@ -23,11 +23,9 @@ class Outputs:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Logits (N, K), features (N, D), and heatmaps (N, h, w) of the explained layer's resolution, in [0, 1]."""
+class Explanation(Outputs):
+    """The outputs with heatmaps (N, h, w) of the explained layer's resolution, in [0, 1]."""
 
-    logits: FloatArray
-    features: FloatArray
     heatmaps: FloatArray
 
 

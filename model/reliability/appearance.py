@@ -1,15 +1,14 @@
-"""How an image looks to somebody who knows no anatomy: brightness, sharpness and a thumbnail.
+"""The appearance of an image without any anatomy: brightness, sharpness and a thumbnail.
 
-A network that was trained to tell brains apart has no features left for what is no brain: noise, text and
-photographs land amid the scans. 85 numbers of the picture itself see them; `model.reliability.reliability` uses both.
+A network trained to tell brains apart has no features left for anything else: noise, text and photographs land amid the
+scans. 85 numbers of the picture itself tell them apart; `model.reliability.reliability` uses both.
 """
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from model.card import Preprocessing
-from model.images.decoded import FloatArray
+from model.images.decoded import FloatArray, ImageArray, is_shown_as_rgb
 
 THUMBNAIL_SIDE = 8
 NUM_THUMBNAIL_VALUES = THUMBNAIL_SIDE**2
@@ -20,25 +19,19 @@ _EDGE_FLOOR = 1e-3  # a quarter of a grey level: below lies rounding
 NUM_APPEARANCE_VALUES = len(_QUANTILES) + 3 * len(_SIDES) + NUM_THUMBNAIL_VALUES
 
 
-def describe_appearance(inputs: FloatArray, preprocessing: Preprocessing) -> FloatArray:
-    """Describe each image by numbers that need no network.
+def describe_appearance(image: ImageArray) -> FloatArray:
+    """Describe an image by numbers that need no network.
 
     Args:
-        inputs: (N, 3, S, S), normalised as `preprocessing` says.
+        image: (S, S, 3) uint8, at the network's size and in its colours; see `model.preprocessing.resize_image`.
 
     Returns:
-        (N, 85): nine quantiles of brightness in [0, 1]; at 128, 64, 32 and 16 pixels the logarithms of the
-        mean horizontal, mean vertical and 90th percentile horizontal step between neighbours; a thumbnail of
-        8 x 8 in [0, 1].
+        (85,): nine quantiles of brightness in [0, 1]; at 128, 64, 32 and 16 pixels the logarithms of the mean
+        horizontal, mean vertical and 90th percentile horizontal step between neighbours; a thumbnail of 8 x 8
+        in [0, 1].
     """
-    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
-    channels = slice(0, 1) if preprocessing.color == "grey" else slice(None)  # grey: all say the same
-    pixels = inputs[:, channels] * std[channels] + mean[channels]
-    grey = np.clip(pixels[:, 0] if pixels.shape[1] == 1 else pixels.mean(axis=1), 0, 1)
-    return np.stack([_describe(Image.fromarray(image)) for image in grey])
-
-
-def _describe(picture: Image.Image) -> FloatArray:
+    brightness = image[:, :, 0] if is_shown_as_rgb(image) else image.mean(axis=2, dtype=np.float32)
+    picture = Image.fromarray(brightness.astype(np.float32) / 255)
     scales = [_shrink(picture, side) for side in _SIDES]
     thumbnail = _shrink(picture, THUMBNAIL_SIDE).ravel()
     steps = [value for scale in scales for value in _measure_steps(scale)]
@@ -52,7 +45,7 @@ def _measure_steps(image: FloatArray) -> tuple[float, float, float]:
 
 
 def _quantiles(values: FloatArray, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Compute what `numpy.quantile` does of values that are not negative, in a tenth of its time.
+    """Compute `numpy.quantile` of values that are not negative, in a tenth of its time.
 
     Such floats are in the order of their bits (IEEE 754), and integers are sorted faster, faster even than parted.
     """

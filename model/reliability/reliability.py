@@ -4,15 +4,16 @@
     features, appearance --> distance --> outlier score ---+-> review
     probabilities -----------------------------------------+
 
-Every number that decides comes from the card; what the card lacks is not answered.
+Every number that decides comes from the card; a field that the card has no numbers for is None.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from model.card import ConformalSets, ModelCard, OutlierDetector, Region, ReviewThresholds
 from model.images.decoded import FloatArray
@@ -38,26 +39,29 @@ class Reason(StrEnum):
     TUMOR_NOT_EXCLUDED = "tumor_not_excluded"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OutlierScore:
-    """How unlike the training data an image is; an outlier where `score` exceeds `threshold`."""
+    """How unlike the training data the image is."""
 
-    score: float
-    threshold: float
-    outlier: bool
+    score: float = Field(ge=0, description="Distance to the training data; comparable for the same weights only.")
+    threshold: float = Field(description="99 of 100 scans like those of training score less.")
+    outlier: bool = Field(description="The score exceeds the threshold: do not use the prediction.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Review:
-    """Whether a person should look, and every reason for it."""
+    """Whether a person should look at the image before the prediction is used."""
 
-    level: Level
-    reasons: tuple[Reason, ...]
+    level: Level = Field(
+        description="`required`: low confidence, several classes possible, or out of distribution; "
+        "`consider`: the confidence could be higher, or a tumour is not excluded."
+    )
+    reasons: tuple[Reason, ...] = Field(description="Every reason that applies; empty where the level is `none`.")
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """What is known about one prediction; None where the card has no parameters for it.
+    """How far one prediction can be trusted; None where the card has no parameters for it.
 
     Attributes:
         prediction_set: The classes kept, in the card's order; never empty.
@@ -146,7 +150,7 @@ def normalize_length(vectors: FloatArray) -> DoubleArray:
 
 
 def keep_classes(probabilities: DoubleArray, conformal: ConformalSets) -> BoolArray:
-    """Tell for each image which classes its prediction set holds.
+    """Find the classes that each image's prediction set holds.
 
     A class stays where 1 - p(class) <= threshold: the least ambiguous set-valued classifier of Sadinle, Lei
     and Wasserman, JASA 2019. The most probable class always stays, so that no set is empty.
@@ -163,15 +167,15 @@ def keep_classes(probabilities: DoubleArray, conformal: ConformalSets) -> BoolAr
 
 
 class ReliabilityCheck:
-    """Judges predictions by the parameters of a card."""
+    """Assesses predictions by the parameters of a card."""
 
     def __init__(self, card: ModelCard) -> None:
-        """Prepare what the card has parameters for."""
+        """Prepare the checks that the card has parameters for."""
         self._card = card
         self.scorer = OutlierScorer(card.outlier_detector) if card.outlier_detector else None
 
-    def judge(self, probabilities: DoubleArray, features: FloatArray, appearances: FloatArray) -> list[Reliability]:
-        """Judge N predictions.
+    def assess(self, probabilities: DoubleArray, features: FloatArray, appearances: FloatArray) -> list[Reliability]:
+        """Assess N predictions.
 
         Args:
             probabilities: (N, K), calibrated.
@@ -181,14 +185,18 @@ class ReliabilityCheck:
         scores = self.scorer.score(features, appearances) if self.scorer else np.zeros(len(probabilities))
         conformal = self._card.conformal
         kept = keep_classes(probabilities, conformal) if conformal else np.ones_like(probabilities, bool)
-        return [self._judge_one(*row) for row in zip(probabilities, kept, scores.tolist(), strict=True)]
+        return [self._assess_one(*row) for row in zip(probabilities, kept, scores.tolist(), strict=True)]
 
-    def _judge_one(self, probabilities: DoubleArray, kept: BoolArray, score: float) -> Reliability:
+    def _assess_one(self, probabilities: DoubleArray, kept: BoolArray, score: float) -> Reliability:
         card = self._card
         names = tuple(name for name, keep in zip(card.classes, kept, strict=True) if keep) if card.conformal else None
-        ood = OutlierScore(score, self.scorer.threshold, score > self.scorer.threshold) if self.scorer else None
+        ood = _outlier_score(score, self.scorer.threshold) if self.scorer else None
         review = _review(card.review, card.classes, probabilities, names, ood) if card.review else None
         return Reliability(names, ood, review)
+
+
+def _outlier_score(score: float, threshold: float) -> OutlierScore:
+    return OutlierScore(score=score, threshold=threshold, outlier=score > threshold)
 
 
 def _review(
@@ -210,7 +218,7 @@ def _review(
         else Level.NONE,
     }
     reasons = tuple(reason for reason, level in levels.items() if level is not Level.NONE)
-    return Review(max(levels.values(), key=list(Level).index), reasons)
+    return Review(level=max(levels.values(), key=list(Level).index), reasons=reasons)
 
 
 def _level_of(confidence: float, thresholds: ReviewThresholds) -> Level:

@@ -40,7 +40,7 @@ def test_each_image_gets_the_answer_it_would_get_alone(calibrated_client):
     for item, expected in zip(answer["results"], alone, strict=True):
         assert item["problem"] is None
         found = item["prediction"]
-        assert set(found) == set(expected) - {"model", "request_id", "disclaimer"}
+        assert set(found) == set(expected) - {"request_id", "disclaimer"}
         assert found["probabilities"] == pytest.approx(expected["probabilities"], abs=1e-5)
         assert found["prediction_set"] == expected["prediction_set"]
         assert found["input"] == expected["input"]

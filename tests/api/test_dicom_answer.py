@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from api.dicom_answer import AnswerForm, choose_form
+from api.dicom_answer import PictureFormat, choose_format
 from tests.api.problems import check_problem
 from tests.api.telemetry.test_metrics import read, value
 from tests.samples.corpus import GREY
@@ -23,23 +23,23 @@ BOTH = 'multipart/related; type="application/dicom"'
 @pytest.mark.parametrize(
     ("accept", "form"),
     [
-        ("", AnswerForm.PNG),
-        ("*/*", AnswerForm.PNG),
-        ("text/html", AnswerForm.PNG),
-        ("application/dicom", AnswerForm.CAPTURE),
-        ("Application/DICOM", AnswerForm.CAPTURE),
-        (BOTH, AnswerForm.BOTH),
-        ("application/dicom, */*;q=0.1", AnswerForm.CAPTURE),
-        ("image/png;q=0.5, multipart/related;q=0.6, application/dicom;q=0.4", AnswerForm.BOTH),
-        ("*/*, application/dicom;q=0.5", AnswerForm.PNG),
-        ("application/dicom;q=0", AnswerForm.PNG),
-        ("application/dicom;q=nan", AnswerForm.PNG),
-        ("application/dicom;q=x", AnswerForm.PNG),
-        (";,;;q=,", AnswerForm.PNG),
+        ("", PictureFormat.PNG),
+        ("*/*", PictureFormat.PNG),
+        ("text/html", PictureFormat.PNG),
+        ("application/dicom", PictureFormat.CAPTURE),
+        ("Application/DICOM", PictureFormat.CAPTURE),
+        (BOTH, PictureFormat.BOTH),
+        ("application/dicom, */*;q=0.1", PictureFormat.CAPTURE),
+        ("image/png;q=0.5, multipart/related;q=0.6, application/dicom;q=0.4", PictureFormat.BOTH),
+        ("*/*, application/dicom;q=0.5", PictureFormat.PNG),
+        ("application/dicom;q=0", PictureFormat.PNG),
+        ("application/dicom;q=nan", PictureFormat.PNG),
+        ("application/dicom;q=x", PictureFormat.PNG),
+        (";,;;q=,", PictureFormat.PNG),
     ],
 )
 def test_the_form_is_the_one_that_is_wanted_most(accept, form):
-    assert choose_form(accept) == form
+    assert choose_format(accept) == form
 
 
 def test_the_picture_comes_as_dicom(client):

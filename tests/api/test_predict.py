@@ -83,7 +83,7 @@ def test_the_document_names_the_levels_and_reasons(client):
     assert schemas["Level"]["enum"] == ["none", "consider", "required"]
     assert {"low_confidence", "ambiguous", "out_of_distribution"} <= set(schemas["Reason"]["enum"])
     for name in RELIABILITY_FIELDS:
-        assert {"type": "null"} in schemas["PredictionAnswer"]["properties"][name]["anyOf"]
+        assert {"type": "null"} in schemas["PredictionResponse"]["properties"][name]["anyOf"]
 
 
 @pytest.mark.parametrize("header", ["image/jpeg", "text/plain", "application/x-www-form-urlencoded", None])

@@ -13,7 +13,7 @@ from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier
 from model.drawing.overlay import View
 from model.errors import CheckpointError, ImageTooLargeError, UnknownClassError
-from model.preprocessing import preprocess_image
+from model.preprocessing import resize_image
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import Level, Reason
 from tests.samples.phantoms import CLASSES, draw_scan, encode, save_tiny_checkpoint
@@ -107,8 +107,8 @@ def test_a_detector_of_another_network_is_refused(calibrated_pair, tmp_path):
 
 
 def test_heatmaps_are_made_where_they_are_asked_for(classifier):
-    assert classifier.infer_image(SCAN).heatmaps is None
-    assert classifier.infer_image(SCAN, explain=True).heatmaps.max() > 0
+    assert classifier.infer(SCAN).heatmaps is None
+    assert classifier.infer(SCAN, explain=True).heatmaps.max() > 0
 
 
 def test_an_unknown_class_is_refused(classifier):
@@ -170,9 +170,9 @@ def test_large_images_are_decoded_one_at_a_time_and_small_ones_beside_them(tiny_
         most.append(sum(height > 1000 for height in running))
         time.sleep(0.05)
         running.remove(len(image))
-        return preprocess_image(image, preprocessing)
+        return resize_image(image, preprocessing)
 
-    monkeypatch.setattr("model.classifier.preprocess_image", watch)
+    monkeypatch.setattr("model.classifier.resize_image", watch)
     large, small = (encode(draw_scan(size, (0.4, 0.5))) for size in (2100, 64))
     with ThreadPoolExecutor(6) as executor:
         answers = list(executor.map(classifier.predict, [large, small, large, small, large, small]))

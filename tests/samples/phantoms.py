@@ -15,7 +15,7 @@ from model.engines.engine import Engine
 from model.engines.torch_engine import TorchEngine
 from model.images.decoded import FloatArray, ImageArray
 from model.networks.network import create_network
-from model.preprocessing import preprocess_image, self_test_inputs
+from model.preprocessing import normalize_image, resize_image, self_test_inputs
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
@@ -98,10 +98,11 @@ def judge_drawings(engine: Engine, seeds: range) -> Judged:
     """What the network makes of drawn scans; a third each have no spot, one left and one right."""
     spots = (None, (0.35, 0.5), (0.65, 0.5))
     preprocessing = engine.card.preprocessing
-    inputs = np.concatenate([preprocess_image(draw_scan(96, spots[seed % 3], seed), preprocessing) for seed in seeds])
-    outputs = engine.predict(inputs)
+    images = [resize_image(draw_scan(96, spots[seed % 3], seed), preprocessing) for seed in seeds]
+    outputs = engine.predict(np.stack([normalize_image(image, preprocessing) for image in images]))
+    appearances = np.stack([describe_appearance(image) for image in images])
     labels = np.array([(1, 0, 2)[seed % 3] for seed in seeds])
-    return create_judged(labels, outputs.logits, outputs.features, describe_appearance(inputs, preprocessing))
+    return create_judged(labels, outputs.logits, outputs.features, appearances)
 
 
 def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> Judged:

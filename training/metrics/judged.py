@@ -1,11 +1,10 @@
 """What weights make of labelled scans, computed through the same code that serves them."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -15,7 +14,7 @@ from model.decoding import decode_image
 from model.engines.engine import Engine
 from model.errors import InputError
 from model.images.decoded import FloatArray
-from model.preprocessing import preprocess_image
+from model.preprocessing import normalize_image, resize_image
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
 from training.data.scans import Scan
@@ -23,7 +22,7 @@ from training.data.splits import TestSplit
 from training.errors import DataError
 from training.metrics.metrics import Labels, Probabilities
 
-Output = TypeVar("Output")
+_ReadScan = tuple[FloatArray, FloatArray]  # inputs (3, S, S) and appearance (85,)
 
 _BATCH_SIZE = 32
 _BATCHES_AHEAD = 2  # decoded while the engine computes: 20 MB each at 224 pixels
@@ -61,7 +60,7 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     """
     scans = list({scan.path: scan for split in splits for scan in split.scans}.values())
     position = {scan.path: index for index, scan in enumerate(scans)}
-    outputs = list(run_batches(lambda inputs: _run(engine, inputs), scans, engine.card.preprocessing))
+    outputs = list(_run_batches(engine, scans))
     logits, features, appearances = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     probabilities = softmax(logits, engine.card.temperature)
     judged = []
@@ -83,52 +82,37 @@ def judge_splits(engine: Engine, splits: Sequence[TestSplit]) -> list[Judged]:
     return judged
 
 
-def run_batches(
-    run: Callable[[FloatArray], Output], scans: Sequence[Scan], preprocessing: Preprocessing
-) -> Iterator[Output]:
-    """Run something on scans in batches, decoding the next ones meanwhile.
-
-    Args:
-        run: From inputs (N, 3, S, S) to whatever is wanted of a batch.
-
-    Returns:
-        The outputs, batch by batch in the order of `scans`.
-
-    Raises:
-        DataError: If a scan cannot be read; the message names it.
-    """
-    num_batches = -(-len(scans) // _BATCH_SIZE)
-    for inputs in tqdm(_read_batches(scans, preprocessing), "predicting", num_batches, unit="batch", disable=None):
-        yield run(inputs)
-
-
 def labels_of(scans: Sequence[Scan]) -> Labels:
     """Collect the labels (N,)."""
     return np.array([scan.label for scan in scans], np.int64)
 
 
-def _run(engine: Engine, inputs: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Compute logits (N, K), features (N, D) and appearances (N, 85)."""
-    outputs = engine.predict(inputs)
-    return outputs.logits, outputs.features, describe_appearance(inputs, engine.card.preprocessing)
+def _run_batches(engine: Engine, scans: Sequence[Scan]) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
+    """Compute logits (N, K), features (N, D) and appearances (N, 85) in batches, decoding the next ones meanwhile."""
+    num_batches = -(-len(scans) // _BATCH_SIZE)
+    batches = _read_batches(scans, engine.card.preprocessing)
+    for batch in tqdm(batches, "predicting", num_batches, unit="batch", disable=None):
+        inputs, appearances = (np.stack(values) for values in zip(*batch, strict=True))
+        outputs = engine.predict(inputs)
+        yield outputs.logits, outputs.features, appearances
 
 
-def _read_batches(scans: Sequence[Scan], preprocessing: Preprocessing) -> Iterator[FloatArray]:
+def _read_batches(scans: Sequence[Scan], preprocessing: Preprocessing) -> Iterator[Iterator[_ReadScan]]:
     remaining = iter(scans)
-    ahead: deque[Iterator[FloatArray]] = deque()
+    ahead: deque[Iterator[_ReadScan]] = deque()
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         while batch := list(islice(remaining, _BATCH_SIZE)):
-            ahead.append(pool.map(lambda scan: _read_inputs(scan, preprocessing), batch))
+            ahead.append(pool.map(lambda scan: _read_scan(scan, preprocessing), batch))
             if len(ahead) > _BATCHES_AHEAD:
-                yield np.concatenate(list(ahead.popleft()))
+                yield ahead.popleft()
         while ahead:
-            yield np.concatenate(list(ahead.popleft()))
+            yield ahead.popleft()
 
 
-def _read_inputs(scan: Scan, preprocessing: Preprocessing) -> FloatArray:
+def _read_scan(scan: Scan, preprocessing: Preprocessing) -> _ReadScan:
+    """Read a scan as inputs (3, S, S) and its appearance (85,)."""
     try:
-        return preprocess_image(decode_image(scan.path.read_bytes()).image, preprocessing)
+        image = resize_image(decode_image(scan.path.read_bytes()).image, preprocessing)
     except InputError as error:
         raise DataError(f"{scan.path}: {error}") from error
-    except OSError as error:
-        raise DataError(f"{scan.path}: {error.strerror or 'cannot be read'}") from error
+    return normalize_image(image, preprocessing), describe_appearance(image)

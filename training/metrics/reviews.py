@@ -32,7 +32,7 @@ def review_scans(card: ModelCard, judged: Judged) -> Reviews | None:
     """Ask of every scan what the service would say of it; None where the card has no thresholds."""
     if card.review is None:
         return None
-    verdicts = ReliabilityCheck(card).judge(judged.probabilities, judged.features, judged.appearances)
+    verdicts = ReliabilityCheck(card).assess(judged.probabilities, judged.features, judged.appearances)
     levels = tuple(verdict.review.level.value for verdict in verdicts if verdict.review)
     kept = keep_classes(judged.probabilities, card.conformal) if card.conformal else None
     outliers = np.array([verdict.ood.outlier for verdict in verdicts if verdict.ood], bool)

@@ -14,7 +14,7 @@ from model.decoding import decode_image
 from model.engines.engine import Engine
 from model.errors import InputError
 from model.images.decoded import ImageArray
-from model.preprocessing import preprocess_image
+from model.preprocessing import normalize_image, resize_image
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import ReliabilityCheck
@@ -63,10 +63,11 @@ def create_judge(engine: Engine, card: ModelCard) -> Judge:
     check = ReliabilityCheck(card)
 
     def judge(images: Sequence[ImageArray]) -> Verdicts:
-        inputs = np.concatenate([preprocess_image(image, card.preprocessing) for image in images])
-        outputs = engine.predict(inputs)
+        resized = [resize_image(image, card.preprocessing) for image in images]
+        outputs = engine.predict(np.stack([normalize_image(image, card.preprocessing) for image in resized]))
         probabilities = softmax(outputs.logits, card.temperature)
-        found = check.judge(probabilities, outputs.features, describe_appearance(inputs, card.preprocessing))
+        appearances = np.stack([describe_appearance(image) for image in resized])
+        found = check.assess(probabilities, outputs.features, appearances)
         levels = np.array([each.review.level.value for each in found if each.review])
         outliers = np.array([each.ood.outlier for each in found if each.ood], bool)
         return Verdicts(probabilities, levels if card.review else None, outliers if card.outlier_detector else None)

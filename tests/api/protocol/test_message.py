@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from api.exceptions import MalformedRequestError
 from api.protocol import message as inference_message
-from api.protocol.message import read_question
+from api.protocol.message import read_call
 from tests.service.triton import HEADER_LENGTH, ask_binary, ask_json, frame
 
 MAX_BATCH = 3
@@ -15,7 +15,7 @@ IMAGE = ask_json(b"image")["inputs"][0]
 
 
 def read(content, headers=None):
-    return read_question(content, (headers or {}).get(HEADER_LENGTH), MAX_BATCH)
+    return read_call(content, (headers or {}).get(HEADER_LENGTH), MAX_BATCH)
 
 
 def test_binary_images_are_taken_apart():
@@ -29,7 +29,7 @@ def test_by_default_probabilities_and_logits_come_in_json():
         ("logits", False),
     ]
     assert question.id is None
-    assert not question.wants_cam
+    assert not question.needs_heatmap
 
 
 def test_what_is_said_of_one_output_overrides_what_is_said_of_all():
@@ -38,7 +38,7 @@ def test_what_is_said_of_one_output_overrides_what_is_said_of_all():
     question = read(json.dumps(request).encode())
     assert [(output.name, output.is_binary) for output in question.outputs] == [("cam", False), ("logits", True)]
     assert question.id == "7"
-    assert question.wants_cam
+    assert question.needs_heatmap
 
 
 def _with(tensor, **changes):

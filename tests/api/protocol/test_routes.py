@@ -239,7 +239,7 @@ def test_a_defect_says_nothing_of_itself(client, monkeypatch):
     def fail(*_, **__):
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(client.app.state.service.classifier, "infer_image", fail)
+    monkeypatch.setattr(client.app.state.service.classifier, "infer", fail)
     response = client.post(INFER, json=ask_json(SCANS[0]))
     check_error(response, 500)
     assert "secret" not in response.text

@@ -18,7 +18,7 @@ NUM_IMAGES = 2000
 
 def test_without_ray_it_says_what_to_install(tiny_pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ClusterError, match=r"requirements-ray\.txt"):
+    with pytest.raises(ClusterError, match=r"requirements/ray\.txt"):
         list(map_on_ray("auto", tiny_pair[1], "", lambda _classifier, task: task, ["a"]))
 
 

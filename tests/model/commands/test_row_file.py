@@ -76,7 +76,7 @@ def test_a_part_that_ends_anywhere_is_continued_to_the_same_file(form, output, p
 
 def test_slices_without_a_summary_of_their_volume_are_judged_again(form, output, part):
     slices = [Row(f"a.nii#axial:{index}", volume="a.nii", note="no head") for index in range(3)]
-    identity = ModelIdentity("x", "1", WEIGHTS)
+    identity = ModelIdentity(name="x", version="1", sha256=WEIGHTS)
     summary = Row("a.nii#volume", volume="a.nii", summary=summarise_volume([], 3, ("a", "b"), identity))
     rows = [ROWS[0], *slices, summary, ROWS[1]]
     expected = form.header + b"".join(map(form.encode, rows))

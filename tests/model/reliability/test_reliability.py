@@ -48,7 +48,7 @@ def _judge(probabilities, appearance=NEAR, **changes):
         **changes,
     }
     check = ReliabilityCheck(create_card(create_tiny_network(), **fields))
-    return check.judge(np.array([probabilities]), FEATURES, appearance)[0]
+    return check.assess(np.array([probabilities]), FEATURES, appearance)[0]
 
 
 def test_the_distance_is_that_to_the_nearest_centre_and_out_of_the_subspace():
