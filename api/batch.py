@@ -19,8 +19,7 @@ from api.errors import problem_responses, settle
 from api.exceptions import BodyTooLargeError, ClientGoneError, MalformedRequestError
 from api.predict import FrameQuery
 from api.queue import ClientWatch
-from api.schemas import UNSTORED_HEADERS, BatchItem, BatchResponse, Problem
-from model.prediction import Prediction
+from api.schemas import UNSTORED_HEADERS, BatchItem, BatchResponse, Problem, ServedPrediction
 
 PATH = "/predict/batch"
 LANES = 2
@@ -92,7 +91,7 @@ class _Batch:
             return BatchItem(index=index, prediction=None, problem=result)
         return BatchItem(index=index, prediction=result, problem=None)
 
-    async def _predict(self, image: bytes, gone: asyncio.Future[object]) -> Prediction:
+    async def _predict(self, image: bytes, gone: asyncio.Future[object]) -> ServedPrediction:
         self._check_size(image)
         if gone.done():
             raise ClientGoneError("The connection was closed before the image's turn had come.")

@@ -3,7 +3,7 @@
 All are `async`: FastAPI would run others in a thread, which costs a millisecond when cores are busy.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request, Security
@@ -12,6 +12,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from api.body import read_image, read_images
 from api.exceptions import NotReadyError, StoppingError, UnauthorizedError
 from api.queue import ClientWatch, InferenceQueue
+from api.schemas import ServedPrediction
 from api.settings import Settings
 from api.telemetry.metrics import Metrics
 from api.telemetry.tracing import trace_prediction
@@ -32,12 +33,12 @@ class Service:
     metrics: Metrics
     settings: Settings
 
-    def record(self, prediction: Prediction, queue_ms: float) -> Prediction:
+    def record(self, prediction: Prediction, queue_ms: float) -> ServedPrediction:
         """Complete a prediction with its time in the queue; count it and write it into the request's trace."""
-        complete = replace(prediction, timing_ms=replace(prediction.timing_ms, queue=queue_ms))
-        self.metrics.observe_prediction(complete)
-        trace_prediction(complete)
-        return complete
+        served = ServedPrediction.of(prediction, queue_ms)
+        self.metrics.observe_prediction(served)
+        trace_prediction(served)
+        return served
 
 
 async def get_service(request: Request) -> Service:

@@ -1,12 +1,12 @@
 """The service's responses, as the OpenAPI document shows them; predictions are those of `model.prediction`."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 from pydantic.dataclasses import dataclass
 
 from model.card import PublicCard
-from model.prediction import ModelIdentity, Prediction
+from model.prediction import ModelIdentity, Prediction, Timing
 
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
@@ -28,7 +28,27 @@ UNSTORED_HEADERS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictionResponse(Prediction):
+class ServedTiming(Timing):
+    """Milliseconds spent on the parts of one request."""
+
+    queue: float = Field(description="Waiting for a free core.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedPrediction(Prediction):
+    """The result for one image of a request."""
+
+    timing_ms: ServedTiming
+
+    @classmethod
+    def of(cls, prediction: Prediction, queue_ms: float) -> Self:
+        """Complete a prediction with its time in the queue."""
+        timing = ServedTiming(**vars(prediction.timing_ms), queue=queue_ms)
+        return cls(**{**vars(prediction), "timing_ms": timing})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionResponse(ServedPrediction):
     """The prediction for one image."""
 
     request_id: str
@@ -76,7 +96,7 @@ class BatchItem(BaseModel):
     """The result for one file of a batch: a prediction or a problem."""
 
     index: int = Field(ge=0, description="The file's place in the body; the first one is 0.")
-    prediction: Prediction | None = Field(description="Null if there is a problem.")
+    prediction: ServedPrediction | None = Field(description="Null if there is a problem.")
     problem: Problem | None = Field(description="Null if there is a prediction.")
 
 

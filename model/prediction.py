@@ -39,7 +39,6 @@ class Timing:
 
     decode: float
     inference: float
-    queue: float = Field(default=0.0, description="Waiting for a free core of the service.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from model.prediction import ModelIdentity, Prediction
+from api.schemas import ServedPrediction
+from model.prediction import ModelIdentity
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -103,7 +104,7 @@ class Metrics:
         self._requests.labels(*labels, str(status)).inc()
         self._durations.labels(*labels).observe(seconds)
 
-    def observe_prediction(self, prediction: Prediction) -> None:
+    def observe_prediction(self, prediction: ServedPrediction) -> None:
         """Count a prediction and what it took."""
         review = prediction.review.level.value if prediction.review else "unknown"
         self._predictions.labels(prediction.prediction, review).inc()

@@ -12,7 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
 from api.exceptions import SettingsError
-from model.prediction import Prediction
+from api.schemas import ServedPrediction
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -53,7 +53,7 @@ def configure_telemetry(provider: "TracerProvider | None") -> TelemetryConfig:
     return config
 
 
-def trace_prediction(prediction: Prediction) -> None:
+def trace_prediction(prediction: ServedPrediction) -> None:
     """Add the milliseconds of the prediction's parts to the span of the request."""
     span = trace.get_current_span()
     if span.is_recording():
