@@ -120,9 +120,12 @@ function show(scan) {
   const { answer, problem } = scan;
   renewDrawing();
   evidence = new Map();
-  complain(problem && explain(problem, scan));
+  complain(problem && (scans.length === 1 || problem.status === 401) ? explain(problem) : "");
   find(".busy").hidden = Boolean(answer || problem);
   find(".result").hidden = !answer;
+  find(".failure").hidden = !problem || scans.length === 1;
+  find(".failure h2").textContent = scan.name;
+  find(".failure p").textContent = problem?.message ?? "";
   find(".waiting").hidden = Boolean(answer) || scans.length > 1;
   find(".invitation").hidden = Boolean(answer) || scans.length > 1;
   find(".view").hidden = !answer;
@@ -156,9 +159,9 @@ function showAnswer({ name, file, answer }) {
   find(".result").classList.toggle("outlier", Boolean(answer.ood?.outlier));
   find(".class").textContent = prediction;
   find(".confidence").textContent = percent(confidence);
-  find(".advice").dataset.level = review?.level ?? "unknown";
-  find(".advice b").textContent = HEADLINES[review?.level] ?? "Not known";
-  fill(".advice ul", describeReview(answer));
+  find(".result .advice").dataset.level = review?.level ?? "unknown";
+  find(".result .advice b").textContent = HEADLINES[review?.level] ?? "Not known";
+  fill(".result .advice ul", describeReview(answer));
   showBars(answer.probabilities);
   find(".possible").textContent = describeSet(answer, card?.conformal?.level);
   fill(".input", describeInput(answer));
@@ -226,7 +229,7 @@ async function draw(work) {
   try {
     await work(signal);
   } catch (error) {
-    if (!signal.aborted) complain(explain(error, current));
+    if (!signal.aborted) complain(explain(error));
   } finally {
     if (!signal.aborted) find(".busy").hidden = true;
   }
@@ -244,12 +247,10 @@ function announce(text) {
   find(".news").textContent = text;
 }
 
-function explain(problem, scan) {
-  if (problem.status === 401) {
-    askForKey("This service needs an API key. Enter a valid one.");
-    return "This service needs an API key. Enter a valid one above.";
-  }
-  return scans.length > 1 ? `${scan.name}: ${problem.message}` : problem.message;
+function explain(problem) {
+  if (problem.status !== 401) return problem.message;
+  askForKey("This service needs an API key. Enter a valid one.");
+  return "This service needs an API key. Enter a valid one above.";
 }
 
 function writeCommand(file, frame) {

@@ -1,5 +1,5 @@
 // The table of all scans, one row each: what came of it, sorted as its heads say, gone through by arrow keys.
-import { HEADLINES, percent, shorten } from "./words.js";
+import { HEADLINES, nameReasons, percent } from "./words.js";
 
 const THUMBNAIL_PIXELS = 96; // twice what is shown, for fine screens
 const URGENCY = ["none", "consider", "required"];
@@ -44,7 +44,7 @@ export class ScanTable {
     name.textContent = answer?.prediction ?? (problem ? "No result" : "");
     confidence.textContent = answer ? percent(answer.confidence) : "";
     review.dataset.level = problem ? "required" : (answer?.review?.level ?? "");
-    const reasons = problem ? problem.message : (answer?.review?.reasons.map(shorten).join(", ") ?? "");
+    const reasons = problem ? problem.message : (answer?.review ? nameReasons(answer.review) : "");
     const headline = problem ? "Failed" : (HEADLINES[answer?.review?.level] ?? (answer ? "Not known" : "Waiting"));
     review.replaceChildren(create("b", { textContent: headline }), create("span", { textContent: reasons }));
   }
@@ -58,7 +58,7 @@ export class ScanTable {
       if (other === scan) button.setAttribute("aria-current", "true");
       else button.removeAttribute("aria-current");
     }
-    this.#rows.get(scan)?.scrollIntoView({ block: "nearest" });
+    this.#reveal(this.#rows.get(scan));
   }
 
   async showThumbnail(scan, blob) {
@@ -102,6 +102,15 @@ export class ScanTable {
       const order = this.#sort.isReversed ? "descending" : "ascending";
       head.closest("th").setAttribute("aria-sort", isSorted ? order : "none");
     }
+  }
+
+  /** Scrolls the table, but not the page, to a row. */
+  #reveal(row) {
+    const frame = this.#table.parentElement;
+    const [inner, outer] = [row.getBoundingClientRect(), frame.getBoundingClientRect()];
+    const top = outer.top + this.#table.tHead.offsetHeight;
+    if (inner.top < top) frame.scrollTop -= top - inner.top;
+    else if (inner.bottom > outer.bottom) frame.scrollTop += inner.bottom - outer.bottom;
   }
 
   #sortBy(by) {

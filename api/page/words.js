@@ -21,12 +21,23 @@ const METRICS = {
 
 export const percent = (part) => `${(100 * part).toFixed(1)} %`;
 
+const REASONS = {
+  low_confidence: "Low confidence",
+  ambiguous: "More than one class possible",
+  out_of_distribution: "Unlike the scans of training",
+  tumor_not_excluded: "Tumour not excluded",
+  unfamiliar_sequence: "Another sequence than in training",
+};
+
+/** The reasons for a review in a few words. */
+export const nameReasons = (review) => review.reasons.map((reason) => REASONS[reason] ?? shorten(reason)).join(", ");
+
 /** One sentence for each reason why a person should look at the scan. */
 export function describeReview({ review, ood, confidence, prediction_set }) {
   if (!review) return ["These weights carry no thresholds: whether an expert should look cannot be said."];
   const sentences = {
     out_of_distribution: () =>
-      `The image is unlike those of training: its score ${ood.score.toFixed(2)} exceeds ${ood.threshold.toFixed(2)}.`,
+      `The image is unlike those of training: its score ${ood.score.toFixed(2)} exceeds ${ood.threshold.toFixed(2)}. Do not use the result.`,
     ambiguous: () => `More than one class is possible: ${list(prediction_set)}.`,
     low_confidence: () => `The most probable class has only ${percent(confidence)}.`,
     tumor_not_excluded: () => `A tumour is not excluded: all tumours together have ${percent(1 - confidence)}.`,
@@ -36,17 +47,17 @@ export function describeReview({ review, ood, confidence, prediction_set }) {
   return reasons.length ? reasons : [NO_DOUBT];
 }
 
-/** A code such as `low_confidence`, as words. */
-export function shorten(code) {
+function shorten(code) {
   const words = code.replaceAll("_", " ");
   return words[0].toUpperCase() + words.slice(1);
 }
 
-export function describeSet({ prediction_set }, level) {
+export function describeSet({ prediction_set, ood }, level) {
   if (!prediction_set) return "These weights carry no calibration: which other classes remain possible cannot be said.";
+  if (ood?.outlier) return "Not known: the calibration holds for brain scans like those of training alone.";
   const times = level ? `${Math.round(100 * level)} times in 100` : "nearly always";
   return prediction_set.length === 1
-    ? `Only ${prediction_set[0]}. On scans like those of calibration, sets like this one hold the true class ${times}.`
+    ? `Only ${prediction_set[0]}. On scans like those of calibration, such sets hold the true class ${times}.`
     : `${list(prediction_set)}. On scans like those of calibration, one of them is the true class ${times}.`;
 }
 
