@@ -23,8 +23,8 @@ from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
 from model.engines.loading import load_engine
 from model.errors import CheckpointError, UnknownClassError
-from model.images.codec_remarks import silence_codecs
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray
+from model.images.raster import silence_libtiff
 from model.prediction import (
     Inference,
     InputReport,
@@ -72,7 +72,7 @@ class Classifier:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
         verify_file(path, sha256)
-        silence_codecs()
+        silence_libtiff()
         classifier = cls(load_engine(path, num_threads), max_image_pixels)
         try:
             classifier.self_test()

@@ -1,12 +1,13 @@
 """Raster images to upright RGB of 8 bits, read by Pillow."""
 
+import ctypes
 import io
 import math
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
 from model.errors import ImageTooLargeError, TruncatedImageError, UnsupportedFormatError
 from model.images.damage import refuse_damage
@@ -25,6 +26,18 @@ _TURNS = {  # by EXIF's orientation; 1 is upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def silence_libtiff() -> None:
+    """Keep libtiff's errors off standard error, where they would stand beside the log; Pillow raises them as well.
+
+    Pillow turns off libtiff's warnings and has no switch for its errors. The function is found through Pillow's own
+    module, which is linked to libtiff; there is none on Windows or in a Pillow without libtiff.
+    https://libtiff.gitlab.io/libtiff/functions/TIFFError.html
+    """
+    pillow = ctypes.CDLL(_imaging.__file__)
+    if hasattr(pillow, "TIFFSetErrorHandler"):
+        pillow.TIFFSetErrorHandler(None)
 
 
 def open_raster(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
