@@ -2,14 +2,13 @@
 
 files: 0 1 2 3 4 ... -> lanes (at most `LANES` of them) -> InferenceQueue -> results, in the order of the files
 
-A batch has no more places in the queue than lanes, so that requests with one image go on beside it.
+A batch takes no more places in the queue than it has lanes, which leaves room for requests with one image.
 """
 
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from itertools import chain
 
 from fastapi import APIRouter, Request, Response
@@ -27,14 +26,7 @@ LANES = 2
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
 
 _RESPONSES = {
-    **problem_responses(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    ),
+    **problem_responses(400, 401, 408, 413, 500, 503),
     200: {"description": "A prediction or a problem for each file, in their order.", "headers": UNSTORED_HEADERS},
 }
 

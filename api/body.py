@@ -1,4 +1,4 @@
-"""Getting images out of a request: a multipart field `file`, several named `files`, or the raw body."""
+"""Reads images from a request: a multipart field `file`, several named `files`, or the raw body."""
 
 import sys
 from typing import Any
@@ -11,7 +11,7 @@ from api.exceptions import MalformedRequestError, TooManyFilesError
 
 FIELD = "file"
 BATCH_FIELD = "files"
-_MAX_OTHER_FIELDS = 100  # passed over
+_MAX_OTHER_FIELDS = 100  # ignored
 _MULTIPART = "multipart/form-data"
 _IMAGE_TYPES = (
     "image/png",
@@ -88,7 +88,7 @@ class _InMemoryParser(MultiPartParser):
 
     @property
     def has_too_many_files(self) -> bool:
-        """Whether that is why parsing ended."""
+        """Whether the number of files ended the parsing."""
         return self._current_files > self.max_files
 
 
@@ -105,7 +105,7 @@ async def _read_file(request: Request) -> bytes:
 
 
 async def _read_form(request: Request, field: str, max_files: int) -> list[bytes]:
-    """Read the files that the form has under one name."""
+    """Read the form's files of one name."""
     parser = _InMemoryParser(request.headers, request.stream(), max_files=max_files, max_fields=_MAX_OTHER_FIELDS)
     try:
         form = await parser.parse()

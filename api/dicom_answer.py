@@ -1,4 +1,4 @@
-"""The picture of an answer as PNG or as DICOM: which form a client accepts, and both DICOM results as one body."""
+"""The picture of a prediction as PNG or DICOM: the format that a client accepts, and both DICOM results as one body."""
 
 import secrets
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MAX_RANGES = 32  # of an Accept header that are looked at
 
 
 class PictureFormat(StrEnum):
-    """The media type of a picture's answer."""
+    """The media type of a picture."""
 
     PNG = "image/png"
     CAPTURE = "application/dicom"
@@ -27,7 +27,7 @@ class PictureFormat(StrEnum):
 
 @dataclass(frozen=True)
 class Picture:
-    """A prediction, and the body of the answer that shows it."""
+    """A prediction, and the response body that shows it."""
 
     prediction: Prediction
     body: bytes
@@ -35,9 +35,9 @@ class Picture:
 
 
 def choose_format(accept: str) -> PictureFormat:
-    """Choose the form that an Accept header wants most; RFC 9110, section 12.5.1.
+    """Choose the format that an Accept header prefers; RFC 9110, section 12.5.1.
 
-    DICOM is sent to those who name it. Whoever takes anything, or names what we do not have, gets a PNG.
+    DICOM must be named. A client that accepts anything, or names nothing that we have, gets a PNG.
     """
     best, highest = PictureFormat.PNG, 0.0
     for part in accept.lower().split(",")[:_MAX_RANGES]:
@@ -71,7 +71,7 @@ def draw_picture(
     view: View,
     frame: int | None,
 ) -> Picture:
-    """Judge an image and draw the evidence, in the form that is wanted.
+    """Classify an image and draw the evidence in the wanted format.
 
     Raises:
         InputError: As `Classifier.visualize` and `write_results` of DICOM results; if the view has no DICOM form.
@@ -96,7 +96,7 @@ def draw_picture(
 
 
 async def read_accept(request: Request) -> PictureFormat:
-    """Read the form that the client wants."""
+    """Read the format that the client prefers."""
     return choose_format(",".join(request.headers.getlist("accept")))
 
 

@@ -9,13 +9,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from api import batch, predict, status
-from api.body import describe_form
 from api.dependencies import Service
-from api.docs import add_docs
+from api.docs import add_docs, complete_document
 from api.errors import PROBLEM_JSON, add_error_handlers
 from api.exceptions import PROTOCOL_PATH
 from api.keys import KeyRing
@@ -23,9 +20,8 @@ from api.middleware import BodyLimit, RequestContext
 from api.page.routes import add_page
 from api.protocol import routes as inference_protocol
 from api.protocol.message import HEADER_LENGTH
-from api.protocol.schemas import InferenceRequest
 from api.queue import InferenceQueue
-from api.schemas import DISCLAIMER, Problem, ProtocolError
+from api.schemas import DISCLAIMER
 from api.settings import Settings, load_settings
 from api.telemetry.metrics import Metrics
 from api.telemetry.tracing import configure_telemetry, create_tracer_provider
@@ -34,7 +30,6 @@ from model.classifier import Classifier
 
 logger = logging.getLogger(__name__)
 
-_REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = f"""
 Classifies a 2-D brain-MRI slice and shows why (Grad-CAM). Every error is `{PROBLEM_JSON}` (RFC 9457); below
 `{PROTOCOL_PATH}` it has the form of the Open Inference Protocol.
@@ -51,8 +46,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         metrics: By default new ones; given where several workers share them.
 
     Raises:
-        SettingsError: If a setting of the environment is out of its bounds, the keys cannot be used, or what the
-            settings ask for is not installed.
+        SettingsError: If a setting of the environment is out of its bounds, the keys cannot be used, or a package
+            that the settings need is not installed.
     """
     settings = settings or load_settings()
     tracer_provider = create_tracer_provider()
@@ -94,7 +89,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
             expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence", HEADER_LENGTH],
         )
     app.add_middleware(RequestContext, metrics=app.state.metrics)
-    _complete_document(app)
+    complete_document(app)
     return app
 
 
@@ -126,15 +121,9 @@ def _create_lifespan(settings: Settings, send_spans: Callable[[], None] | None) 
 
 
 async def _load(settings: Settings, queue: InferenceQueue) -> Classifier:
-    """Load the weights in a thread of the queue: threads that the engine starts are as patient as that one."""
-    load = partial(
-        Classifier.load,
-        settings.model_path,
-        settings.threads,
-        settings.max_image_pixels,
-        settings.model_sha256,
-    )
-    return (await queue.run(load)).result
+    """Load the weights in a thread of the queue: threads that the engine starts inherit its niceness."""
+    weights = (settings.model_path, settings.threads, settings.max_image_pixels, settings.model_sha256)
+    return (await queue.run(partial(Classifier.load, *weights))).result
 
 
 def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
@@ -146,38 +135,3 @@ def _describe(classifier: Classifier, settings: Settings) -> dict[str, Any]:
         "threads": settings.threads,
         "workers": settings.workers,
     }
-
-
-def _complete_document(app: FastAPI) -> None:
-    """Let the OpenAPI document say what only this service knows: problems, bounds, if keys are needed, classes."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        components = document.setdefault("components", {})
-        components.setdefault("schemas", {}).update(_describe_models(Problem, ProtocolError, InferenceRequest))
-        document["paths"][batch.PATH]["post"]["requestBody"] = describe_form(app.state.max_batch)
-        operations = [operation for methods in document["paths"].values() for operation in methods.values()]
-        if not app.state.keys.enabled:
-            components.pop("securitySchemes", None)
-            for operation in operations:
-                operation.pop("security", None)
-        if service := getattr(app.state, "service", None):
-            card = service.classifier.card
-            values = {
-                predict.TARGET: [*card.classes, None],
-                inference_protocol.NAME: [card.name],
-                inference_protocol.VERSION: [card.version],
-            }
-            for parameter in (parameter for operation in operations for parameter in operation.get("parameters", ())):
-                if parameter["name"] in values:
-                    parameter["schema"]["enum"] = values[parameter["name"]]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
-
-
-def _describe_models(*models: type[BaseModel]) -> dict[str, Any]:
-    """Describe what FastAPI does not find by itself: errors, and bodies that it does not read."""
-    _, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
-    return dict(schema["$defs"])

@@ -1,7 +1,6 @@
 """`POST /predict` and `POST /predict/visualize`."""
 
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated
 from urllib.parse import quote
 
@@ -14,7 +13,7 @@ from api.errors import problem_responses
 from api.schemas import UNSTORED_HEADERS, PredictionResponse, describe_header
 from model.drawing.overlay import View
 
-TARGET = "target"  # the parameter whose values are the classes of the weights
+TARGET = "target"  # the query parameter whose values are the classes of the weights
 
 FrameQuery = Annotated[
     int | None,
@@ -23,17 +22,7 @@ FrameQuery = Annotated[
 
 router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
 
-_PROBLEMS = problem_responses(
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
+_PROBLEMS = problem_responses(400, 401, 408, 413, 415, 422, 500, 503, 504)
 _VIEWS = """
 - `overlay`: the evidence over the scan
 - `heatmap`: the evidence over black
@@ -75,7 +64,7 @@ async def predict(
 
 @router.post(
     "/predict/visualize",
-    responses={**_PROBLEMS, **problem_responses(HTTPStatus.NOT_ACCEPTABLE), 200: _PICTURE},
+    responses={**_PROBLEMS, **problem_responses(406), 200: _PICTURE},
     response_class=Response,
     openapi_extra=OPENAPI_BODY,
 )

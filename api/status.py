@@ -1,6 +1,5 @@
 """Probes and the model card."""
 
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -15,13 +14,13 @@ router = APIRouter(tags=["status"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": RESPONSE_HEADERS},
-    **problem_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
+    **problem_responses(500),
 }
 _METRICS: dict[int | str, dict[str, Any]] = {
     **_RESPONSES,
     200: {"headers": RESPONSE_HEADERS, "content": {"text/plain": {"schema": {"type": "string"}}}},
 }
-_NOT_READY = {**_RESPONSES, **problem_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
+_NOT_READY = {**_RESPONSES, **problem_responses(503)}
 
 
 @router.get("/livez", responses=_RESPONSES)
@@ -43,7 +42,7 @@ async def metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.render(), media_type=MEDIA_TYPE)
 
 
-@router.get("/model", responses={**_NOT_READY, **problem_responses(HTTPStatus.UNAUTHORIZED)}, dependencies=[KeyCheck])
+@router.get("/model", responses={**_NOT_READY, **problem_responses(401)}, dependencies=[KeyCheck])
 async def model_card(service: ServiceDep) -> CardResponse:
     """Show the model card: the weights, their measured performance and their intended use."""
     classifier, settings = service.classifier, service.settings

@@ -31,8 +31,9 @@ LAYERS = {
         schemas settings scheduling dicom_answer
         telemetry queue body keys
         errors dependencies
-        middleware predict status protocol page docs
+        middleware predict status protocol page
         batch
+        docs
         main
         server
         __main__

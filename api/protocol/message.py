@@ -1,7 +1,7 @@
 """Requests and responses of the Open Inference Protocol: from a body to images, and from tensors to a body.
 
 body -> JSON, bytes behind it -> InferenceRequest -> encoded images
-                                                  -> outputs asked for, each in the JSON or behind it
+                                                  -> requested outputs, each in the JSON or behind it
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ PROBABILITIES, LOGITS, CAM = "probabilities", "logits", "cam"
 _ANY_SIZE = -1
 _DEFAULT_OUTPUTS = (PROBABILITIES, LOGITS)
 _SIZE, _BINARY, _ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
-# Extensions of Triton's that change what an answer is: passing over them would mislead.
+# Extensions of Triton's that change the meaning of a response: ignoring them would mislead.
 _NOT_OFFERED = ("shared_memory_region", "classification")
 # Two bytes of JSON become an object of 64: bounds what a body can become beyond its images, to about 9 MB.
 _MAX_JSON_VALUES = 2**16
@@ -43,7 +43,7 @@ _MAX_JSON_VALUES = 2**16
 
 @dataclass(frozen=True)
 class RequestedOutput:
-    """An output that was asked for."""
+    """A requested output."""
 
     name: str
     is_binary: bool
@@ -51,7 +51,7 @@ class RequestedOutput:
 
 @dataclass(frozen=True)
 class InferenceCall:
-    """What a request asks.
+    """The content of a request.
 
     Attributes:
         images: Encoded, as they were sent.
@@ -63,7 +63,7 @@ class InferenceCall:
 
     @property
     def needs_heatmap(self) -> bool:
-        """Whether heatmaps are asked for."""
+        """Whether heatmaps are requested."""
         return any(output.name == CAM for output in self.outputs)
 
 
@@ -73,7 +73,7 @@ def describe_inputs() -> list[TensorMetadata]:
 
 
 def describe_outputs(card: ModelCard) -> list[TensorMetadata]:
-    """Describe the tensors that may be asked for."""
+    """Describe the tensors that may be requested."""
     classes = [_ANY_SIZE, len(card.classes)]
     return [
         TensorMetadata(name=PROBABILITIES, datatype="FP32", shape=classes),
@@ -90,7 +90,7 @@ def read_call(body: bytes, header_length: str | None, max_batch: int) -> Inferen
         max_batch: Most images in one request.
 
     Raises:
-        MalformedRequestError: If it is not as the protocol says, or asks for what the model does not have.
+        MalformedRequestError: If it breaks the protocol, or requests an output that the model does not have.
     """
     text, behind = _split(body, header_length)
     request = _parse_request(text)
@@ -100,11 +100,11 @@ def read_call(body: bytes, header_length: str | None, max_batch: int) -> Inferen
 
 
 def write_response(call: InferenceCall, card: ModelCard, tensors: Mapping[str, FloatArray]) -> Response:
-    """Write the outputs that were asked for, in the order in which they were."""
+    """Write the requested outputs in their order."""
     binary = {output.name: pack_floats(tensors[output.name]) for output in call.outputs if output.is_binary}
     outputs = [_describe_output(output.name, tensors[output.name], binary) for output in call.outputs]
-    answer = InferenceResponse(model_name=card.name, model_version=card.version, id=call.id, outputs=outputs)
-    text = answer.model_dump_json(exclude_none=True).encode()
+    response = InferenceResponse(model_name=card.name, model_version=card.version, id=call.id, outputs=outputs)
+    text = response.model_dump_json(exclude_none=True).encode()
     headers = {"Cache-Control": "no-store"}
     if not binary:
         return Response(text, media_type="application/json", headers=headers)
@@ -179,7 +179,7 @@ def _read_outputs(request: InferenceRequest) -> list[RequestedOutput]:
             f"The model has no such output; expected some of {PROBABILITIES!r}, {LOGITS!r}, {CAM!r}."
         )
     if len({output.name for output in asked}) != len(asked):
-        raise MalformedRequestError("Expected each output to be asked for once.")
+        raise MalformedRequestError("Expected each output to be requested once.")
     for output in asked:
         _refuse_not_offered(output.parameters)
     return [

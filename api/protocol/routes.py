@@ -5,7 +5,6 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 
 from collections.abc import Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import Annotated, Any
 
 import numpy as np
@@ -52,10 +51,10 @@ router = APIRouter(prefix=PROTOCOL_PATH, tags=["Open Inference Protocol"])
 
 
 async def check_name(service: ServiceDep, name: Annotated[str, Path(description="That of the model card.")]) -> None:
-    """Know no model but ours.
+    """Refuse any model but ours.
 
     Raises:
-        UnknownModelError: If another one is asked for.
+        UnknownModelError: If another one is requested.
     """
     if name != service.classifier.card.name:
         raise UnknownModelError("There is no model of that name here; GET /model shows the one that is.")
@@ -64,10 +63,10 @@ async def check_name(service: ServiceDep, name: Annotated[str, Path(description=
 async def check_version(
     service: ServiceDep, version: Annotated[str, Path(description="That of the model card.")]
 ) -> None:
-    """Know no version but ours.
+    """Refuse any version but ours.
 
     Raises:
-        UnknownModelError: If another one is asked for.
+        UnknownModelError: If another one is requested.
     """
     if version != service.classifier.card.version:
         raise UnknownModelError("The model is not there in that version; its metadata name the one that is.")
@@ -90,21 +89,14 @@ BodyDep = Annotated[bytes, Depends(read_body)]
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"headers": RESPONSE_HEADERS},
-    **protocol_responses(HTTPStatus.INTERNAL_SERVER_ERROR),
+    **protocol_responses(500),
 }
-_READY = {**_RESPONSES, **protocol_responses(HTTPStatus.SERVICE_UNAVAILABLE)}
-_MODEL_READY = {**_READY, **protocol_responses(HTTPStatus.NOT_FOUND)}
-_MODEL = {**_MODEL_READY, **protocol_responses(HTTPStatus.UNAUTHORIZED)}
+_READY = {**_RESPONSES, **protocol_responses(503)}
+_MODEL_READY = {**_READY, **protocol_responses(404)}
+_MODEL = {**_MODEL_READY, **protocol_responses(401)}
 _INFER: dict[int | str, dict[str, Any]] = {
     **_MODEL,
-    **protocol_responses(
-        HTTPStatus.BAD_REQUEST,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.GATEWAY_TIMEOUT,
-    ),
+    **protocol_responses(400, 408, 413, 415, 422, 504),
     200: {
         "description": f"The outputs; where some are binary, their bytes follow the JSON, as `{HEADER_LENGTH}` says.",
         "headers": {
@@ -134,26 +126,26 @@ _BODY: dict[str, Any] = {
 @router.get("", responses=_RESPONSES)
 @router.get("/", include_in_schema=False)  # the specification has it both ways
 async def server_metadata(request: Request) -> ServerMetadata:
-    """Name the server and the extensions of the protocol that it has."""
+    """Name the server and its extensions of the protocol."""
     return ServerMetadata(name=_SERVER_NAME, version=request.app.version, extensions=list(EXTENSIONS))
 
 
 @router.get("/health/live", responses=_RESPONSES)
 async def server_live() -> ServerLive:
-    """Tell that the process answers."""
+    """Check that the process is alive."""
     return ServerLive(live=True)
 
 
 @router.get("/health/ready", responses=_READY)
 async def server_ready(_service: ServiceDep) -> ServerReady:
-    """Tell that the model is loaded, warmed up and has passed its self-test."""
+    """Check that the model is loaded, warmed up and has passed its self-test."""
     return ServerReady(live=True, ready=True)
 
 
 @router.get("/models/{name}/ready", responses=_MODEL_READY, dependencies=[NameCheck])
 @router.get("/models/{name}/versions/{version}/ready", responses=_MODEL_READY, dependencies=[NameCheck, VersionCheck])
 async def model_ready(service: ServiceDep) -> ModelReady:
-    """Tell that the model is there, loaded and warmed up."""
+    """Check that the model is loaded and warmed up."""
     return ModelReady(name=service.classifier.card.name, ready=True)
 
 

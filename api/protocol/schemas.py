@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol sends and answers, as its specification names it.
+"""Requests and responses of the Open Inference Protocol, named as in its specification.
 
 Fields of a request that are not known here are passed over: the protocol leaves room for extensions.
 """
@@ -12,13 +12,13 @@ Parameters = Annotated[dict[str, Any], Field(description="Those that are not kno
 
 
 class ServerLive(BaseModel):
-    """Whether the server lives."""
+    """Whether the server is alive."""
 
     live: bool
 
 
 class ServerReady(ServerLive):
-    """Whether the server is ready; the specification asks for `live`, most servers answer `ready`."""
+    """Whether the server is ready; the specification has `live`, most servers send `ready`."""
 
     ready: bool
 
@@ -71,16 +71,16 @@ class RequestInput(_RequestPart):
 
 
 class RequestOutput(_RequestPart):
-    """A tensor that is asked for; `binary_data` in `parameters` tells whether behind the JSON."""
+    """A requested tensor; `binary_data` in `parameters` asks for it behind the JSON."""
 
     name: str
     parameters: Parameters = {}
 
 
 class InferenceRequest(_RequestPart):
-    """A question; `binary_data_output` in `parameters` asks for all outputs behind the JSON."""
+    """A request; `binary_data_output` in `parameters` asks for all outputs behind the JSON."""
 
-    id: str | None = Field(None, max_length=1024, description="Comes back with the answer.")
+    id: str | None = Field(None, max_length=1024, description="Returned with the response.")
     parameters: Parameters = {}
     inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="The model's one input.")
     outputs: list[RequestOutput] = Field(
@@ -89,13 +89,13 @@ class InferenceRequest(_RequestPart):
 
 
 class ResponseParameters(BaseModel):
-    """How a tensor comes that is not in the JSON."""
+    """The size of a tensor that is not in the JSON."""
 
     binary_data_size: int = Field(ge=0, description="Bytes behind the JSON.")
 
 
 class ResponseOutput(BaseModel):
-    """A tensor that comes back: as `data`, or behind the JSON."""
+    """A returned tensor: as `data`, or behind the JSON."""
 
     name: str
     datatype: Datatype
@@ -105,7 +105,7 @@ class ResponseOutput(BaseModel):
 
 
 class InferenceResponse(BaseModel):
-    """An answer."""
+    """A response."""
 
     model_name: str
     model_version: str
