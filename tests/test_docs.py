@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from api.__main__ import main
+from api.__main__ import main as serve
 from api.errors import DEFECT, KINDS
+from model.command_line import main as run_model
 from tests.test_layers import LAYERS
+from training.command_line import main as run_training
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -16,6 +18,9 @@ PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "weights" / "README.md", *sorted((RO
 PATH = re.compile(
     r"(?<![\w/.-])(?:(?:api|deploy|docs|examples|model|requirements|tests|training|weights)/[\w./*-]*|requirements[\w-]*\.txt)"
 )
+COMMAND = re.compile(r"python -m (api|model|training)( [a-z][a-z-]+\b)?([^`\n|;#]*)")
+OPTION = re.compile(r"--[a-z][a-z-]*")
+PROGRAMS = {"api": serve, "model": run_model, "training": run_training}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -49,6 +54,19 @@ def test_every_path_in_the_text_exists(page):
         assert re.search("NAME|DIR|RECIPE|FILE", path) or list(ROOT.glob(path.rstrip("./"))), path
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_command_in_the_text_exists_with_its_options(program, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # no option is cut
+    texts = [page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES if page.stem != "CHANGELOG"]
+    found = [match for text in texts for match in COMMAND.findall(text) if match[0] == program]
+    for command in {command.strip() for _, command, _ in found}:
+        with pytest.raises(SystemExit) as ended:
+            PROGRAMS[program]([*command.split(), "--help"])
+        assert ended.value.code == 0, command
+        options = {option for _, other, rest in found if other.strip() == command for option in OPTION.findall(rest)}
+        assert options <= set(OPTION.findall(capsys.readouterr().out)), command
+
+
 @pytest.mark.parametrize("package", LAYERS)
 def test_the_page_of_development_shows_the_layers(package):
     table = (ROOT / "docs" / "development.md").read_text(encoding="utf-8").partition(f"| `{package}` |")[2]
@@ -69,7 +87,7 @@ def test_the_readme_is_short_and_shows_how_to_start_at_once():
 
 
 def test_the_settings_page_holds_the_table_of_the_settings(capsys):
-    assert main(["--settings-table"]) == 0
+    assert serve(["--settings-table"]) == 0
     table = capsys.readouterr().out
     assert table in (ROOT / "docs" / "settings.md").read_text(encoding="utf-8"), "python -m api --settings-table"
 
