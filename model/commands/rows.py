@@ -1,6 +1,6 @@
-"""What a file of results holds, as JSON Lines or as CSV, both with the same facts: one row an image.
+"""The rows of a result file, one for each image, as JSON Lines or CSV with the same facts.
 
-A volume has a row a slice and then one for itself. Rows of one volume follow each other, with nothing between them.
+A volume has a row for each slice and a last one for itself; they follow each other with nothing between them.
 """
 
 import csv
@@ -9,29 +9,29 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from model.commands.volume_summary import VolumeSummary
 from model.errors import OutputError
 from model.prediction import ModelIdentity, Prediction
 
 _TEXTS = ("volume", "note", "overlay", "capture", "report", "error")
-_NUM_SLICES = "num_slices"  # what only the row of a whole volume has
+_NUM_SLICES = "num_slices"  # in the rows of whole volumes alone
 _FOREIGN = "it holds rows that this command did not write"
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one image: a prediction or the reason why there is none.
+    """The result for one image: a prediction or the reason why there is none.
 
     Attributes:
         file: The file; of a volume, with the slice: `scan.nii#axial:12`, or `scan.nii#volume`.
         summary: Of a volume.
         volume: The file, of a volume and its slices; None for other images.
         note: Why there is no prediction though nothing is wrong.
-        overlay: Where the picture was written, if one was asked for.
-        capture: Where it was written as DICOM, if that was asked for.
-        report: Where the DICOM report was written.
+        overlay: The file of the picture, if one was requested.
+        capture: The picture's DICOM file, if one was requested.
+        report: The file of the DICOM report.
     """
 
     file: str
@@ -47,43 +47,18 @@ class Row:
 
 @dataclass(frozen=True)
 class WrittenRow:
-    """What continuing needs to know of an earlier row.
+    """The facts of an earlier row that a resumed run needs.
 
     Attributes:
-        file: The file that was judged, of a slice the volume.
+        file: The classified file; for a slice the volume.
         sha256: Of the weights; None where there is no prediction.
-        is_last: Whether no row of this file follows: of a slice one does.
+        is_last: False for a slice: more rows of its file follow.
     """
 
     file: str
     failed: bool
     sha256: str | None
     is_last: bool = True
-
-
-class RowFormat(Protocol):
-    """A way to write rows, and to find them again in a file that may end in the middle of one."""
-
-    @property
-    def header(self) -> bytes:
-        """What comes before the first row."""
-        ...
-
-    def encode(self, row: Row) -> bytes:
-        """Write one row, its end included."""
-        ...
-
-    def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Put the lines after the header together to rows; one that is not complete is left out."""
-        ...
-
-    def decode(self, record: bytes) -> WrittenRow:
-        """Read one row.
-
-        Raises:
-            OutputError: If it is not one of ours.
-        """
-        ...
 
 
 class JsonLines:
@@ -100,11 +75,15 @@ class JsonLines:
         return json.dumps(facts, ensure_ascii=False).encode() + b"\n"
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Put lines together to rows; one that is not complete is left out."""
+        """Join lines to rows; an incomplete one is left out."""
         return (line for line in lines if line.endswith(b"\n"))
 
     def decode(self, record: bytes) -> WrittenRow:
-        """Read one row."""
+        """Read one row.
+
+        Raises:
+            OutputError: If this command did not write it.
+        """
         try:
             facts = json.loads(record)
             file, failed, volume = str(facts["file"]), "error" in facts, facts.get("volume")
@@ -117,7 +96,7 @@ class JsonLines:
 
 
 class CsvTable:
-    """A table whose columns are the facts of a JSON line; what has no value is empty, sets are separated by spaces."""
+    """A table with the facts of a JSON line as columns; missing values are empty, sets are separated by spaces."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         """Make the columns for these classes."""
@@ -145,7 +124,7 @@ class CsvTable:
         return _encode_record([facts.get(name) for name in self._columns])
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Put lines together to rows: a line break within quotes ends none."""
+        """Join lines to rows: a line break within quotes ends none."""
         record = b""
         for line in lines:
             record += line
@@ -163,6 +142,9 @@ class CsvTable:
         is_last = not facts["volume"] or bool(facts[_NUM_SLICES])
         file = facts["volume"] or facts["file"]
         return WrittenRow(file, bool(facts["error"]), facts["model_sha256"] or None, is_last)
+
+
+RowFormat = JsonLines | CsvTable
 
 
 def name_file(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the slices of a volume say together."""
+"""The summary of a volume's slices."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class VolumeSummary:
         prediction: The class of the largest mean; None if no slice shows a head, as the next two.
         confidence: That mean.
         probabilities: The mean over the slices, of every class.
-        num_slices: That were looked at.
-        num_judged: That show a head.
+        num_slices: How many were read.
+        num_judged: How many of them show a head and were classified.
         slices_by_class: How many slices each class was predicted for.
     """
 

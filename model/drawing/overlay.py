@@ -1,4 +1,4 @@
-"""The picture a radiologist reads: the scan, the evidence over it, and what the model says."""
+"""The picture for a radiologist: the scan, the evidence over it, and the prediction."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +39,7 @@ _TURBO_EVERY_15TH = (  # red, green, blue of the levels 0, 15, ... 255
 
 
 class View(StrEnum):
-    """What is drawn."""
+    """The kind of picture."""
 
     OVERLAY = "overlay"
     """The evidence over the scan."""
@@ -55,7 +55,7 @@ class View(StrEnum):
 
 @dataclass(frozen=True)
 class Caption:
-    """What is burned into the picture: the answer and, where another class is explained, that one too."""
+    """The text burned into the picture: the prediction and, where another class is explained, that one too."""
 
     prediction: str
     confidence: float
@@ -146,7 +146,7 @@ def paint(evidence: FloatArray) -> ImageArray:
 
 
 def write_caption(image: ImageArray, caption: Caption) -> None:
-    """Write the answer top left and the disclaimer bottom left into `image`, in white outlined with black.
+    """Write the prediction top left and the disclaimer bottom left into `image`, in white outlined with black.
 
     The letters shrink with the image down to a size that can still be read; a line that is wider even
     then is left out, rather than smeared over the scan.

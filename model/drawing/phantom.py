@@ -37,7 +37,7 @@ class Lesion:
 
 
 def draw_phantom(size: int = 512, lesion: Lesion | None = None, seed: int = 0) -> ImageArray:
-    """Draw an axial slice of a head that nobody has.
+    """Draw an axial slice of a synthetic head.
 
     Returns:
         RGB, (size, size, 3) uint8, grey.
@@ -58,7 +58,7 @@ def draw_phantom(size: int = 512, lesion: Lesion | None = None, seed: int = 0) -
 
 
 def draw_test_chart(size: int = 512) -> ImageArray:
-    """Draw what is no scan: a star of black and white rays; (size, size, 3) uint8."""
+    """Draw a test chart, which is no scan: a star of black and white rays; (size, size, 3) uint8."""
     rows, columns = np.mgrid[0:size, 0:size] - (size - 1) / 2
     rays = np.sin(18 * np.arctan2(rows, columns)) > 0
     grey = np.where(np.hypot(rows, columns) < 0.45 * size, 255 * rays, 128)

@@ -1,4 +1,4 @@
-"""Writing PNG files: what the overlay needs of it, and nothing else.
+"""Encodes PNG files, as far as overlays need it.
 
 The filter is "up" for every row and the compression level 1. For scans with a smooth overlay that is twice
 as fast as Pillow at its lowest level, for a file of the same size (`adaptive` filters cost more time than
