@@ -1,4 +1,4 @@
-"""Around every request: its id, bounds on its body, headers for browsers, and an end for defects."""
+"""ASGI middleware: request ids, bounds on bodies, security headers, and a 500 for defects."""
 
 import asyncio
 import logging
@@ -9,22 +9,21 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
 
 from api.errors import DEFECT, DEFECT_DETAIL, problem_response
 from api.exceptions import PROTOCOL_PATH, BodyTooLargeError, MalformedRequestError, QueueFullError, UploadTimeoutError
-from api.telemetry.logs import describe_defect, read_trace_context
+from api.telemetry.logs import describe_defect, log_request_ids, read_trace_context
 from api.telemetry.metrics import Metrics
 from api.telemetry.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
-# Asked every few seconds by machines, or many at once by a browser.
+# Probes come every few seconds, a page's files many at once: such requests are logged at debug level.
 QUIET_PATHS = (
     *("/livez", "/readyz", "/health", "/metrics", "/page/{name}"),
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-# A browser that is shown an answer runs nothing of it, shows it in no other page, and guesses no type.
+# No script of a response runs, no other page frames it, and its type is not guessed.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -38,11 +37,11 @@ logger = logging.getLogger(__name__)
 class RequestContext:
     """Gives each request an id, the client's own where it is harmless, counts it, and turns a defect into a 500.
 
-    A defect is logged by its type and place. Its text is not: it may quote what was sent.
+    A defect is logged by its type and place, not by its text, which may quote what a client sent.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap `app`; every answer is counted in `metrics`."""
+        """Wrap `app`; every response is counted in `metrics`."""
         self._app = app
         self._metrics = metrics
 
@@ -55,16 +54,16 @@ class RequestContext:
         request_id = choose_request_id(headers.get(REQUEST_ID_HEADER))
         scope.setdefault("state", {})["request_id"] = request_id
         trace_ids = {**read_trace_context(headers.get("traceparent")), **current_trace_ids()}
-        with bound_contextvars(request_id=request_id, **trace_ids):
+        with log_request_ids(request_id, **trace_ids):
             await self._serve(scope, receive, send, request_id)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         begin, status = time.perf_counter(), 0
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
                 for name, value in SECURITY_HEADERS.items():
@@ -74,24 +73,28 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer and no detail
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # noqa: BLE001  # any defect is a 500 without details
             logger.error("defect", extra=describe_defect(error))
             if not status:
                 response = problem_response(request_id, scope["path"], DEFECT, DEFECT_DETAIL)
-                await response(scope, receive, send_with_id)
+                await response(scope, receive, send_with_headers)
         finally:
             if status:
-                seconds, path = time.perf_counter() - begin, getattr(scope.get("route"), "path", None)
-                self._metrics.observe_request(scope["method"], path, status, seconds)
-                told = {"method": scope["method"], "path": path, "status": status, "seconds": round(seconds, 4)}
-                logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=told)
+                self._report(scope, status, time.perf_counter() - begin)
+
+    def _report(self, scope: Scope, status: int, seconds: float) -> None:
+        method, path = scope["method"], getattr(scope.get("route"), "path", None)
+        self._metrics.observe_request(method, path, status, seconds)
+        fields = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
+        logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=fields)
 
 
 class BodyLimit:
-    """Counts the body while it arrives; one byte too many, announced or sent, or too late, and reading it fails.
+    """Bounds the bytes of each body, of all unanswered bodies together, and the time one may take to arrive.
 
-    It counts the bodies of all requests that are not yet answered as well: together they are what memory holds.
+    One byte too many, announced or received, and reading the body fails. Starlette's `RequestBodyLimitMiddleware`
+    would replace any response to an announced excess, a 401 too, by a 413 in plain text.
     """
 
     def __init__(
@@ -125,9 +128,9 @@ class BodyLimit:
         deadline: float | None = None
         complete = False
 
-        async def receive_within_limit() -> Message:
+        async def receive_within_limits() -> Message:
             nonlocal num_bytes, deadline, complete
-            if complete:  # what comes now is the end of the connection
+            if complete:  # only the end of the connection is still to come
                 return await receive()
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
@@ -146,7 +149,7 @@ class BodyLimit:
             return message
 
         try:
-            await self._app(scope, receive_within_limit, send)
+            await self._app(scope, receive_within_limits, send)
         finally:
             self._num_buffered_bytes -= num_bytes
 
@@ -154,11 +157,11 @@ class BodyLimit:
         if num_bytes > max_bytes:
             raise BodyTooLargeError(f"The body may have at most {max_bytes:,} bytes.")
         if self._num_buffered_bytes > max(self._max_buffered_bytes, max_bytes):
-            raise QueueFullError("The images that wait take all the memory they may; try again in a moment.")
+            raise QueueFullError("The waiting images fill the memory set aside for them; try again in a moment.")
 
 
 def choose_request_id(offered: str | None) -> str:
     """Take the client's own id where it is harmless, else make one."""
     if offered is not None and _REQUEST_ID.fullmatch(offered):
         return offered
-    return f"{random.getrandbits(128):032x}"  # nothing is kept secret by it
+    return f"{random.getrandbits(128):032x}"  # it keeps no secret

@@ -1,23 +1,52 @@
-"""Logs as one JSON object a line: what happened, in which request, and never what was sent.
+"""Logs: one record a line, JSON or text, with the ids of its request and never what was sent."""
 
-A record's exception is reduced to its type and place; its text may quote what a client sent.
-"""
-
+import json
 import logging
 import re
 import sys
 import traceback
 import warnings
-from typing import TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, TextIO
 
 from api.settings import LogFormat
 
 _HANDLER = "brain_mri"
+_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
+_HEAD = ("timestamp", "level", "event", "logger")
+# uvicorn repeats its messages in `color_message`.
+_NO_EXTRAS = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "color_message"})
 # W3C Trace Context, version 00: version - trace id - parent span id - flags; neither id is all zeros.
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}")
+_request_ids: ContextVar[Mapping[str, str]] = ContextVar("request_ids", default=MappingProxyType({}))
+
+
+class LineFormatter(logging.Formatter):
+    """Writes a record as one line; an exception is reduced to its type and place, as its text may quote a client."""
+
+    def __init__(self, form: LogFormat) -> None:
+        """Write JSON, or text for people."""
+        super().__init__()
+        self._write = _JSON.encode if form == "json" else _write_text
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the message, its extras and the ids of the request."""
+        error = record.exc_info[1] if record.exc_info else None
+        return self._write(
+            {
+                "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "event": record.getMessage(),
+                **{name: value for name, value in vars(record).items() if name not in _NO_EXTRAS},
+                **_request_ids.get(),
+                **(describe_defect(error) if error else {}),
+            }
+        )
 
 
 def configure_logs(level: str, form: LogFormat, stream: TextIO | None = None) -> None:
@@ -28,32 +57,24 @@ def configure_logs(level: str, form: LogFormat, stream: TextIO | None = None) ->
         form: "json", or "text" for people.
         stream: By default standard error.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _drop_colors,
-    ]
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
-        if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
-    )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.name = _HANDLER
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, _reduce_exception],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
-        )
-    )
+    handler.setFormatter(LineFormatter(form))
     root = logging.getLogger()
-    root.handlers = [other for other in root.handlers if other.name != _HANDLER] + [handler]
+    root.handlers = [*(other for other in root.handlers if other.name != _HANDLER), handler]
     root.setLevel(level.upper())
-    # Remarks of an image's codec are no lines of ours, and Python would keep each of them for ever.
+    # Warnings about single images would fill the log, and Python would keep each of them for ever.
     warnings.filterwarnings("ignore", module="PIL")
+
+
+@contextmanager
+def log_request_ids(request_id: str, **trace_ids: str) -> Iterator[None]:
+    """Add ids to every record that is logged in this context."""
+    token = _request_ids.set({"request_id": request_id, **trace_ids})
+    try:
+        yield
+    finally:
+        _request_ids.reset(token)
 
 
 def read_trace_context(traceparent: str | None) -> dict[str, str]:
@@ -69,15 +90,8 @@ def describe_defect(error: BaseException) -> dict[str, str]:
     return {"error": type(error).__name__, "place": place}
 
 
-def _drop_colors(_logger: object, _method: str, event: EventDict) -> EventDict:
-    event.pop("color_message", None)  # uvicorn says everything twice
-    return event
-
-
-def _reduce_exception(_logger: object, _method: str, event: EventDict) -> EventDict:
-    record = event.get("_record")
-    error = record.exc_info[1] if record is not None and record.exc_info else None
-    event.pop("exc_info", None)
-    if record is not None:  # the formatter of the standard library would append the text
-        record.exc_info = record.exc_text = record.stack_info = None
-    return event if error is None else {**event, **describe_defect(error)}
+def _write_text(fields: dict[str, Any]) -> str:
+    """Write what people read first; runs of white space become one space, so that it stays one line."""
+    head = "{timestamp} [{level}] {event} [{logger}]".format_map(fields)
+    pairs = [f"{name}={value}" for name, value in fields.items() if name not in _HEAD]
+    return " ".join(" ".join([head, *pairs]).split())
