@@ -1,7 +1,6 @@
 """`python -m api`: the server, its settings from the environment."""
 
 import argparse
-import asyncio
 import logging
 import os
 import resource
@@ -16,7 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
 from api.exceptions import SettingsError
 from api.server.address import take_address
-from api.server.workers import Supervisor
+from api.server.workers import serve_with_workers
 from api.settings import Settings, load_settings
 from api.telemetry.logs import configure_logs
 from api.version import VERSION
@@ -60,13 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(settings: Settings) -> int:
     _allow_files(settings.max_connections + _OTHER_FILES)
     if settings.is_public and not settings.has_keys:
-        logger.warning("anyone who reaches this address may ask: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE")
+        logger.warning(
+            "access is open to everyone who reaches this address: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE"
+        )
     if settings.workers > 1:
-        return Supervisor(settings).run()
-    from api.server.server import serve  # a supervisor needs no model and none of its libraries
+        return serve_with_workers(settings)
+    from api.server.server import DrainingServer  # a supervisor needs no model and none of its libraries
 
     with take_address(settings) as listener:
-        asyncio.run(serve(settings, None, listener))
+        DrainingServer(settings).run([listener])
     return 0
 
 

@@ -98,13 +98,13 @@ def _create_lifespan(settings: Settings, send_spans: Callable[[], None] | None) 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics: Metrics = app.state.metrics
         queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
-        queue.tell_depth(metrics.observe_depth)
+        queue.add_depth_listener(metrics.observe_depth)
         try:
             classifier = await _load(settings, queue)
         except BaseException:
             queue.close()
             raise
-        queue.tell_depth(classifier.expect)
+        queue.add_depth_listener(classifier.expect)
         app.state.service = Service(classifier, queue, metrics, settings)
         metrics.start(classifier.identity, classifier.engine_name)
         logger.info("ready", extra=_describe(classifier, settings))

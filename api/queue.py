@@ -1,4 +1,4 @@
-"""Inference off the event loop, with a bound on how many may wait and for how long."""
+"""Inference off the event loop, with bounds on how many calls may wait and for how long."""
 
 import asyncio
 import time
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.exceptions import QUEUE_FULL_DETAIL, ClientGoneError, DeadlinePassedError, QueueFullError
-from api.scheduling import step_back
+from api.scheduling import lower_priority
 
 Result = TypeVar("Result")
 ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
 
 
 @dataclass(frozen=True)
-class Done(Generic[Result]):
-    """A result, and the milliseconds its request had waited for a free core."""
+class QueuedResult(Generic[Result]):
+    """A result, and the milliseconds its request waited for a free core."""
 
     result: Result
     queue_ms: float
@@ -27,24 +27,24 @@ class InferenceQueue:
 
     def __init__(self, num_threads: int, max_queue: int, timeout_seconds: float) -> None:
         """Start no thread yet."""
-        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=step_back)
+        self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=lower_priority)
         self._free = asyncio.Semaphore(num_threads)
         self._places = asyncio.Semaphore(max_queue)
         self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
         self._timeout_seconds = timeout_seconds
         self._num_admitted = 0
-        self._listeners: list[Callable[[int], None]] = []
+        self._depth_listeners: list[Callable[[int], None]] = []
 
     @property
     def is_full(self) -> bool:
         """Whether `run` would refuse a call now."""
         return self._places.locked()
 
-    def tell_depth(self, listener: Callable[[int], None]) -> None:
-        """From now on call `listener` with the number of calls that wait or run, each time it changes."""
-        self._listeners.append(listener)
+    def add_depth_listener(self, listener: Callable[[int], None]) -> None:
+        """Call `listener` with the number of calls that wait or run, each time it changes."""
+        self._depth_listeners.append(listener)
 
-    async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
+    async def run(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> QueuedResult[Result]:
         """Run `call` as soon as a thread is free.
 
         Args:
@@ -59,16 +59,16 @@ class InferenceQueue:
             raise QueueFullError(QUEUE_FULL_DETAIL)
         return await self._run_in_place(call, watch)
 
-    async def run_patiently(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> Done[Result]:
+    async def run_patiently(self, call: Callable[[], Result], watch: ClientWatch | None = None) -> QueuedResult[Result]:
         """Run `call` as `run` does, but wait for a place where none is free.
 
-        Such calls take no more than half of the places together, so that others find one.
+        Such calls take at most half of the places together, which leaves the rest to others.
 
         Raises:
             DeadlinePassedError: If it had a place, and no thread became free within `timeout_seconds`.
             ClientGoneError: If `watch` ended before a thread became free.
         """
-        await _wait_for(self._patient_places, watch)
+        await _acquire(self._patient_places, watch)
         try:
             return await self._run_in_place(call, watch)
         finally:
@@ -78,21 +78,21 @@ class InferenceQueue:
         """Wait for running calls and stop the threads."""
         self._executor.shutdown()
 
-    async def _run_in_place(self, call: Callable[[], Result], watch: ClientWatch | None) -> Done[Result]:
-        await _wait_for(self._places, watch)
+    async def _run_in_place(self, call: Callable[[], Result], watch: ClientWatch | None) -> QueuedResult[Result]:
+        await _acquire(self._places, watch)
         self._admit(1)
         try:
             admitted = time.perf_counter()
-            await _wait_for(self._free, watch, self._timeout_seconds)
+            await _acquire(self._free, watch, self._timeout_seconds)
             queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
-            return Done(await self._run_now(call), queue_ms)
+            return QueuedResult(await self._run_now(call), queue_ms)
         finally:
             self._admit(-1)
             self._places.release()
 
     def _admit(self, change: int) -> None:
         self._num_admitted += change
-        for listener in self._listeners:
+        for listener in self._depth_listeners:
             listener(self._num_admitted)
 
     async def _run_now(self, call: Callable[[], Result]) -> Result:
@@ -102,17 +102,19 @@ class InferenceQueue:
             self._free.release()
 
 
-async def _wait_for(free: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None = None) -> None:
-    """Take one of what is free, as soon as there is one."""
-    if not free.locked():
-        await free.acquire()
+async def _acquire(
+    semaphore: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None = None
+) -> None:
+    """Acquire `semaphore`, unless the client leaves or the time is up first."""
+    if not semaphore.locked():
+        await semaphore.acquire()
         return
-    turn, gone = asyncio.create_task(free.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
+    turn, gone = asyncio.create_task(semaphore.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
     try:
         done, _ = await asyncio.wait({turn, gone}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         if turn.done():
-            free.release()
+            semaphore.release()
         raise
     finally:
         gone.cancel()

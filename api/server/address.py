@@ -7,20 +7,20 @@ from api.settings import Settings
 
 
 def take_address(settings: Settings) -> socket.socket:
-    """Take the address of the settings; connections are refused until someone listens.
+    """Bind the address of the settings; connections are refused until a server listens.
 
     Raises:
-        SettingsError: If it cannot be had.
+        SettingsError: If the address is in use or is not one of this machine's.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # With the protocol named: asyncio turns off Nagle's algorithm, and with it waits of 40 ms, for such sockets alone.
-    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind((settings.host, settings.port))
+        listener.bind((settings.host, settings.port))
     except OSError as error:
-        taken.close()
+        listener.close()
         raise SettingsError(
             f"BRAIN_MRI_HOST, BRAIN_MRI_PORT: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
         ) from error
-    return taken
+    return listener

@@ -1,91 +1,91 @@
-"""What a connection answers by itself: requests that are none, and those that the queue has no place for.
+"""Refuses predictions at their request's head while the queue is full, ahead of FastAPI and its middleware.
 
-The application is not asked, so that a service with more to do than it can does not spend itself on refusing: a
-fortieth of what a prediction takes is a lot where five times as many are asked for as can be judged. What is done
-rarely, and between other things, takes four times as long as in a loop, because no cache holds it: so it is done by
-little code.
+At five times overload, even 2.5 % of a prediction per refusal matters.
 """
 
 import logging
 import re
-import uuid
-from collections.abc import Mapping
 from functools import lru_cache
-from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.errors import QUEUE_FULL, ProblemKind, problem_response
 from api.exceptions import PROTOCOL_PATH, QUEUE_FULL_DETAIL
 from api.middleware import REQUEST_ID_HEADER, SECURITY_HEADERS, choose_request_id
-from api.telemetry.logs import read_trace_context
+from api.telemetry.logs import log_request_ids, read_trace_context
 
+_MODEL_PATH = f"{PROTOCOL_PATH}/models"
 _QUEUED_ROUTES = {
-    **{path: re.compile(re.escape(path)) for path in ("/predict", "/predict/visualize")},
-    f"{PROTOCOL_PATH}/models/{{name}}/infer": re.compile(rf"{PROTOCOL_PATH}/models/[^/]+/infer"),
-    f"{PROTOCOL_PATH}/models/{{name}}/versions/{{version}}/infer": re.compile(
-        rf"{PROTOCOL_PATH}/models/[^/]+/versions/[^/]+/infer"
-    ),
+    "/predict": re.compile("/predict"),
+    "/predict/visualize": re.compile("/predict/visualize"),
+    f"{_MODEL_PATH}/{{name}}/infer": re.compile(f"{_MODEL_PATH}/[^/]+/infer"),
+    f"{_MODEL_PATH}/{{name}}/versions/{{version}}/infer": re.compile(f"{_MODEL_PATH}/[^/]+/versions/[^/]+/infer"),
 }
-
 _REQUEST_ID = REQUEST_ID_HEADER.lower().encode("ascii")
-_PLACEHOLDER = uuid.uuid4().hex  # as long as the ids that we make ourselves
+_PLACEHOLDER = b"{request_id}"
 
 logger = logging.getLogger(__name__)
 
 
-class Refusals:
-    """Knows what is refused without the application, and tells it as the application would have."""
+class QueueGuard:
+    """An ASGI application that passes requests on, except those that a full queue would refuse in the end."""
 
     def __init__(self, app: FastAPI) -> None:
-        """Speak for `app`; refusals are counted in its metrics."""
-        self._state = app.state
+        """Stand in front of `app`; refusals are counted in its metrics."""
+        self._app = app
 
-    def finds_queue_full(self, scope: Mapping[str, Any]) -> bool:
-        """Tell, before anything is spent on it, that a request for a prediction would be refused in the end."""
-        service = getattr(self._state, "service", None)
-        if service is None or not service.queue.is_full or self._state.draining:
-            return False
-        return scope["method"] == "POST" and _find_route(scope["path"]) is not None
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or refuse one request."""
+        if self._is_queue_full() and scope["method"] == "POST" and (route := _find_route(scope["path"])):
+            await self._refuse(scope, send, route)
+        else:
+            await self._app(scope, receive, send)
 
-    def answer_full(self, scope: Mapping[str, Any]) -> bytes:
-        """Write the answer to a request that the queue has no place for; count it and log it."""
-        headers = dict(reversed(scope["headers"]))  # of two the first, as the application takes it
-        request_id = choose_request_id(headers.get(_REQUEST_ID, b"").decode("latin-1"))
-        path, route, status = scope["path"], _find_route(scope["path"]), int(QUEUE_FULL.status)
-        self._state.metrics.observe_rejection(QUEUE_FULL.code)
-        self._state.metrics.observe_request(scope["method"], route, status, 0.0)
-        if logger.isEnabledFor(logging.INFO):
-            told = {"method": scope["method"], "path": route, "status": status, "code": QUEUE_FULL.code}
-            trace_ids = read_trace_context(headers.get(b"traceparent", b"").decode("latin-1"))
-            logger.info("refused", extra={**told, "request_id": request_id, **trace_ids})
-        if len(request_id) != len(_PLACEHOLDER):
-            return _render(QUEUE_FULL, QUEUE_FULL_DETAIL, path, request_id)
-        return request_id.encode("ascii").join(_render_full(path))
+    def _is_queue_full(self) -> bool:
+        state = self._app.state
+        service = getattr(state, "service", None)
+        return service is not None and service.queue.is_full and not state.draining
 
-    def answer(self, kind: ProblemKind, detail: str) -> bytes:
-        """Write the answer to what has not become a request, and count it."""
-        self._state.metrics.observe_rejection(kind.code)
-        return _render(kind, detail, "", choose_request_id(None))
-
-
-@lru_cache(maxsize=64)
-def _find_route(path: str) -> str | None:
-    return next((route for route, pattern in _QUEUED_ROUTES.items() if pattern.fullmatch(path)), None)
+    async def _refuse(self, scope: Scope, send: Send, route: str) -> None:
+        """Respond before anything is spent on the body, and end the connection."""
+        headers, status = Headers(scope=scope), QUEUE_FULL.status
+        request_id = choose_request_id(headers.get(REQUEST_ID_HEADER))
+        self._app.state.metrics.observe_rejection(QUEUE_FULL.code)
+        self._app.state.metrics.observe_request("POST", route, status, 0.0)
+        with log_request_ids(request_id, **read_trace_context(headers.get("traceparent"))):
+            fields = {"method": "POST", "path": route, "status": status, "code": QUEUE_FULL.code}
+            logger.info("refused", extra=fields)
+        raw_headers, body = _render_queue_full(scope["path"])
+        body = body.replace(_PLACEHOLDER, request_id.encode("ascii"))
+        own_headers = ((_REQUEST_ID, request_id.encode("ascii")), (b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": [*raw_headers, *own_headers]})
+        await send({"type": "http.response.body", "body": body})
 
 
-@lru_cache(maxsize=64)
-def _render_full(path: str) -> tuple[bytes, ...]:
-    """Write what comes before, between and after the places of the request's id."""
-    return tuple(_render(QUEUE_FULL, QUEUE_FULL_DETAIL, path, _PLACEHOLDER).split(_PLACEHOLDER.encode("ascii")))
+def render_refusal(kind: ProblemKind, detail: str) -> bytes:
+    """Render a response to bytes that have not become a request."""
+    response = _respond(choose_request_id(None), "", kind, detail)
+    headers = [name + b": " + value for name, value in response.raw_headers]
+    return STATUS_LINE[kind.status] + b"\r\n".join([*headers, b"", bytes(response.body)])
 
 
-def _render(kind: ProblemKind, detail: str, path: str, request_id: str) -> bytes:
-    """Write an answer after which the connection ends."""
+def _respond(request_id: str, path: str, kind: ProblemKind, detail: str) -> Response:
     response = problem_response(request_id, path, kind, detail)
     response.headers.update({**SECURITY_HEADERS, REQUEST_ID_HEADER: request_id, "Connection": "close"})
-    status = HTTPStatus(response.status_code)
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode("ascii")]
-    lines += [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*lines, b"", bytes(response.body)])
+    return response
+
+
+@lru_cache(maxsize=64)
+def _render_queue_full(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Render headers and body but for the request's id; rendering all for each would cost 1.5 % of throughput."""
+    response = _respond(_PLACEHOLDER.decode("ascii"), path, QUEUE_FULL, QUEUE_FULL_DETAIL)
+    del response.headers["Content-Length"], response.headers[REQUEST_ID_HEADER]
+    return response.raw_headers, bytes(response.body)
+
+
+def _find_route(path: str) -> str | None:
+    return next((route for route, pattern in _QUEUED_ROUTES.items() if pattern.fullmatch(path)), None)

@@ -1,13 +1,12 @@
-"""Several processes that serve one address: started, watched, replaced and stopped together.
+"""Several processes that serve one address, watched by uvicorn's supervisor.
 
-    supervisor: listens -> starts worker 0 -> it is ready -> starts the others -> watches
-                                                                               |
-                                    a worker died: another one in its place <--+--> signal: passed on to all, wait
+    supervisor: starts worker 0 -> it serves -> starts the others -> pings them all twice a second
+                       |                                                      |
+       it cannot start: exit status 1                        it is dead or hangs: replaced
 
-Each worker holds a model of its own; one that crashes takes only its own requests with it.
+Each worker loads the model for itself; a crash loses only the requests of one worker.
 """
 
-import asyncio
 import logging
 import multiprocessing
 import os
@@ -17,12 +16,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess, Process
 
 from api.exceptions import SettingsError
 from api.server.address import take_address
@@ -30,117 +30,129 @@ from api.settings import Settings
 from api.telemetry.logs import configure_logs
 from model.errors import ModelError
 
+_HANG_SECONDS = 10  # a worker on a busy core needs some of them before it hears its first ping
 _MIN_LIFE_SECONDS = 5.0  # a worker that lives shorter is not replaced at once
-MEMORY_FOLDER = Path("/dev/shm")  # writable even where the root is not
+_PAUSE_SECONDS = 1.0
+_MEMORY_FOLDER = Path("/dev/shm")  # writable even where the root is not
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Worker:
-    process: SpawnProcess
-    link: Connection  # says when it is ready; its end tells the worker that the supervisor is gone
-    started: float
+def serve_with_workers(settings: Settings) -> int:
+    """Serve with several processes until SIGTERM or SIGINT.
+
+    Returns:
+        The exit status: 0 after a signal, 1 if a worker could not start.
+
+    Raises:
+        SettingsError: If the address cannot be taken.
+    """
+    with take_address(settings) as listener, _metrics_folder() as folder:
+        supervisor = Supervisor(settings, listener, folder)
+        supervisor.run()
+    return supervisor.exit_status
 
 
-class Supervisor:
-    """Keeps `settings.workers` processes serving until a signal comes."""
+class Worker(Process):
+    """A process that runs our server in place of uvicorn's."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, supervisor: "Supervisor", index: int) -> None:
         """Start nothing yet."""
-        self._settings = settings
-        self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[int, _Worker] = {}
-        self._listener: socket.socket | None = None
-        self._folder = ""
-        self._stopping = False
+        super().__init__(supervisor.config, supervisor.sockets)
+        self._settings = supervisor.settings
+        self._metrics_folder = supervisor.metrics_folder
+        self._index = index
 
-    def run(self) -> int:
-        """Serve until SIGTERM or SIGINT.
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes or the supervisor is gone; this runs in the process itself."""
+        os.setpgrp()  # Ctrl+C in a terminal reaches the supervisor alone, which passes it on
+        signal.signal(signal.SIGTERM, _exit)
+        configure_logs(self._settings.log_level, self._settings.log_format)
+        for task in (self.always_pong, _stop_when_alone):
+            threading.Thread(target=task, daemon=True).start()
+        # Imported here: the supervisor needs no model and none of its libraries.
+        from api.server.server import DrainingServer
+        from api.telemetry.metrics import share_metrics
 
-        Returns:
-            The exit status: 0 after a signal, 1 if the first worker could not start.
-        """
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        with take_address(self._settings) as self._listener, _metrics_folder() as self._folder:
-            self._start(0)
-            if not self._is_ready(0):
-                self._join(0)
-                return 0 if self._stopping else 1
-            for index in range(1, self._settings.workers):
-                self._start(index)
-            while self._workers:
-                self._replace_fallen()
-        return 0
+        try:
+            self._server = DrainingServer(self._settings, share_metrics(self._metrics_folder, self._index))
+            self._server.run(sockets)
+        except (SettingsError, ModelError) as error:
+            logger.error("cannot start: %s", error)
+            raise SystemExit(STARTUP_FAILURE) from error
 
-    def _start(self, index: int) -> None:
-        link, other_end = self._context.Pipe()
-        arguments = (index, self._settings, self._listener, self._folder, other_end)
-        process = self._context.Process(target=_run_worker, args=arguments, name=f"worker-{index}")
-        process.start()
-        other_end.close()
-        self._workers[index] = _Worker(process, link, time.monotonic())
-        if self._stopping:
-            process.terminate()
-
-    def _is_ready(self, index: int) -> bool:
-        """Wait until a worker says so, or ends."""
-        worker = self._workers[index]
-        return worker.link in wait([worker.link, worker.process.sentinel]) and _hears(worker.link)
-
-    def _replace_fallen(self) -> None:
-        wait([worker.process.sentinel for worker in self._workers.values()])
-        for index, worker in tuple(self._workers.items()):
-            if worker.process.is_alive():
-                continue
-            self._join(index)
-            if self._stopping:
-                continue
-            logger.error("a worker died", extra={"worker": index, "exit_status": worker.process.exitcode})
-            if time.monotonic() - worker.started < _MIN_LIFE_SECONDS:
-                time.sleep(1)
-            self._start(index)
-
-    def _join(self, index: int) -> None:
-        worker = self._workers.pop(index)
-        worker.process.join()
-        worker.link.close()
-
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping = True
-        if self._listener is not None:
-            self._listener.close()  # the workers' own copies decide how long connections are taken
-        for worker in tuple(self._workers.values()):
-            worker.process.terminate()
+    def pong(self) -> None:
+        """Answer one ping, also while the model is loaded, with whether the server has started."""
+        self.child_conn.recv()
+        self.child_conn.send(self._server is not None and self._server.started)
 
 
-def _run_worker(index: int, settings: Settings, listener: socket.socket, folder: str, link: Connection) -> None:
-    """Serve in a process of its own until the supervisor says stop, or is gone."""
-    from api.server.server import serve
-    from api.telemetry.metrics import share_metrics
+class Supervisor(Multiprocess):
+    """Keeps `settings.workers` processes serving until a signal comes or one of them cannot start."""
 
-    os.setpgrp()  # Ctrl+C in a terminal goes to the supervisor, which passes it on
-    configure_logs(settings.log_level, settings.log_format)
-    signal.signal(signal.SIGTERM, _exit)
-    threading.Thread(target=_stop_when_alone, args=(link,), daemon=True).start()
-    try:
-        asyncio.run(serve(settings, share_metrics(folder, index), listener, lambda: link.send(True)))
-    except (SettingsError, ModelError) as error:
-        logger.error("cannot start: %s", error)
-        raise SystemExit(1) from error
+    def __init__(self, settings: Settings, listener: socket.socket, metrics_folder: str) -> None:
+        """Start no worker yet, but handle SIGTERM and SIGINT from now on."""
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        super().__init__(uvicorn.Config("", workers=settings.workers, log_config=None), [listener])
+        for number in handlers.keys() - {signal.SIGTERM, signal.SIGINT}:
+            signal.signal(number, handlers[number])  # uvicorn's would start workers of its own class
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the workers' own lines say enough
+        self.settings = settings
+        self.metrics_folder = metrics_folder
+        self.exit_status = 0
+        self._start_times: dict[int, float] = {}
+
+    def init_processes(self) -> None:
+        """Start the first worker; the others follow when it serves."""
+        self.processes.append(self._start(0))
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that are dead or hang, and start the others when the first one serves."""
+        for index, worker in enumerate(self.processes):
+            if not (self.should_exit.is_set() or worker.is_alive(_HANG_SECONDS)):
+                self._replace(index, worker)
+        is_first_alone = len(self.processes) < self.processes_num and not self.should_exit.is_set()
+        if is_first_alone and self.processes[0].is_ready(_HANG_SECONDS):
+            self.processes.extend(map(self._start, range(1, self.processes_num)))
+
+    def terminate_all(self) -> None:
+        """Pass a signal to stop on to all workers, and further signals too: a second one ends the draining."""
+        for listener in self.sockets:
+            listener.close()  # the workers' own copies decide how long connections are accepted
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._pass_on)
+        super().terminate_all()
+
+    def _start(self, index: int) -> Process:
+        worker = Worker(self, index)
+        worker.start()
+        self._start_times[index] = time.monotonic()
+        return worker
+
+    def _replace(self, index: int, worker: Process) -> None:
+        worker.kill()  # if it hangs
+        worker.join()
+        if worker.exitcode != STARTUP_FAILURE:  # that has logged its reason
+            logger.error("a worker died", extra={"worker": index, "exit_status": worker.exitcode})
+        if worker.exitcode == STARTUP_FAILURE or len(self.processes) < self.processes_num:
+            self.exit_status = 1  # another one would fail the same way
+            self.should_exit.set()
+            return
+        if time.monotonic() - self._start_times[index] < _MIN_LIFE_SECONDS:
+            time.sleep(_PAUSE_SECONDS)
+        self.processes[index] = self._start(index)
+
+    def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
+        for worker in self.processes:
+            worker.terminate()
 
 
-def _stop_when_alone(link: Connection) -> None:
-    _hears(link)  # nothing is ever sent this way: it returns when the other end is closed
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _hears(link: Connection) -> bool:
-    try:
-        return bool(link.recv())
-    except (EOFError, OSError):
-        return False
+def _stop_when_alone() -> None:
+    """Stop this worker when its supervisor is gone."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
@@ -149,7 +161,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def _metrics_folder() -> Iterator[str]:
-    """Make a place where the workers' metrics come together."""
-    in_memory = os.access(MEMORY_FOLDER, os.W_OK)
-    with TemporaryDirectory(prefix="brain-mri-metrics-", dir=MEMORY_FOLDER if in_memory else None) as folder:
+    """Make a folder where the workers' metrics come together."""
+    in_memory = os.access(_MEMORY_FOLDER, os.W_OK)
+    with TemporaryDirectory(prefix="brain-mri-metrics-", dir=_MEMORY_FOLDER if in_memory else None) as folder:
         yield folder

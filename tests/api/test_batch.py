@@ -139,7 +139,7 @@ def test_a_batch_has_its_own_limit_on_bytes(settings, scan):
 
 def test_few_images_of_a_batch_are_in_the_queue_at_once(client, scan):
     depths: list[int] = []
-    client.app.state.service.queue.tell_depth(depths.append)
+    client.app.state.service.queue.add_depth_listener(depths.append)
     post(client, [scan] * 12)
     assert max(depths) <= 2
     assert depths[-1] == 0

@@ -1,12 +1,16 @@
 import os
+import pickle
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+import api.__main__
 from api.__main__ import main
 from api.main import create_app
 from api.settings import Settings
@@ -90,37 +94,39 @@ def test_the_answer_to_a_large_body_can_be_read_while_the_service_stops(tiny_pai
             assert b" 503 " in answer
 
 
-def test_a_second_signal_ends_the_wait(tiny_pair):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_signal_ends_the_draining(tiny_pair, workers):
     port = free_port()
-    server = start_server(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=600)
+    server = start_server(MODEL_PATH=tiny_pair[1], PORT=port, DRAIN_SECONDS=600, WORKERS=workers)
     wait_until_ready(port)
-    server.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    server.send_signal(signal.SIGINT)
+    time.sleep(2)
     assert server.poll() is None
     server.send_signal(signal.SIGTERM)
     server.communicate(timeout=20)
     assert server.returncode == 0
 
 
-def _break_nothing(path: Path) -> None:
-    path.unlink()
-
-
-def _cut_in_half(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
 def _replace_by_pickle(path: Path) -> None:
-    import pickle
-
     path.write_bytes(pickle.dumps({"state_dict": [1, 2, 3], "command": os.system}))
 
 
-@pytest.mark.parametrize("damage", [_break_nothing, _cut_in_half, _replace_by_pickle])
-@pytest.mark.parametrize("suffix", [".pth", ".onnx"])
-def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, damage, suffix):
-    path = tmp_path / f"weights{suffix}"
-    path.write_bytes(tiny_pair[suffix == ".onnx"].read_bytes())
+def _save_wrong_self_test(path: Path) -> None:
+    save_tiny_checkpoint(path, self_test_logits=(9.0, 9.0, -9.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("missing.onnx", Path.unlink),
+        ("half.onnx", lambda path: os.truncate(path, path.stat().st_size // 2)),
+        ("pickle.pth", _replace_by_pickle),
+        ("self-test.pth", _save_wrong_self_test),
+    ],
+)
+def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, name, damage):
+    path = tmp_path / name
+    path.write_bytes(tiny_pair[path.suffix == ".onnx"].read_bytes())
     damage(path)
     server = start_server(MODEL_PATH=path, PORT=0)
     output, log = server.communicate(timeout=60)
@@ -130,19 +136,19 @@ def test_a_bad_weight_file_stops_the_start_with_one_line(tiny_pair, tmp_path, da
     assert str(path) in log
 
 
-def test_a_failed_self_test_stops_thestart_server(tmp_path):
-    path = save_tiny_checkpoint(tmp_path / "weights.pth", self_test_logits=(9.0, 9.0, -9.0))
-    server = start_server(MODEL_PATH=path, PORT=0)
-    _, log = server.communicate(timeout=60)
-    assert server.returncode == 1
-    assert "self-test failed" in log
-    assert len(log.splitlines()) == 1
-
-
-def test_a_bad_setting_stops_thestart_server(monkeypatch, caplog):
+def test_a_bad_setting_stops_the_start(monkeypatch, caplog):
     monkeypatch.setenv("BRAIN_MRI_PORT", "high")
     assert main([]) == 1
     assert "BRAIN_MRI_PORT" in caplog.text
+
+
+@pytest.mark.parametrize(("host", "keys", "warned"), [("0.0.0.0", "", 1), ("0.0.0.0", "k" * 16, 0), ("::1", "", 0)])
+def test_a_public_address_without_a_key_is_warned_about(monkeypatch, caplog, host, keys, warned):
+    for name, value in {"HOST": host, "API_KEYS": keys, "PORT": "0", "WORKERS": "2"}.items():
+        monkeypatch.setenv(f"BRAIN_MRI_{name}", value)
+    monkeypatch.setattr(api.__main__, "serve_with_workers", lambda settings: 0)
+    assert main([]) == 0
+    assert caplog.text.count("access is open") == warned
 
 
 def test_help_lists_the_settings(capsys):
@@ -158,6 +164,14 @@ def test_the_command_line_prints_the_version_of_the_openapi_document(capsys):
     assert caught.value.code == 0
     openapi = create_app(Settings(model_path=Path("unused.onnx"))).openapi()
     assert capsys.readouterr().out.strip() == openapi["info"]["version"] == VERSION
+
+
+@pytest.mark.parametrize("package", ["api", "model"])
+def test_numpy_leaves_the_cores_to_the_images(package):
+    script = f"import {package}.__main__, os; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    command = [sys.executable, "-c", script]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True).stdout == b"1\n"
 
 
 @pytest.fixture(autouse=True)

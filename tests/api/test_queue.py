@@ -1,6 +1,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -8,200 +10,157 @@ from api.exceptions import ClientGoneError, DeadlinePassedError, QueueFullError
 from api.queue import InferenceQueue
 from tests.api.problems import check_problem
 
+Scenario = Callable[[InferenceQueue], Awaitable[None]]
 
-def test_a_call_is_run_and_its_wait_is_measured():
-    async def scenario():
-        queue = InferenceQueue(1, 4, 5)
-        first, second = await asyncio.gather(queue.run(lambda: time.sleep(0.1)), queue.run(lambda: "done"))
-        queue.close()
-        return first, second
 
-    first, second = asyncio.run(scenario())
+def with_queue(
+    num_threads: int = 1, max_queue: int = 8, timeout_seconds: float = 5
+) -> Callable[[Scenario], Callable[[], None]]:
+    """Make a test of a coroutine that takes a queue."""
+
+    def decorate(scenario: Scenario) -> Callable[[], None]:
+        async def run() -> None:
+            queue = InferenceQueue(num_threads, max_queue, timeout_seconds)
+            await scenario(queue)
+            assert (await asyncio.wait_for(queue.run(lambda: 7), 2)).result == 7, "a place or a thread is lost"
+            queue.close()
+
+        return lambda: asyncio.run(run())
+
+    return decorate
+
+
+@asynccontextmanager
+async def busy(queue: InferenceQueue, num_calls: int = 1) -> AsyncIterator[None]:
+    """Calls that are under way until the block ends."""
+    release = threading.Event()
+    calls = await begin(*(queue.run(release.wait) for _ in range(num_calls)))
+    yield
+    release.set()
+    await asyncio.gather(*calls)
+
+
+async def begin(*calls):
+    tasks = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+@with_queue()
+async def test_a_call_is_run_and_its_wait_is_measured(queue):
+    first, second = await asyncio.gather(queue.run(lambda: time.sleep(0.1)), queue.run(lambda: "done"))
     assert second.result == "done"
     assert first.queue_ms < 50
     assert second.queue_ms >= 90
 
 
-def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later():
-    async def scenario():
-        queue, release = InferenceQueue(1, 2, 5), threading.Event()
-        waiting = [asyncio.create_task(queue.run(release.wait)) for _ in range(2)]
-        await asyncio.sleep(0.01)
+@with_queue(max_queue=2)
+async def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later(queue):
+    async with busy(queue, 2):
         with pytest.raises(QueueFullError):
             await queue.run(lambda: None)
-        release.set()
-        await asyncio.gather(*waiting)
-        assert (await queue.run(lambda: 7)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
 
 
-def test_who_is_patient_gets_the_next_place_before_those_who_come_later():
-    async def scenario():
-        queue, release = InferenceQueue(1, 1, 5), threading.Event()
-        running = asyncio.create_task(queue.run(release.wait))
-        await asyncio.sleep(0.01)
-        patient = [asyncio.create_task(queue.run_patiently(lambda: "served")) for _ in range(3)]
-        await asyncio.sleep(0.01)
-        release.set()
-        await running
-        with pytest.raises(QueueFullError):
-            await queue.run(lambda: None)
-        assert [done.result for done in await asyncio.gather(*patient)] == ["served"] * 3
-        assert (await queue.run(lambda: 7)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
+@with_queue(max_queue=1)
+async def test_a_patient_call_gets_the_next_place_before_those_that_come_later(queue):
+    async with busy(queue):
+        patient = await begin(*(queue.run_patiently(lambda: "served") for _ in range(3)))
+    with pytest.raises(QueueFullError):
+        await queue.run(lambda: None)
+    assert [queued.result for queued in await asyncio.gather(*patient)] == ["served"] * 3
 
 
-def test_the_patient_leave_half_of_the_places_to_others():
-    async def scenario():
-        queue, release = InferenceQueue(1, 4, 5), threading.Event()
-        patient = [asyncio.create_task(queue.run_patiently(release.wait)) for _ in range(20)]
-        await asyncio.sleep(0.01)
-        others = [asyncio.create_task(queue.run(lambda: "served")) for _ in range(2)]
-        await asyncio.sleep(0.01)
-        with pytest.raises(QueueFullError):
-            await queue.run(lambda: None)
-        release.set()
-        assert [done.result for done in await asyncio.gather(*others)] == ["served"] * 2
-        await asyncio.gather(*patient)
-        queue.close()
-
-    asyncio.run(scenario())
+@with_queue(max_queue=4)
+async def test_patient_calls_leave_half_of_the_places_to_others(queue):
+    release = threading.Event()
+    patient = await begin(*(queue.run_patiently(release.wait) for _ in range(20)))
+    others = await begin(*(queue.run(lambda: "served") for _ in range(2)))
+    with pytest.raises(QueueFullError):
+        await queue.run(lambda: None)
+    release.set()
+    assert [queued.result for queued in await asyncio.gather(*others)] == ["served"] * 2
+    await asyncio.gather(*patient)
 
 
-def test_who_waits_for_a_place_and_goes_takes_none():
-    async def scenario():
-        queue, release, gone = InferenceQueue(1, 1, 5), threading.Event(), asyncio.Event()
-        running = asyncio.create_task(queue.run(release.wait))
-        await asyncio.sleep(0.01)
-        patient = asyncio.create_task(queue.run_patiently(lambda: None, gone.wait))
-        await asyncio.sleep(0.01)
+@with_queue(max_queue=1)
+async def test_a_patient_client_that_leaves_takes_no_place(queue):
+    gone = asyncio.Event()
+    async with busy(queue):
+        (patient,) = await begin(queue.run_patiently(lambda: None, gone.wait))
         gone.set()
         with pytest.raises(ClientGoneError):
             await patient
-        release.set()
-        await running
-        assert (await queue.run(lambda: 7)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
 
 
-def test_who_waits_too_long_is_told_and_keeps_no_place():
-    async def scenario():
-        queue, release = InferenceQueue(1, 2, 0.05), threading.Event()
-        running = asyncio.create_task(queue.run(release.wait))
-        await asyncio.sleep(0.01)
+@with_queue(max_queue=2, timeout_seconds=0.05)
+async def test_a_call_that_waits_too_long_fails_and_keeps_no_place(queue):
+    async with busy(queue):
         for _ in range(3):
             with pytest.raises(DeadlinePassedError):
                 await queue.run(lambda: None)
-        release.set()
-        await running
-        assert (await queue.run(lambda: 7)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
 
 
-def test_an_error_of_the_call_comes_back_and_frees_the_thread():
-    async def scenario():
-        queue = InferenceQueue(1, 1, 1)
+@pytest.mark.parametrize("method", ["run", "run_patiently"])
+def test_an_error_of_the_call_comes_back_and_frees_its_thread_and_its_place(method):
+    @with_queue(max_queue=1)
+    async def scenario(queue):
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                await queue.run(lambda: 1 // 0)
-        queue.close()
+                await asyncio.wait_for(getattr(queue, method)(lambda: 1 // 0), 2)
 
-    asyncio.run(scenario())
-
-
-def test_a_full_queue_and_a_passed_deadline_are_503_and_504(client, scan, monkeypatch):
-    service = client.app.state.service
-    for error, status in ((QueueFullError("full"), 503), (DeadlinePassedError("late"), 504)):
-
-        async def refuse(_call, _watch, error=error):
-            raise error
-
-        monkeypatch.setattr(service.queue, "run", refuse)
-        response = client.post("/predict", content=scan)
-        assert response.status_code == status
-        assert ("retry-after" in response.headers) == (status == 503)
+    scenario()
 
 
-def test_probes_answer_while_every_thread_is_busy(client):
-    queue, release = client.app.state.service.queue, threading.Event()
-    client.portal.start_task_soon(queue.run, release.wait)
-    client.portal.start_task_soon(queue.run, release.wait)
-    start = time.perf_counter()
-    assert client.get("/readyz").status_code == 200
-    assert time.perf_counter() - start < 1
-    release.set()
-
-
-def test_who_has_gone_is_not_served_and_keeps_no_place():
-    async def scenario():
-        queue, release, calls = InferenceQueue(1, 8, 5), threading.Event(), []
-        running = asyncio.create_task(queue.run(release.wait))
-        gone = asyncio.Event()
-        waiting = [asyncio.create_task(queue.run(lambda: calls.append(1), gone.wait)) for _ in range(3)]
-        staying = asyncio.create_task(queue.run(lambda: "served", asyncio.Event().wait))
-        await asyncio.sleep(0.01)
+@with_queue()
+async def test_a_client_that_has_gone_is_not_served_and_keeps_no_place(queue):
+    gone, calls = asyncio.Event(), []
+    async with busy(queue):
+        waiting = await begin(*(queue.run(lambda: calls.append(1), gone.wait) for _ in range(3)))
+        (staying,) = await begin(queue.run(lambda: "served", asyncio.Event().wait))
         gone.set()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(isinstance(result, ClientGoneError) for result in results)
-        release.set()
-        await running
-        assert (await staying).result == "served"
-        assert not calls
-        assert (await queue.run(lambda: 7)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
+    assert (await staying).result == "served"
+    assert not calls
 
 
-def test_a_request_that_is_cancelled_gives_its_turn_back():
-    async def scenario():
-        queue, release = InferenceQueue(1, 8, 5), threading.Event()
-        running = asyncio.create_task(queue.run(release.wait))
-        await asyncio.sleep(0.01)
-        waiting = asyncio.create_task(queue.run(lambda: None))
-        await asyncio.sleep(0.01)
-        release.set()
-        await running
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        assert (await asyncio.wait_for(queue.run(lambda: 7), 2)).result == 7
-        queue.close()
-
-    asyncio.run(scenario())
+@with_queue()
+async def test_a_request_that_is_cancelled_gives_its_turn_back(queue):
+    async with busy(queue):
+        (waiting,) = await begin(queue.run(lambda: None))
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
-def test_the_number_of_requests_under_way_is_told():
+@with_queue()
+async def test_listeners_get_the_number_of_requests_under_way(queue):
     depths: list[int] = []
-
-    async def scenario():
-        queue = InferenceQueue(1, 8, 5)
-        queue.tell_depth(depths.append)
-        await asyncio.gather(*(queue.run(lambda: None) for _ in range(3)))
-        queue.close()
-
-    asyncio.run(scenario())
+    queue.add_depth_listener(depths.append)
+    await asyncio.gather(*(queue.run(lambda: None) for _ in range(3)))
     assert sorted(depths) == [0, 1, 1, 2, 2, 3]
 
 
-def test_a_full_queue_refuses_at_once_and_is_counted(client, scan):
+def test_a_passed_deadline_is_a_504(client, scan, monkeypatch):
+    async def refuse(_call, _watch):
+        raise DeadlinePassedError("late")
+
+    monkeypatch.setattr(client.app.state.service.queue, "run", refuse)
+    check_problem(client.post("/predict", content=scan), 504, "deadline_passed")
+
+
+def test_with_a_full_queue_predictions_are_refused_and_counted_while_probes_are_answered(client, scan):
     queue, release = client.app.state.service.queue, threading.Event()
     for _ in range(64):
         client.portal.start_task_soon(queue.run, release.wait)
     while not queue.is_full:
         time.sleep(0.01)
-
     for path in ("/predict", "/predict/visualize"):
         response = client.post(path, content=scan)
         check_problem(response, 503, "queue_full")
-        assert "retry-after" in response.headers
+        assert response.headers["retry-after"]
+    start = time.perf_counter()
+    assert client.get("/readyz").status_code == 200
+    assert time.perf_counter() - start < 1
     samples = client.get("/metrics").text
     assert 'http_requests_total{method="POST",path="/predict",status="503"} 1.0' in samples
     assert 'brain_mri_rejections_total{code="queue_full"} 2.0' in samples

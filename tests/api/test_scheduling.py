@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.scheduling import step_back, switch_less
+from api.scheduling import lower_priority, use_batch_scheduling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux schedules threads one by one")
 
@@ -26,14 +26,16 @@ def niceness() -> int:
 
 def test_a_thread_steps_back_and_others_do_not():
     before = niceness()
-    assert observe_in_thread(step_back, niceness)[1] == 5
+    assert observe_in_thread(lower_priority, niceness)[1] == 5
     assert niceness() == before
 
 
 def test_a_thread_and_those_that_it_starts_interrupt_nobody():
     before = os.sched_getscheduler(0)
     _, own, [started] = observe_in_thread(
-        switch_less, lambda: os.sched_getscheduler(0), lambda: observe_in_thread(lambda: os.sched_getscheduler(0))
+        use_batch_scheduling,
+        lambda: os.sched_getscheduler(0),
+        lambda: observe_in_thread(lambda: os.sched_getscheduler(0)),
     )
     assert own == started == os.SCHED_BATCH
     assert os.sched_getscheduler(0) == before
@@ -44,4 +46,4 @@ def test_a_sandbox_that_forbids_it_is_no_error(monkeypatch):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setscheduler", forbid)
-    switch_less()
+    use_batch_scheduling()
