@@ -72,7 +72,7 @@ audit-dependencies: .venv-security/.installed  ## look up known vulnerabilities 
 	.venv-security/bin/pip-audit --requirement requirements-serve.txt --no-deps --disable-pip --strict
 
 clean:  ## remove the virtual environments and caches
-	rm -rf .venv .venv-serve .venv-security .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-serve .venv-security .coverage .mypy_cache .pytest_cache .ruff_cache
 
 .PHONY: need-data
 need-data:

@@ -172,7 +172,7 @@ def test_serving_starts_where_torch_is_not_installed():
 
 
 def test_every_test_file_mirrors_a_module():
-    for package in (*LAYERS, "soak", "benchmark"):
+    for package in (*LAYERS, "load", "soak", "benchmark"):
         code = ROOT / package if package in LAYERS else ROOT / "tests" / package
         for path in (ROOT / "tests" / package).rglob("test_*.py"):
             mirrored = code / path.relative_to(ROOT / "tests" / package).with_name(path.name.removeprefix("test_"))
@@ -180,6 +180,6 @@ def test_every_test_file_mirrors_a_module():
 
 
 def test_the_soak_knows_the_service_only_from_outside():
-    for path in _files("tests/soak"):
+    for path in (*_files("tests/load"), *_files("tests/soak")):
         if not path.stem.startswith("test_"):
             assert not set(LAYERS) & _imported_packages(path), path

@@ -4,49 +4,33 @@ It forks its worker, with the settings it has by default; images come as base64,
 """
 
 import base64
-import io
 import sys
 from pathlib import Path
 from typing import Any
 
 import litserve
-import torch
-from PIL import Image
 
-from model.checkpoints.checkpoint import load_checkpoint
-from tests.benchmark.torch_inputs import transform_image
+from tests.benchmark.usual import UsualModel
 
 
 class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
-    """What LitServe asks of a model."""
+    """The steps that LitServe wants of a model."""
 
     def __init__(self, path: Path) -> None:
-        """Serve the checkpoint at `path`."""
         super().__init__()
         self._path = path
 
     def setup(self, _device: str) -> None:
-        """Load, in the worker."""
-        checkpoint = load_checkpoint(self._path)
-        self._network, self._card = checkpoint.network.eval(), checkpoint.card
+        self._model = UsualModel(self._path)
 
-    def decode_request(self, request: dict[str, str]) -> torch.Tensor:
-        """Turn a request into inputs (1, 3, S, S)."""
-        picture = Image.open(io.BytesIO(base64.b64decode(request["image"]))).convert("RGB")
-        return transform_image(picture, self._card.preprocessing)
+    def decode_request(self, request: dict[str, str]) -> bytes:
+        return base64.b64decode(request["image"])
 
-    def predict(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Compute probabilities (K,)."""
-        with torch.no_grad():
-            return torch.softmax(self._network(inputs)[0], dim=0)
+    def predict(self, data: bytes) -> dict[str, Any]:
+        return self._model.classify(data)
 
-    def encode_response(self, probabilities: torch.Tensor) -> dict[str, Any]:
-        """Write the answer."""
-        best = int(probabilities.argmax())
-        return {
-            "prediction": self._card.classes[best],
-            "probabilities": dict(zip(self._card.classes, probabilities.tolist(), strict=True)),
-        }
+    def encode_response(self, prediction: dict[str, Any]) -> dict[str, Any]:
+        return prediction
 
 
 if __name__ == "__main__":

@@ -1,31 +1,31 @@
-"""Clients that ask again as soon as they are answered, on open connections, and what that costs both sides."""
+"""The speed of a service under a fixed number of clients, and what that costs both sides."""
 
 import asyncio
 import itertools
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tests.soak.client import Connection
-from tests.soak.processes import measure_cpu_seconds, measure_memory
-from tests.soak.tally import quantile
+from tests.load.clients import run_clients
+from tests.load.exchange import Outcome
+from tests.load.request import Request
+from tests.load.service import Service, ServiceError
+from tests.load.tally import quantile
 
-
-class BenchmarkError(Exception):
-    """Something did not answer as it must to be measured."""
+_LIMIT_SECONDS = 600.0  # a machine may be busy with something else
 
 
 @dataclass(frozen=True)
 class Load:
-    """What some clients got.
+    """How fast some clients were served.
 
     Attributes:
         rate: Requests a second.
-        p50_ms, p99_ms: Time from sending to the last byte of the answer.
-        server_cpu_ms: Of the server and its children, a request.
+        p50_ms, p99_ms: Time from sending to the last byte of the response.
+        server_cpu_ms: Of the service and its children, a request.
         client_cpu_ms: Of this process, a request: it takes part of the same cores.
-        memory_mib: Resident, of the server and its children, at the end.
+        memory_mib: Resident, of the service and its children, at the end.
     """
 
     rate: float
@@ -36,58 +36,54 @@ class Load:
     memory_mib: float
 
 
-@dataclass
-class _Run:
-    """Requests under way; those count that are answered between `begin` and `end`, or the first one after that."""
+async def measure_load(service: Service, requests: Sequence[Request], num_clients: int, seconds: float) -> Load:
+    """Let clients send requests in turn for `seconds`, after a third of that as a warm-up.
 
-    requests: Sequence[bytes]
+    Raises:
+        ServiceError: If one does not succeed.
+    """
+    begin = time.monotonic() + seconds / 3
+    window = _Window(itertools.cycle(requests), begin, begin + seconds)
+    clients = run_clients(service.port, num_clients, _LIMIT_SECONDS, window.choose, window.observe)
+    running = asyncio.create_task(clients)
+    await asyncio.sleep(window.begin - time.monotonic())
+    server, client = service.cpu_seconds, _own_cpu_seconds()
+    await asyncio.sleep(window.end - time.monotonic())
+    server, client = service.cpu_seconds - server, _own_cpu_seconds() - client
+    memory_bytes = service.memory_bytes
+    await running
+    if window.failed:
+        raise ServiceError(f"expected 200, got {window.failed}")
+    num_requests = len(window.latencies)
+    return Load(
+        rate=num_requests / seconds,
+        p50_ms=1000 * quantile(window.latencies, 0.5),
+        p99_ms=1000 * quantile(window.latencies, 0.99),
+        server_cpu_ms=1000 * server / num_requests,
+        client_cpu_ms=1000 * client / num_requests,
+        memory_mib=memory_bytes / 2**20,
+    )
+
+
+@dataclass
+class _Window:
+    """Counts the requests that end between `begin` and `end`, or the first one after that."""
+
+    requests: Iterator[Request]
     begin: float
     end: float
     latencies: list[float] = field(default_factory=list)
+    failed: str = ""
 
-    async def ask(self, connection: Connection, offset: int) -> None:
-        for request in itertools.cycle([*self.requests[offset:], *self.requests[:offset]]):
-            sent = time.perf_counter()
-            if sent > self.end and self.latencies:
-                return
-            await connection.send(request)
-            answer = await connection.read_answer()
-            if answer.status != 200:
-                raise BenchmarkError(f"answered {answer.status}: {answer.body[:200]!r}")
-            now = time.perf_counter()
-            if self.begin <= now <= self.end or (now > self.end and not self.latencies):
-                self.latencies.append(now - sent)
+    def choose(self) -> Request | None:
+        is_over = time.monotonic() > self.end and self.latencies
+        return None if is_over or self.failed else next(self.requests)
 
-
-async def apply_load(port: int, pid: int, requests: Sequence[bytes], num_clients: int, seconds: float) -> Load:
-    """Let `num_clients` send complete requests for `seconds`, after a third of that as a warm-up.
-
-    Raises:
-        BenchmarkError: If an answer is not 200.
-    """
-    connections = [await Connection.open(port) for _ in range(num_clients)]
-    begin = time.perf_counter() + seconds / 3
-    run = _Run(requests, begin, begin + seconds)
-    try:
-        async with asyncio.TaskGroup() as clients:
-            for index, connection in enumerate(connections):
-                clients.create_task(run.ask(connection, index % len(requests)))
-            await asyncio.sleep(run.begin - time.perf_counter())
-            server, client = measure_cpu_seconds(pid), _own_cpu_seconds()
-            await asyncio.sleep(run.end - time.perf_counter())
-            server, client = measure_cpu_seconds(pid) - server, _own_cpu_seconds() - client
-    finally:
-        for connection in connections:
-            connection.close()
-    count = len(run.latencies)
-    return Load(
-        rate=count / seconds,
-        p50_ms=1000 * quantile(run.latencies, 0.5),
-        p99_ms=1000 * quantile(run.latencies, 0.99),
-        server_cpu_ms=1000 * server / count,
-        client_cpu_ms=1000 * client / count,
-        memory_mib=measure_memory(pid) / 2**20,
-    )
+    def observe(self, outcome: Outcome) -> None:
+        if outcome.label != "200":
+            self.failed = outcome.label
+        elif self.begin <= outcome.ended <= self.end or (outcome.ended > self.end and not self.latencies):
+            self.latencies.append(outcome.seconds)
 
 
 def _own_cpu_seconds() -> float:

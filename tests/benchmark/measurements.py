@@ -1,12 +1,14 @@
-"""What is measured, by name; one round measures everything once, so that all share what the machine was like."""
+"""The measurements by name; one round takes each once, so that all share what the machine was like."""
 
 import asyncio
-import os
+import base64
+import importlib
+import importlib.util
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,20 +17,53 @@ from tempfile import TemporaryDirectory
 from threadpoolctl import threadpool_limits
 
 from model.host.cores import available_cores
-from tests.benchmark.decoding import time_decoding, time_drawing
-from tests.benchmark.engines import Pace, time_onnxruntime, time_torch, time_torch_cam
-from tests.benchmark.folder import time_command, time_loop, write_folder
-from tests.benchmark.load import Load, apply_load
+from tests.benchmark.load import Load, measure_load
 from tests.benchmark.options import Options
-from tests.benchmark.pictures import draw_pictures
-from tests.benchmark.systems import Running, Start, System, list_systems, run_system, time_start, wake
-from tests.benchmark.training import time_arithmetic, time_training
+from tests.benchmark.parts import (
+    Pace,
+    time_command,
+    time_decoding,
+    time_drawing,
+    time_loop,
+    time_onnxruntime,
+    write_folder,
+)
+from tests.load.request import Request, post_form, post_json
+from tests.load.scans import draw_scans
+from tests.load.service import OURS, Service, run_service
 
 PREDICT, VISUALIZE = "/predict", "/predict/visualize"
 KINDS = tuple((form, side) for side in (224, 512) for form in ("JPEG", "PNG"))
 NUM_CLIENTS = (1, 8, 32)
 TRAINING, ARITHMETIC = "training/ours", "training/forward, backward, step"
-_MAIN = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
+MAIN_PATHS = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
+ALL_PATHS = tuple((path, kind) for path in (PREDICT, VISUALIZE) for kind in KINDS)
+
+
+@dataclass(frozen=True)
+class System:
+    """A way to serve the network.
+
+    Attributes:
+        arguments: Of Python; "{port}" stands for the port.
+        create_request: Writes a request from path, image and kind.
+        is_slow: Whether it needs a longer measurement.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    settings: Mapping[str, object] = field(default_factory=dict)
+    paths: Sequence[tuple[str, tuple[str, int]]] = MAIN_PATHS
+    create_request: Callable[[str, bytes, str], Request] = post_form
+    is_slow: bool = True
+
+
+@dataclass(frozen=True)
+class Start:
+    """From the start of the process to the first 200 of `/readyz`, and the memory it has then."""
+
+    seconds: float
+    memory_mib: float
 
 
 @dataclass(frozen=True)
@@ -41,44 +76,35 @@ class Measurement:
 
 @asynccontextmanager
 async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measurement]]:
-    """Start what is measured of all that has `part` in its name.
+    """Start what is needed for the measurements with `part` in their names.
 
-    Servers and the processes of the engines wait for their turns side by side.
-
-    Raises:
-        BenchmarkError: If a server does not start.
+    Services and the processes of the parts wait for their turns side by side.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         write_folder(folder, options.num_files)
-        child, torch_child = (stack.enter_context(_start_child()) for _ in range(2))
+        child, torch_child = (stack.enter_context(_create_child()) for _ in range(2))
         measurements = [
             *(Measurement(name, partial(_run, child, call)) for name, call in _list_calls(options, folder)),
             *(Measurement(name, partial(_run, torch_child, call)) for name, call in _list_torch_calls(options)),
             Measurement("folder/command", partial(asyncio.to_thread, time_command, options.weights, folder)),
         ]
-        for system in list_systems(options):
-            loads = [load for load in _list_loads(system) if part in load.name]
-            if loads or part in f"start/{system.name}":
-                running = await stack.enter_async_context(run_system(system))
-                os.killpg(running.process.pid, signal.SIGSTOP)
-                measurements.append(Measurement(f"start/{system.name}", partial(_find_start, running)))
-                measurements += [Measurement(load.name, partial(_measure, load, running, options)) for load in loads]
+        for system in _list_systems(options):
+            if any(part in name for name in (f"start/{system.name}", *_name_loads(system))):
+                service = await stack.enter_async_context(run_service(system.settings, system.arguments))
+                measurements += _list_measurements(system, service, options)
         yield [measurement for measurement in measurements if part in measurement.name]
 
 
-@dataclass(frozen=True)
-class _Load:
-    """Clients that ask a system for one kind of answer about one kind of picture."""
-
-    system: System
-    path: str
-    kind: tuple[str, int]
-    num_clients: int
-
-    @property
-    def name(self) -> str:
-        return name_load(self.system.name, self.path, *self.kind, self.num_clients)
+def _list_systems(options: Options) -> Iterator[System]:
+    """List ours, the usual one, and what is installed beside them."""
+    checkpoint = str(options.checkpoint.resolve())
+    settings = {"MODEL_PATH": options.weights.resolve(), "DRAIN_SECONDS": 0}
+    yield System("ours", OURS, settings, ALL_PATHS, is_slow=False)
+    yield System("usual", ("-m", "tests.benchmark.usual", "{port}", checkpoint))
+    if importlib.util.find_spec("litserve") is not None:
+        command = ("-m", "tests.benchmark.litserve_server", "{port}", checkpoint)
+        yield System("litserve", command, paths=MAIN_PATHS[:1], create_request=_write_base64)
 
 
 def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[[], Pace]]]:
@@ -95,51 +121,71 @@ def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[
 
 
 def _list_torch_calls(options: Options) -> Iterator[tuple[str, Callable[[], Pace]]]:
+    path, seconds = options.checkpoint, options.slow_seconds / 2
     for num_threads in sorted({1, available_cores()}):
-        name = name_engine("torch", num_threads, 1)
-        yield name, partial(time_torch, options.checkpoint, num_threads, options.slow_seconds / 2)
+        yield name_engine("torch", num_threads, 1), partial(_call_torch, "time_torch", path, num_threads, seconds)
     name = name_engine("torch", available_cores(), 1, explain=True)
-    yield name, partial(time_torch_cam, options.checkpoint, available_cores(), options.slow_seconds / 2)
-    yield TRAINING, time_training
-    yield ARITHMETIC, time_arithmetic
+    yield name, partial(_call_torch, "time_torch_cam", path, available_cores(), seconds)
+    yield TRAINING, partial(_call_torch, "time_training")
+    yield ARITHMETIC, partial(_call_torch, "time_arithmetic")
 
 
-def _list_loads(system: System) -> Iterator[_Load]:
-    wanted = (
-        _MAIN
-        if system.is_slow or system.is_optional
-        else [(path, kind) for path in (PREDICT, VISUALIZE) for kind in KINDS]
-    )
-    for path, kind in wanted:
-        if path == PREDICT or system.draws:
-            yield from (_Load(system, path, kind, num_clients) for num_clients in NUM_CLIENTS)
+def _call_torch(name: str, *arguments: object) -> Pace:
+    """Call a function of `torch_parts`, which no process may import that needs no torch."""
+    pace: Pace = getattr(importlib.import_module("tests.benchmark.torch_parts"), name)(*arguments)
+    return pace
 
 
-async def _find_start(running: Running) -> Start:
-    """Start ours once more; how long the others take in the first place is as good as anything."""
-    others = running.system.is_slow or running.system.is_optional
-    return running.start if others else await time_start(running.system)
+def _list_measurements(system: System, service: Service, options: Options) -> Iterator[Measurement]:
+    """List the measurements of a service that has just started; it stands still but during them."""
+    start = _describe_start(service)
+    service.send_to_all(signal.SIGSTOP)  # some are busy even when idle
+    seconds = options.slow_seconds if system.is_slow else options.seconds
+
+    async def start_again() -> Start:
+        if system.is_slow:
+            return start
+        async with run_service(system.settings, system.arguments) as another:
+            return _describe_start(another)
+
+    async def measure(path: str, kind: tuple[str, int], num_clients: int) -> Load:
+        requests = [system.create_request(path, scan, path) for scan in draw_scans(*kind)]
+        service.send_to_all(signal.SIGCONT)
+        try:
+            return await measure_load(service, requests, num_clients, seconds)
+        finally:
+            service.send_to_all(signal.SIGSTOP)
+
+    yield Measurement(f"start/{system.name}", start_again)
+    for name, load in _name_loads(system).items():
+        yield Measurement(name, partial(measure, *load))
 
 
-async def _measure(load: _Load, running: Running, options: Options) -> Load:
-    requests = [load.system.write_request(load.path, picture) for picture in draw_pictures(*load.kind)]
-    seconds = options.slow_seconds if load.system.is_slow else options.seconds
-    with wake(running):
-        return await apply_load(running.port, running.process.pid, requests, load.num_clients, seconds)
+def _name_loads(system: System) -> dict[str, tuple[str, tuple[str, int], int]]:
+    loads = [(path, kind, num_clients) for path, kind in system.paths for num_clients in NUM_CLIENTS]
+    return {
+        name_load(system.name, path, *kind, num_clients): (path, kind, num_clients) for path, kind, num_clients in loads
+    }
 
 
 def name_engine(library: str, num_threads: int, num_streams: int, *, explain: bool = False) -> str:
-    """Name the measurement of a bare engine."""
     return f"engine/{library}{' with map' if explain else ''}/{num_threads} threads/{num_streams} streams"
 
 
 def name_load(system: str, path: str, form: str, side: int, num_clients: int) -> str:
-    """Name the measurement of a service."""
     return f"http/{system}{path}/{form} {side}/{num_clients} clients"
 
 
-def _start_child() -> ProcessPoolExecutor:
-    """Make a process that keeps what it has loaded, apart from ours, which sends the requests.
+def _describe_start(service: Service) -> Start:
+    return Start(service.start_seconds, service.memory_bytes / 2**20)
+
+
+def _write_base64(path: str, data: bytes, kind: str) -> Request:
+    return post_json(path, {"image": base64.b64encode(data).decode()}, kind)
+
+
+def _create_child() -> ProcessPoolExecutor:
+    """Create a process that keeps what it has loaded, apart from ours, which sends the requests.
 
     NumPy's own threads stay out of it, as they do in the service.
     """

@@ -1,25 +1,25 @@
-"""What the command was asked to do; every number once, with its unit."""
+"""The options of the benchmark; the comments are their help."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from model.engines.loading import DEFAULT_WEIGHTS
 
+_CHECKPOINT = DEFAULT_WEIGHTS.with_suffix(".pth")
+
 
 @dataclass(frozen=True)
 class Options:
-    """How the benchmark is run; the command line is made from these."""
+    """How the benchmark is run."""
 
-    rounds: int = field(default=3, metadata={"help": "how often everything is measured; the medians count"})
-    seconds: float = field(default=0.5, metadata={"help": "length of one measurement"})
-    slow_seconds: float = field(default=1.0, metadata={"help": "the same where a request takes a tenth of a second"})
-    num_files: int = field(default=160, metadata={"help": "files in the folder that `model predict` is given"})
-    weights: Path = field(default=DEFAULT_WEIGHTS, metadata={"help": "the .onnx to serve"})
-    checkpoint: Path = field(
-        default=DEFAULT_WEIGHTS.with_suffix(".pth"), metadata={"help": "the .pth it was made from, for torch"}
-    )
-    out: Path = field(default=Path("benchmark"), metadata={"help": "folder for benchmark.json and benchmark.png"})
+    rounds: int = 3  # how often everything is measured; the medians count
+    seconds: float = 0.5  # length of one measurement
+    slow_seconds: float = 1.0  # the same where a request takes a tenth of a second
+    num_files: int = 160  # files in the folder that `model predict` is given
+    weights: Path = DEFAULT_WEIGHTS  # the .onnx to serve
+    checkpoint: Path = _CHECKPOINT  # the .pth it was made from, for torch
+    out: Path = Path("benchmark")  # folder for benchmark.json and benchmark.png
 
     def shorten(self) -> Self:
         """Take less time: for a look, not for a number."""

@@ -1,47 +1,43 @@
-"""The result as a picture: requests a second and their latency, by clients and by system."""
+"""The results as a picture: requests a second and their latency, by clients and by system."""
 
 from pathlib import Path
 
-from matplotlib.axes import Axes
+import numpy as np
 from matplotlib.figure import Figure
 
-from tests.benchmark.measurements import NUM_CLIENTS, PREDICT, VISUALIZE, name_load
+from tests.benchmark.measurements import MAIN_PATHS, NUM_CLIENTS, name_load
 from tests.benchmark.results import Results
 
-_PANELS = ((PREDICT, "JPEG", 224), (VISUALIZE, "JPEG", 224), (VISUALIZE, "JPEG", 512))
-_BAR_WIDTH = 0.8
+_GAP = 0.2  # of the width, between two groups of bars
 
 
-def plot_results(results: Results, path: Path) -> None:
-    """Draw bars of the medians, with every round as a dot, on a logarithmic scale."""
-    figure = Figure(figsize=(4 * len(_PANELS), 7), layout="constrained")
+def plot_results(results: Results, title: str, path: Path) -> None:
+    """Draw bars of the medians, with every round as a dot, on a logarithmic scale, where something was measured."""
     systems = list(dict.fromkeys(name.split("/")[1] for name in results.values if name.startswith("http/")))
-    for column, (request_path, form, side) in enumerate(_PANELS):
-        for row, (unit, label) in enumerate((("rate", "requests/s"), ("p50_ms", "p50, ms"))):
-            axes = figure.add_subplot(2, len(_PANELS), row * len(_PANELS) + column + 1)
-            names = {
-                system: [name_load(system, request_path, form, side, clients) for clients in NUM_CLIENTS]
-                for system in systems
-            }
-            _draw_bars(axes, results, names, unit)
-            axes.set_title(f"{request_path}, {form} {side}" if row == 0 else "")
-            axes.set_ylabel(label)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(systems))
+    panels = [panel for panel in MAIN_PATHS if any(any(_list_rounds(results, name, panel)) for name in systems)]
+    if not panels:
+        return
+    figure = Figure(figsize=(4 * len(panels), 7), layout="constrained")
+    grid, width = figure.subplots(2, len(panels), squeeze=False), (1 - _GAP) / len(systems)
+    for column, panel in enumerate(panels):
+        grid[0, column].set_title(f"{panel[0]}, {panel[1][0]} {panel[1][1]}")
+        for axes, unit, label in zip(grid[:, column], ("rate", "p50_ms"), ("requests/s", "p50, ms"), strict=True):
+            for index, system in enumerate(systems):
+                rounds = _list_rounds(results, system, panel, unit)
+                places = np.arange(len(rounds)) + index * width
+                bars = axes.bar(places, [np.median(values or np.nan) for values in rounds], width, label=system)
+                axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=4)
+                for place, values in zip(places, rounds, strict=True):
+                    axes.plot([place] * len(values), values, "k.", markersize=3)
+            axes.set(yscale="log", ylabel=label)
+            axes.set_xticks(range(len(NUM_CLIENTS)), [f"{clients} clients" for clients in NUM_CLIENTS])
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, title=title)
     figure.savefig(path, dpi=100)
 
 
-def _draw_bars(axes: Axes, results: Results, names: dict[str, list[str]], unit: str) -> None:
-    width = _BAR_WIDTH / len(names)
-    for index, (system, measured) in enumerate(names.items()):
-        places = [place + (index + 0.5) * width - _BAR_WIDTH / 2 for place in range(len(measured))]
-        known = [(place, name) for place, name in zip(places, measured, strict=True) if results.has(name)]
-        heights = [results.median(name, unit) for _, name in known]
-        bars = axes.bar([place for place, _ in known], heights, width, label=system, color=f"C{index}")
-        axes.bar_label(bars, [f"{height:.0f}" for height in heights], fontsize=7, padding=4)
-        for place, name in known:
-            rounds = results.rounds(name, unit)
-            axes.plot([place] * len(rounds), rounds, "k.", markersize=3)
-    if any(results.has(name) for measured in names.values() for name in measured):
-        axes.set_yscale("log")
-    axes.margins(y=0.15)
-    axes.set_xticks(range(len(NUM_CLIENTS)), [f"{clients} clients" for clients in NUM_CLIENTS])
+def _list_rounds(
+    results: Results, system: str, panel: tuple[str, tuple[str, int]], unit: str = "rate"
+) -> list[list[float]]:
+    """List the rounds of each number of clients."""
+    path, kind = panel
+    return [results.rounds(name_load(system, path, *kind, clients), unit) for clients in NUM_CLIENTS]

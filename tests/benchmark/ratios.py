@@ -1,4 +1,4 @@
-"""What the measurements are worth: ratios of what was measured in the same round, their goals, and what they once were.
+"""Ratios of what was measured in the same round, their goals, and their values in an earlier version.
 
 Times depend on the machine and on what else it does; ratios of neighbours in time do so much less. `ratios.json` holds
 those of an earlier version: one that is worse by more than `_MAX_LOSS` is a regression.
@@ -7,6 +7,7 @@ those of an earlier version: one that is worse by more than `_MAX_LOSS` is a reg
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import truediv
 from pathlib import Path
 from statistics import median
 
@@ -16,58 +17,57 @@ from tests.benchmark.results import Results
 
 STORED = Path(__file__).parent / "ratios.json"
 _MAX_LOSS = 0.25  # two runs of the same program differ by up to a fifth where the machine is not ours alone
+_Value = tuple[str, str]  # a measurement and one of its units
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a ratio is computed from some values of one round, and whether it should be at least the goal or at most."""
+
+    name: str
+    bound: str
+    goal: float
+    needs: Sequence[_Value]
+    compute: Callable[..., float] = truediv
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """One ratio: what it is called, whether it should be large or small, and where the goal lies.
+    """The value of a ratio: the median over the rounds."""
 
-    Attributes:
-        value: The median over the rounds.
-    """
-
-    name: str
+    rule: Rule
     value: float
-    goal: float
-    large_is_good: bool
 
-    @property
-    def reached(self) -> bool:
-        """Whether it is as good as the goal."""
-        return self.value >= self.goal if self.large_is_good else self.value <= self.goal
+    def format(self, *, with_verdict: bool) -> str:
+        """Write it with its goal and, on demand, whether that is reached."""
+        verdict = f"{'ok' if self._divide_by(self.rule.goal) >= 1 else 'MISSED':<7} " if with_verdict else ""
+        return f"{verdict}{self.rule.name}: {self.value:.2f} ({self.rule.bound} {self.rule.goal:g})"
 
     def has_regressed(self, earlier: float) -> bool:
-        """Tell whether it is clearly worse than it was."""
-        worse = earlier / self.value if self.large_is_good else self.value / earlier
-        return worse > 1 + _MAX_LOSS
+        """Whether it is clearly worse than it was."""
+        return self._divide_by(earlier) < 1 / (1 + _MAX_LOSS)
 
-
-@dataclass(frozen=True)
-class _Rule:
-    """How a ratio is computed from some values of one round."""
-
-    name: str
-    needs: Sequence[tuple[str, str]]
-    compute: Callable[..., float]
-    goal: float
-    large_is_good: bool
+    def _divide_by(self, other: float) -> float:
+        """Compare with another value: more than 1 is better."""
+        return self.value / other if self.rule.bound == "at least" else other / self.value
 
 
 def compute_ratios(results: Results) -> list[Ratio]:
     """Compute what can be computed of what was measured."""
-    return [
-        Ratio(rule.name, _compute(rule, results), rule.goal, rule.large_is_good)
-        for rule in _list_rules()
-        if all(results.has(name) for name, _ in rule.needs)
-    ]
+    ratios = []
+    for rule in list_rules():
+        rounds = list(zip(*(results.rounds(name, unit) for name, unit in rule.needs), strict=False))
+        if rounds:
+            ratios.append(Ratio(rule, median(rule.compute(*values) for values in rounds)))
+    return ratios
 
 
 def find_regressions(ratios: Sequence[Ratio], stored: Mapping[str, float]) -> list[str]:
-    """Say which ratios are clearly worse than the stored ones."""
+    """List the ratios that are clearly worse than the stored ones."""
     return [
-        f"{ratio.name}: {ratio.value:.3g}, was {stored[ratio.name]:.3g}"
+        f"{ratio.rule.name}: {ratio.value:.3g}, was {stored[ratio.rule.name]:.3g}"
         for ratio in ratios
-        if ratio.name in stored and ratio.has_regressed(stored[ratio.name])
+        if ratio.rule.name in stored and ratio.has_regressed(stored[ratio.rule.name])
     ]
 
 
@@ -77,17 +77,13 @@ def load_stored() -> dict[str, float]:
 
 
 def store(ratios: Sequence[Ratio]) -> None:
-    """Let these be what later versions are compared with."""
-    text = json.dumps({ratio.name: round(ratio.value, 3) for ratio in ratios}, indent=2)
+    """Store these as what later versions are compared with."""
+    text = json.dumps({ratio.rule.name: round(ratio.value, 3) for ratio in ratios}, indent=2)
     STORED.write_text(text + "\n", encoding="utf-8")
 
 
-def _compute(rule: _Rule, results: Results) -> float:
-    rounds = zip(*(results.rounds(name, unit) for name, unit in rule.needs), strict=True)
-    return median(rule.compute(*values) for values in rounds)
-
-
-def _list_rules() -> Iterator[_Rule]:
+def list_rules() -> Iterator[Rule]:
+    """List how the ratios are computed on this machine."""
     cores = available_cores()
     wide, wide_map = (name_engine("onnxruntime", cores, 1, explain=explain) for explain in (False, True))
     streams = name_engine("onnxruntime", 1, cores)
@@ -98,41 +94,29 @@ def _list_rules() -> Iterator[_Rule]:
     yield _at_least("one client: times as fast as the usual service", 5, (one, "rate"), (usual_one, "rate"))
     yield _at_least("32 clients: rate / engine, a stream a core", 0.85, (many, "rate"), (streams, "rate"))
     yield _at_least("32 clients: times as fast as the usual service", 6, (many, "rate"), (usual_many, "rate"))
-    reduced = name_load("ours, OpenVINO bf16", PREDICT, "JPEG", 224, 32)
-    name = "32 clients, OpenVINO bf16: times as fast as the usual service"
-    yield _at_least(name, 9, (reduced, "rate"), (usual_many, "rate"))
     yield _at_most("32 clients: p99 / p50", 2, (many, "p99_ms"), (many, "p50_ms"))
     needs = ((many, "server_cpu_ms"), (streams, "cpu_ms"))
-    yield _Rule("32 clients: CPU / (engine + 1.5 ms)", needs, lambda cpu, engine: cpu / (engine + 1.5), 1, False)
+    yield Rule("32 clients: CPU / (engine + 1.5 ms)", "at most", 1, needs, lambda cpu, engine: cpu / (engine + 1.5))
     for side in (224, 512):
         for num_clients in (1, 32):
-            pair = [name_load(system, VISUALIZE, "JPEG", side, num_clients) for system in ("ours", "usual")]
+            ours, usual = (name_load(system, VISUALIZE, "JPEG", side, num_clients) for system in ("ours", "usual"))
             name = f"picture {side}, {num_clients} clients: times as fast as the usual service"
-            yield _at_least(name, 10, (pair[0], "rate"), (pair[1], "rate"))
+            yield _at_least(name, 10, (ours, "rate"), (usual, "rate"))
         drawn = name_load("ours", VISUALIZE, "JPEG", side, 1)
-        yield _Rule(
-            f"picture {side}: p50 / (engine with map + drawing + 2 ms)",
-            ((drawn, "p50_ms"), (wide_map, "ms"), (f"draw/{side}", "ms")),
-            lambda p50, engine, drawing: p50 / (engine + drawing + 2),
-            1,
-            False,
-        )
-    yield _Rule("32 clients: memory / 300 MiB", ((many, "memory_mib"),), lambda memory: memory / 300, 1, False)
-    yield _Rule("start / 1 s", (("start/ours", "seconds"),), lambda seconds: seconds, 1, False)
+        parts = ((drawn, "p50_ms"), (wide_map, "ms"), (f"draw/{side}", "ms"))
+        name = f"picture {side}: p50 / (engine with map + drawing + 2 ms)"
+        yield Rule(name, "at most", 1, parts, lambda p50, engine, drawing: p50 / (engine + drawing + 2))
+    yield Rule("32 clients: memory / 300 MiB", "at most", 1, ((many, "memory_mib"),), lambda memory: memory / 300)
+    yield Rule("start / 1 s", "at most", 1, (("start/ours", "seconds"),), lambda seconds: seconds)
     yield _at_least("folder: rate / engine, a stream a core", 0.95, ("folder/command", "rate"), (streams, "rate"))
     yield _at_least("folder: rate / loop", 1.8, ("folder/command", "rate"), ("folder/loop", "rate"))
-    yield _at_least(
-        "training: images/s / those of the arithmetic alone", 0.95, (TRAINING, "rate"), (ARITHMETIC, "rate")
-    )
+    name = "training: images/s / those of the arithmetic alone"
+    yield _at_least(name, 0.95, (TRAINING, "rate"), (ARITHMETIC, "rate"))
 
 
-def _at_most(name: str, goal: float, numerator: tuple[str, str], denominator: tuple[str, str]) -> _Rule:
-    return _Rule(name, (numerator, denominator), _divide, goal, False)
+def _at_most(name: str, goal: float, *needs: _Value) -> Rule:
+    return Rule(name, "at most", goal, needs)
 
 
-def _at_least(name: str, goal: float, numerator: tuple[str, str], denominator: tuple[str, str]) -> _Rule:
-    return _Rule(name, (numerator, denominator), _divide, goal, True)
-
-
-def _divide(numerator: float, denominator: float) -> float:
-    return numerator / denominator
+def _at_least(name: str, goal: float, *needs: _Value) -> Rule:
+    return Rule(name, "at least", goal, needs)

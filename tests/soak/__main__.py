@@ -1,26 +1,26 @@
 """`python -m tests.soak`: load, hostile clients and kills, for minutes or hours; see docs/development.md."""
 
-import argparse
 import asyncio
 import json
 import resource
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import Field, fields
+from dataclasses import replace
 from pathlib import Path
-from types import NoneType
-from typing import Any, cast, get_args
+from typing import Annotated, Any, Literal
 
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from tests.load.service import ServiceError
 from tests.soak.abuse import abuse
 from tests.soak.kill import kill
-from tests.soak.mixed import soak_mixed
 from tests.soak.mutations import send_mutations
 from tests.soak.options import Options
-from tests.soak.overload import overload
-from tests.soak.parallel import ask_in_parallel
+from tests.soak.parallel import request_in_parallel
 from tests.soak.report import Report
-from tests.soak.server import ServerError
-from tests.soak.terminate import terminate
+from tests.soak.stop import terminate
+from tests.soak.sustained import overload, soak_mixed
 
 SCENARIOS: dict[str, Callable[[Options], Coroutine[Any, Any, Report]]] = {
     "mixed": soak_mixed,
@@ -29,62 +29,50 @@ SCENARIOS: dict[str, Callable[[Options], Coroutine[Any, Any, Report]]] = {
     "kill": kill,
     "mutations": send_mutations,
     "abuse": abuse,
-    "parallel": ask_in_parallel,
+    "parallel": request_in_parallel,
 }
-_ALL = "all"
+Scenario = Literal["mixed", "overload", "terminate", "kill", "mutations", "abuse", "parallel", "all"]
 _NUM_OTHER_FILES = 3000  # open files beside the idle connections
+_DEFAULTS = Options()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run scenarios and write what they found.
+    return tyro.cli(soak, prog="python -m tests.soak", args=arguments)
+
+
+def soak(
+    scenario: Positional[Scenario] = "mixed",
+    minutes: float | None = None,
+    json_file: Annotated[Path | None, arg(name="json")] = None,
+    options: OmitArgPrefixes[Options] = _DEFAULTS,
+) -> int:
+    """Put the service under load, misuse it, and check it against its requirements.
+
+    Args:
+        minutes: The same as --seconds, in minutes.
+        json_file: Write the reports there too.
 
     Returns:
-        The exit status: 0 if every requirement is met, 1 if one is not or the server could not be started, 130 when
+        The exit status: 0 if every requirement is met, 1 if one is not or the service could not be started, 130 when
         stopped.
     """
-    given = _create_parser().parse_args(arguments)
-    options = _read_options(given)
+    options = options if minutes is None else replace(options, seconds=60 * minutes)
     _allow_open_files(options.idle_connections + _NUM_OTHER_FILES)
     reports: list[Report] = []
     try:
-        for name in SCENARIOS if given.scenario == _ALL else (given.scenario,):
+        for name in SCENARIOS if scenario == "all" else (scenario,):
             reports.append(asyncio.run(SCENARIOS[name](options)))
             sys.stdout.write(reports[-1].format() + "\n\n")
             sys.stdout.flush()
-    except ServerError as error:
+    except ServiceError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
     finally:
-        if given.json is not None:
-            given.json.write_text(json.dumps([report.describe() for report in reports], indent=2), encoding="utf-8")
+        if json_file is not None:
+            json_file.write_text(json.dumps([report.describe() for report in reports], indent=2), encoding="utf-8")
     return 0 if all(report.passed for report in reports) else 1
-
-
-def _create_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m tests.soak", description="Load and misuse the service, and judge it.")
-    parser.add_argument("scenario", nargs="?", choices=(*SCENARIOS, _ALL), default="mixed", help="default: mixed")
-    parser.add_argument("--minutes", type=float, help="the same as --seconds, in minutes")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
-    for field in fields(Options):
-        shown = "" if field.default is None else f" [{field.default}]"
-        flag = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(flag, type=_type_of(field), default=field.default, help=f"{field.metadata['help']}{shown}")
-    return parser
-
-
-def _read_options(given: argparse.Namespace) -> Options:
-    values = {field.name: getattr(given, field.name) for field in fields(Options)}
-    if given.minutes is not None:
-        values["seconds"] = 60 * given.minutes
-    return Options(**values)
-
-
-def _type_of(field: Field[Any]) -> Callable[[str], Any]:
-    """Find what makes a value from text: the type itself, or that beside None."""
-    kinds = [kind for kind in get_args(field.type) or (field.type,) if kind is not NoneType]
-    return cast(Callable[[str], Any], kinds[0])
 
 
 def _allow_open_files(number: int) -> None:

@@ -1,4 +1,4 @@
-"""SIGKILL of a worker under load: what was inside it is lost, nothing else, and another takes its place."""
+"""A worker dies under load: what was inside it is lost, nothing else, and another takes its place."""
 
 import asyncio
 import math
@@ -7,18 +7,16 @@ import signal
 import time
 from dataclasses import dataclass, replace
 
-from tests.soak.client import Connection
-from tests.soak.demands import require_clean_log
-from tests.soak.exchange import End, exchange
-from tests.soak.images import draw_scans
-from tests.soak.load import OpenLoop, describe_load, measure_capacity
+from tests.load.connection import Connection
+from tests.load.exchange import End, exchange
+from tests.load.processes import count_connections, find_owner
+from tests.load.reference import record_responses
+from tests.load.request import get
+from tests.load.service import Service, ServiceError
+from tests.load.tally import Tally
 from tests.soak.options import Options
-from tests.soak.processes import count_connections, find_owner
-from tests.soak.reference import ask_idle
-from tests.soak.report import Report, Requirement, at_most, none_of
-from tests.soak.request import get
-from tests.soak.server import Server, run_server
-from tests.soak.tally import Tally
+from tests.soak.report import Report, Requirement, at_most, require_clean_log, require_right_responses
+from tests.soak.subject import run_subject
 from tests.soak.traffic import create_traffic
 
 _DEFAULT_SECONDS = 20.0
@@ -30,102 +28,76 @@ _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Kill:
-    """A worker's end.
+class Failure:
+    """The end of a worker.
 
     Attributes:
         num_inside: Connections it held, or that waited for it.
-        moment: When it was killed, by `time.monotonic`.
-        recovery_seconds: Until as many workers as before answered again; infinite if they did not.
+        recovery_seconds: Until as many workers as before served again; infinite if they did not.
     """
 
     num_inside: int
-    moment: float
     recovery_seconds: float
 
 
 async def kill(options: Options) -> Report:
-    """Kill one of the workers while requests come, and see what is lost and who answers afterwards."""
+    """Kill one of the workers while requests come, and see what is lost and who serves afterwards."""
     seconds, options = options.seconds or _DEFAULT_SECONDS, replace(options, workers=max(_NUM_WORKERS, options.workers))
-    traffic = create_traffic(draw_scans(options.seed), options)
-    async with run_server(options.settings()) as server:
-        num_found = await _count_workers(server, options.workers)
-        if num_found < options.workers:
-            return Report("kill", [], [Requirement("workers", f"{num_found} of {options.workers}", met=False)])
-        reference = await ask_idle(server.port, traffic.good, options.limit_seconds)
-        capacity = await measure_capacity(server.port, traffic.choose_good, options.capacity_seconds)
-        load = OpenLoop(server.port, options.load * capacity, options.limit_seconds, traffic.choose)
-        tally = Tally(reference)
-        loading = asyncio.create_task(load.run(seconds, options.seed, tally.add, "kill"))
+    traffic = create_traffic(options)
+    async with run_subject(options, traffic) as subject:
+        service, tally = subject.service, Tally(subject.reference)
+        if math.isinf(await _measure_recovery(service, options.workers)):
+            raise ServiceError(f"expected {options.workers} workers that serve, found {len(service.workers)}")
+        loading = asyncio.create_task(subject.load.run(seconds, options.seed, tally.add, "kill"))
         await asyncio.sleep(_WARM_SECONDS)
-        killed = await _kill_one(server, options.workers)
+        failure = await _kill_one(service, options.workers)
         pace = await loading
-        await ask_idle(server.port, traffic.good, options.limit_seconds)
-        log = require_clean_log(server)
-    return Report("kill", [describe_load(capacity, load.rate, seconds, pace)], [*_require(killed, tally), log], tally)
+        await record_responses(service.port, traffic.good, options.limit_seconds)
+        requirements = [*_require(failure, tally), require_clean_log(service)]
+    return Report("kill", [subject.describe_load(seconds, pace)], requirements, tally)
 
 
-async def _count_workers(server: Server, num_expected: int) -> int:
-    """Count the workers, once all have started or patience ends."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while len(server.workers) < num_expected and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
-    return len(server.workers)
-
-
-async def _kill_one(server: Server, num_workers: int) -> Kill:
-    victim = server.workers[0]
+async def _kill_one(service: Service, num_workers: int) -> Failure:
+    victim = service.workers[0]
     os.kill(victim, signal.SIGSTOP)  # so that the count is of the moment of its death
-    num_inside = count_connections(victim, server.port)
+    num_inside = count_connections(victim, service.port)
     os.kill(victim, signal.SIGKILL)
-    moment = time.monotonic()
-    try:
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            await _wait_until_all_answer(server, victim, num_workers)
-    except TimeoutError:
-        return Kill(num_inside, moment, float("inf"))
-    return Kill(num_inside, moment, time.monotonic() - moment)
+    return Failure(num_inside, await _measure_recovery(service, num_workers, victim))
 
 
-async def _wait_until_all_answer(server: Server, victim: int, num_workers: int) -> None:
-    """Ask until each of the workers, none of them the victim, has answered."""
-    answered: set[int] = set()
-    while len(answered) < num_workers:
-        workers = [pid for pid in server.workers if pid not in (victim, server.pid)]
-        owner = await _find_answering(server, workers)
-        answered &= set(workers)
-        if owner is not None:
-            answered.add(owner)
+async def _measure_recovery(service: Service, num_workers: int, victim: int | None = None) -> float:
+    """Measure the seconds until each of the workers, none of them the victim, has responded."""
+    begin, serving = time.monotonic(), set[int]()
+    while len(serving) < num_workers:
+        if time.monotonic() > begin + _GIVE_UP_SECONDS:
+            return math.inf
+        workers = [pid for pid in service.workers if pid not in (victim, service.process.pid)]
+        owner = await _find_responding(service, workers)
+        serving = serving & set(workers) | ({owner} if owner is not None else set())
         await asyncio.sleep(0.02)
+    return time.monotonic() - begin
 
 
-async def _find_answering(server: Server, workers: list[int]) -> int | None:
-    """Ask once, and tell which process answered."""
+async def _find_responding(service: Service, workers: list[int]) -> int | None:
+    """Send one request, and find the process that responded."""
     try:
-        connection = await Connection.open(server.port)
+        connection = await Connection.open(service.port)
     except ConnectionError:
         return None
     try:
-        outcome = await exchange(server.port, get("/readyz", "ready"), _PATIENCE_SECONDS, connection)
-        if outcome.answer is None or outcome.answer.status != 200:
-            return None
-        return find_owner(workers, server.port, connection.local_port)
+        outcome = await exchange(service.port, get("/readyz", "ready"), _PATIENCE_SECONDS, connection)
+        return find_owner(workers, service.port, connection.local_port) if outcome.label == "200" else None
     finally:
         connection.close()
 
 
-def _require(killed: Kill, tally: Tally) -> list[Requirement]:
-    inside, lost = killed.num_inside, tally.count(End.LOST, End.REFUSED)
+def _require(failure: Failure, tally: Tally) -> list[Requirement]:
+    inside, lost = failure.num_inside, tally.count(End.LOST, End.REFUSED)
+    recovered = math.isfinite(failure.recovery_seconds)
+    measured = "yes" if recovered else f"not within {_GIVE_UP_SECONDS:g} s"
     return [
-        Requirement("lost requests", f"{lost} (at most the {inside} inside the killed worker)", lost <= inside),
-        none_of("status 500", tally.count_status(500)),
-        none_of("wrong answers", tally.num_wrong),
-        none_of("hangs", tally.count(End.HUNG)),
-        Requirement("all workers answer again", *_recovery(killed)),
-        at_most("recovery", killed.recovery_seconds, _MAX_RECOVERY_SECONDS, "s", timed=True),
+        Requirement("lost requests", f"{lost} (at most the {inside} inside the failed worker)", lost <= inside),
+        *require_right_responses(tally),
+        Requirement("all workers serve again", measured, recovered),
+        at_most("recovery", failure.recovery_seconds, _MAX_RECOVERY_SECONDS, "s", timed=True),
     ]
-
-
-def _recovery(killed: Kill) -> tuple[str, bool]:
-    recovered = math.isfinite(killed.recovery_seconds)
-    return ("yes" if recovered else f"not within {_GIVE_UP_SECONDS:g} s"), recovered

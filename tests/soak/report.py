@@ -1,13 +1,15 @@
-"""What a scenario found: the table, the memory, and each requirement with what was measured."""
+"""The result of a scenario: its table, its facts, and each requirement with what was measured."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.soak.tally import Tally, quantile
+from tests.load.exchange import End
+from tests.load.service import Service
+from tests.load.tally import Tally, quantile
 
 MEBIBYTE = 2**20
+_HEAD = ("kind", "sent", "wrong", "lost", "p50 ms", "p99 ms", "ends")
 _COLUMNS = "{:<20} {:>7} {:>6} {:>6} {:>9} {:>9}  {}"
 
 
@@ -27,11 +29,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of one scenario.
-
-    Attributes:
-        facts: What was measured beside the requirements, as lines.
-    """
+    """The result of one scenario; `facts` are lines on what was measured beside the requirements."""
 
     scenario: str
     facts: Sequence[str]
@@ -40,7 +38,6 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether every requirement is met."""
         return all(requirement.met for requirement in self.requirements)
 
     def list_failures(self) -> list[str]:
@@ -49,9 +46,9 @@ class Report:
         return [f"{requirement.name}: {requirement.measured}" for requirement in failed]
 
     def format(self) -> str:
-        """Write it for people."""
-        lines = [f"== {self.scenario}", *self.facts, "", *_format_table(self.tally), ""]
-        lines += [f"example of a wrong answer: {example}" for example in self.tally.examples]
+        lines = [f"== {self.scenario}", *self.facts, "", _COLUMNS.format(*_HEAD)]
+        lines += [_COLUMNS.format(*("-" if cell is None else cell for cell in row)) for row in self._list_rows()]
+        lines += ["", *(f"example of a wrong response: {example}" for example in self.tally.examples)]
         for requirement in self.requirements:
             lines.append(f"{'ok' if requirement.met else 'FAILED':<7} {requirement.name}: {requirement.measured}")
         return "\n".join(lines)
@@ -63,16 +60,15 @@ class Report:
             "passed": self.passed,
             "facts": list(self.facts),
             "requirements": [asdict(requirement) for requirement in self.requirements],
-            "kinds": {
-                kind: {
-                    "sent": row.num_sent,
-                    "ends": dict(row.labels),
-                    "wrong": row.num_wrong,
-                    **_quantiles(row.seconds),
-                }
-                for kind, row in self.tally.rows.items()
-            },
+            "kinds": [dict(zip(_HEAD, row, strict=True)) for row in self._list_rows()],
         }
+
+    def _list_rows(self) -> Iterator[tuple[Any, ...]]:
+        for kind, row in sorted(self.tally.rows.items()):
+            ends = ", ".join(f"{label} {number}" for label, number in sorted(row.labels.items()))
+            lost = row.labels[End.LOST] + row.labels[End.HUNG]
+            p50, p99 = (round(1000 * quantile(row.seconds, part), 1) if row.seconds else None for part in (0.5, 0.99))
+            yield kind, row.labels.total(), row.num_wrong, lost, p50, p99, ends
 
 
 def at_most(name: str, measured: float, limit: float, unit: str, *, timed: bool = False) -> Requirement:
@@ -81,25 +77,25 @@ def at_most(name: str, measured: float, limit: float, unit: str, *, timed: bool 
 
 
 def none_of(name: str, number: int) -> Requirement:
-    """Require that something did not happen."""
     return Requirement(name, str(number), number == 0)
 
 
-def _format_table(tally: Tally) -> list[str]:
-    lines = [_COLUMNS.format("kind", "sent", "wrong", "lost", "p50 ms", "p99 ms", "answered")]
-    for kind, row in sorted(tally.rows.items()):
-        ends = ", ".join(f"{label} {number}" for label, number in sorted(row.labels.items()))
-        lost = row.labels["lost"] + row.labels["hung"]
-        p50, p99 = (_milliseconds(quantile(row.seconds, part)) for part in (0.5, 0.99))
-        lines.append(_COLUMNS.format(kind, row.num_sent, row.num_wrong, lost, p50, p99, ends))
-    return lines
+def require_right_responses(tally: Tally) -> list[Requirement]:
+    """Require that no response was wrong, and none took for ever."""
+    return [
+        none_of("status 500", tally.count("500")),
+        none_of("wrong responses", tally.num_wrong),
+        none_of("hangs", tally.count(End.HUNG)),
+    ]
 
 
-def _milliseconds(seconds: float) -> str:
-    return "-" if math.isnan(seconds) else f"{seconds * 1000:.1f}"
+def require_responses(tally: Tally) -> list[Requirement]:
+    """Require a right response to every request."""
+    return [*require_right_responses(tally), none_of("lost requests", tally.count(End.LOST, End.REFUSED))]
 
 
-def _quantiles(seconds: Sequence[float]) -> dict[str, float | None]:
-    if not seconds:
-        return {"p50_seconds": None, "p99_seconds": None}
-    return {"p50_seconds": quantile(seconds, 0.5), "p99_seconds": quantile(seconds, 0.99)}
+def require_clean_log(service: Service) -> Requirement:
+    """Require that the service reported no defect and died of none."""
+    lines = [line for line in service.read_log().splitlines() if '"defect"' in line or "Traceback" in line]
+    first = f" first: {lines[0][:300]}" if lines else ""
+    return Requirement("defects in the log", f"{len(lines)}{first}", not lines)

@@ -1,4 +1,4 @@
-"""How weights came about, as their card tells: in sentences, and as the commands that would make them again."""
+"""The history of weights, from their card: in sentences, and as the commands that make them again."""
 
 import json
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from training.run import RUNS
 
 
 def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: str = "It") -> list[str]:
-    """Say in sentences what weights knew before the first scan, or learnt from other networks.
+    """Describe in sentences the starting weights and the teachers.
 
     Args:
-        training: What a card says about it.
-        subject: Whom the sentences are about, the first word of each.
+        training: The `training` of a card.
+        subject: The first words of each sentence.
     """
     recipe, sources = training.get("recipe", {}), training.get("sources", {})
     teachers = training.get("teachers", ())
@@ -22,28 +22,28 @@ def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: 
     sentences = []
     if forerunner:
         name = f"`{forerunner['file']}` ({forerunner['architecture']} {forerunner['version']})"
-        sentences.append(f"{subject} learnt on from the checkpoint {name}, SHA-256 `{forerunner['sha256']}`.")
+        sentences.append(f"{subject} continued from the checkpoint {name}, SHA-256 `{forerunner['sha256']}`.")
         sentences += describe_knowledge(forerunner["architecture"], forerunner["training"], "That checkpoint")
     elif initial:
-        sentences.append(f"{subject} started as a checkpoint of this project, SHA-256 `{initial}`.")
+        sentences.append(f"{subject} started from a checkpoint of this project, SHA-256 `{initial}`.")
     elif recipe.get("pretrained"):
         file = sources.get("pretrained_file_sha256")
         origin = f"a file with the SHA-256 `{file}`" if file else "timm's model hub"
-        sentences.append(f"{subject} started as {architecture}'s ImageNet weights, from {origin}.")
+        sentences.append(f"{subject} started from {architecture}'s ImageNet weights, from {origin}.")
     elif recipe:
-        sentences.append(f"{subject} started at random: no ImageNet weights of {architecture} were read.")
+        sentences.append(f"{subject} started from random weights: no ImageNet weights of {architecture} were read.")
     if teachers and recipe.get("start_from_teacher"):
-        sentences.append(f"Of the first teacher's kernels {subject[0].lower()}{subject[1:]} took those that fit.")
+        sentences.append(f"{subject} copied those of the first teacher's kernels that fit.")
     known = {teacher["sha256"] for teacher in forerunner["training"].get("teachers", ())} if forerunner else set()
     for teacher in teachers:
         if teacher["sha256"] in known:
-            sentences.append(f"{subject} learnt from the same teacher, SHA-256 `{teacher['sha256']}`.")
+            sentences.append(f"{subject} learned from the same teacher, SHA-256 `{teacher['sha256']}`.")
             continue
         name = f"the teacher `{teacher['file']}` ({teacher['architecture']} {teacher['version']})"
         sentences.append(f"{subject} was distilled from {name}, SHA-256 `{teacher['sha256']}`.")
         its = teacher["training"]
         told = describe_knowledge(teacher["architecture"], its, "That teacher")
-        sentences += told or ["That teacher's card does not say how it came about."]
+        sentences += told or ["That teacher's card does not say how it was trained."]
         if its.get("split") and its["split"] == training.get("split"):
             same = its.get("manifest_sha256") == training.get("manifest_sha256")
             sentences.append(f"That teacher was trained on the same {'scans' if same else 'split'}.")
@@ -54,10 +54,10 @@ def describe_runs(training: Mapping[str, Any]) -> str:
     """Name the recipes that weights went through, one after the other, with the epochs of each.
 
     Args:
-        training: What a card says about it.
+        training: The `training` of a card.
     """
     if "recipe" not in training:
-        return "a recipe that their card does not tell"
+        return "a recipe that their card does not name"
     recipe, forerunner = training["recipe"], training.get("initial_weights")
     before = [describe_runs(forerunner["training"])] if forerunner else []
     epochs = sum(stage["epochs"] for stage in recipe["stages"])
@@ -65,10 +65,10 @@ def describe_runs(training: Mapping[str, Any]) -> str:
 
 
 def list_commands(training: Mapping[str, Any], recipe: str, runs: Path = RUNS) -> list[str]:
-    """List the commands that make weights anew: those of teachers and of a forerunner first.
+    """List the commands that make weights again: those of teachers and of a forerunner first.
 
     Args:
-        training: What a card says about it.
+        training: The `training` of a card.
         recipe: The weights' own; others are known by the names of their files, which `fit` takes from recipes.
         runs: The folder for all of them.
     """

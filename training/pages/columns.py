@@ -1,4 +1,4 @@
-"""What the three test splits are called, and what a number on each is worth."""
+"""Titles of the three test splits and of the metrics, and how to read each split."""
 
 TITLES = {
     "official_test": "official Testing",
@@ -7,16 +7,16 @@ TITLES = {
 }
 WORTH = {
     "official_test": (
-        "The folder that everyone reports on. Where it holds copies of training scans, or other slices of the same "
-        "patients, a good number says that the model remembers them; compare it with published numbers only."
+        "The folder that everyone reports on. If it holds copies of training scans, or other slices of the same "
+        "patients, a good number shows that the model remembers them; compare it only with published numbers."
     ),
     "copy_free_test": (
-        "The same folder less every scan with a copy in Training, mirrored copies counted. What is left is small, of "
-        "other classes in another proportion, and may still show patients who are in Training too."
+        "The same folder without every scan that has a copy in Training, mirrored copies included. The rest is small,"
+        " has other class proportions, and may still show patients who are in Training too."
     ),
     "grouped_test": (
-        "Whole groups that training, model selection and calibration never touched. This is the column that says "
-        "something about a new patient, as far as one from the same sources."
+        "Whole groups that training, model selection and calibration never touched. This column is the one that says "
+        "something about new patients, from the same sources."
     ),
 }
 SEEN = {
@@ -62,7 +62,7 @@ REVIEW_METRICS = {
     "share_required": "review required",
     "error_rate_required": "wrong among these",
     "missed_tumors_sent_to_review": "tumours called healthy that go to review",
-    "coverage": "prediction sets that hold the true class",
+    "coverage": "prediction sets that contain the true class",
     "set_size": "classes in a set, mean",
     "outlier_rate": "taken for outliers",
 }

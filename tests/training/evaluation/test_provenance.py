@@ -20,17 +20,17 @@ CONTINUED = {"recipe": {"pretrained": False}, "teachers": [TEACHER], "split": "g
     [
         ({"recipe": {"pretrained": True}}, "b0's ImageNet weights, from timm's model hub"),
         ({"recipe": {"pretrained": True}, "sources": {"pretrained_file_sha256": "ab12"}}, "SHA-256 `ab12`"),
-        ({"recipe": {"pretrained": False}}, "It started at random"),
+        ({"recipe": {"pretrained": False}}, "It started from random weights"),
         ({"recipe": {"pretrained": True}, "sources": {"initial_weights_sha256": "ef56"}}, "checkpoint of this project"),
-        (DISTILLED, "Of the first teacher's kernels it took those that fit."),
+        (DISTILLED, "It copied those of the first teacher's kernels that fit."),
         (DISTILLED, "the teacher `big.pth` (tf_efficientnetv2_b0 1.0.0), SHA-256 `cd34`."),
-        (DISTILLED, "That teacher started as tf_efficientnetv2_b0's ImageNet weights"),
+        (DISTILLED, "That teacher started from tf_efficientnetv2_b0's ImageNet weights"),
         (DISTILLED, "That teacher was trained on the same split."),
         ({**DISTILLED, "manifest_sha256": "0a"}, "That teacher was trained on the same scans."),
-        (CONTINUED, "It learnt on from the checkpoint `first.pth` (efficientnet_b0 1.0.0), SHA-256 `9f`."),
+        (CONTINUED, "It continued from the checkpoint `first.pth` (efficientnet_b0 1.0.0), SHA-256 `9f`."),
         (CONTINUED, "That checkpoint was distilled from the teacher `big.pth`"),
-        (CONTINUED, "It learnt from the same teacher, SHA-256 `cd34`."),
-        ({"teachers": [{**TEACHER, "training": {}}]}, "That teacher's card does not say how it came about."),
+        (CONTINUED, "It learned from the same teacher, SHA-256 `cd34`."),
+        ({"teachers": [{**TEACHER, "training": {}}]}, "That teacher's card does not say how it was trained."),
         ({}, ""),
     ],
 )
@@ -47,7 +47,7 @@ def test_runs_are_named_one_after_the_other():
     first = {"recipe": {"name": "first", "stages": STAGES}}
     then = {"recipe": {"name": "then", "stages": STAGES[:1]}, "initial_weights": {"training": first}}
     assert describe_runs(then) == "first (22 epochs), then then (12 epochs)"
-    assert describe_runs({}) == "a recipe that their card does not tell"
+    assert describe_runs({}) == "a recipe that their card does not name"
 
 
 SOURCES = {"groups_sha256": "1", "boxes_sha256": "2"}
