@@ -1,14 +1,13 @@
-"""From a checkpoint to one ONNX file that needs neither torch nor hooks to explain itself.
+"""Export of a checkpoint to one ONNX file, whose heatmaps need neither torch nor hooks.
 
     inputs  (N, 3, S, S) float32 ----> network ----> logits (N, K), features (N, D)
     targets (N,) int64, -1: largest --+    |
     explain () bool ------------------+-> If -> heatmaps (N, h, w), or (0, 0, 0) unless explained
 
 `Explainer.forward` is traced with Grad-CAM's gradient: the vector-Jacobian product of the tail becomes ordinary
-operators. What only the map needs is put under an `If`; see `model.checkpoints.explain_branch`.
+operators. Nodes that only the map needs are put under an `If`; see `model.checkpoints.explain_branch`.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from model.checkpoints.exported_card import CARD_KEY, OUTPUTS, SHA256_KEY
 from model.engines.onnx_engine import OnnxEngine
 from model.engines.torch_engine import TorchEngine
 from model.errors import CheckpointError
+from model.host.atomic_file import replace_file
 from model.images.decoded import FloatArray
 from model.networks.features import Explainer
 from model.preprocessing import preprocess_image, self_test_image
@@ -41,31 +41,26 @@ MAX_FEATURE_DIFFERENCE = 1e-3  # of the largest feature
 
 
 def export_onnx(source: Path, target: Path) -> None:
-    """Write the ONNX file of a checkpoint, then compare the two on random inputs.
+    """Write the ONNX file of a checkpoint, if it passes `compare_engines`.
 
     Raises:
-        CheckpointError: If `source` cannot be loaded or the two files do not agree as
-            `compare_engines` demands; then `target` is left as it was.
+        CheckpointError: If `source` cannot be loaded or the two files differ; `target` is then left as it was.
     """
     checkpoint = load_checkpoint(source)
     exported = explain_on_request(trace(checkpoint))
     for key, value in ((CARD_KEY, checkpoint.card.model_dump_json()), (SHA256_KEY, checkpoint.sha256)):
         exported.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(exported)
-    draft = target.with_name(f".{target.name}.draft.onnx")
-    try:
+    with replace_file(target) as draft:
         onnx.save(exported, draft)
         compare_engines(source, draft)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def trace(checkpoint: Checkpoint) -> ModelProto:
     """Trace logits, features and maps into a graph of any batch size, with the card's layer explained."""
     explainer = Explainer(checkpoint.network, checkpoint.card.gradcam_layer)
     size = checkpoint.card.preprocessing.input_size
-    # Two images: one would let the tracer take the batch for a constant.
+    # Two images: the tracer would take a batch of one for a constant.
     example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
     tracer = make_fx(
         explainer, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True
@@ -89,10 +84,10 @@ def trace(checkpoint: Checkpoint) -> ModelProto:
 
 
 def compare_engines(checkpoint: Path, exported: Path) -> None:
-    """Hold an ONNX file against the checkpoint it was made from.
+    """Compare an ONNX file with the checkpoint it was made from.
 
     Raises:
-        CheckpointError: If probabilities, features or maps differ by more than the contract allows.
+        CheckpointError: If probabilities, features or heatmaps differ by more than the contract allows.
     """
     reference, candidate = TorchEngine(checkpoint), OnnxEngine(exported)
     inputs = _parity_inputs(reference.card)
@@ -107,7 +102,9 @@ def compare_engines(checkpoint: Path, exported: Path) -> None:
         for ours, theirs, limit in pairs:
             difference = float(np.abs(ours - theirs).max())
             if not difference <= limit:
-                raise CheckpointError(f"the exported file differs from its checkpoint by {difference:.2g}")
+                raise CheckpointError(
+                    f"the exported file differs from its checkpoint by {difference:.2g}; at most {limit:.2g} is allowed"
+                )
 
 
 def _parity_inputs(card: ModelCard) -> FloatArray:
@@ -119,7 +116,7 @@ def _parity_inputs(card: ModelCard) -> FloatArray:
 
 
 def _decompositions() -> dict[Any, Callable[..., Any]]:
-    """Give the tracer forward operators for the derivatives that ONNX does not know."""
+    """Map operators to decompositions; ONNX has none for the derivative of a convolution."""
     aten = torch.ops.aten
     return {**core_aten_decompositions(), aten.convolution_backward.default: _convolution_backward}
 

@@ -1,11 +1,9 @@
-"""The `.pth` file: weights and card, nothing that could run.
+"""The `.pth` file: weights and card, and no code.
 
 {"format": "brain-tumor-mri/1", "state_dict": {name: tensor}, "card": {plain types}}
 """
 
-import os
 import pickle
-import tempfile
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from model.card import ModelCard, parse_card
 from model.checkpoints.file_hash import hash_file
 from model.errors import CheckpointError
+from model.host.atomic_file import replace_file
 from model.networks.network import create_network_of
 
 FORMAT = "brain-tumor-mri/1"
@@ -32,35 +31,22 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, state_dict: dict[str, Tensor], card: ModelCard) -> str:
-    """Write a checkpoint whole or not at all.
-
-    Returns:
-        The file's SHA-256, hexadecimal.
-    """
+    """Write a checkpoint whole or not at all; return the file's SHA-256, hexadecimal."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     save_atomically(path, {"format": FORMAT, "state_dict": weights, "card": card.model_dump(mode="json")})
     return hash_file(path)
 
 
 def save_atomically(path: Path, content: dict[str, object]) -> None:
-    """Write `content` with `torch.save` under a temporary name, then move it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    """Write `content` with `torch.save`, whole or not at all."""
+    with replace_file(path) as draft, draft.open("wb") as file:
+        torch.save(content, file)  # to a stream: a path's name would become part of the content, and of its hash
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint written by `save_checkpoint`.
 
-    Nothing is unpickled but tensors and plain types (`weights_only=True`).
+    Only tensors and plain types are unpickled (`weights_only=True`).
 
     Raises:
         CheckpointError: If the file is missing, damaged, foreign, or its weights do not fit its card.
@@ -92,16 +78,16 @@ def read_tensors(path: Path) -> object:
     except FileNotFoundError as error:
         raise CheckpointError("there is no such file") from error
     except pickle.UnpicklingError as error:
-        raise CheckpointError("it is no checkpoint, or one that wants to run code: refused") from error
+        raise CheckpointError("expected tensors and plain types; the file is no checkpoint, or holds code") from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError("the file is damaged or not a checkpoint") from error
 
 
 def load_weights(network: nn.Module, state_dict: object) -> None:
-    """Copy weights into `network`; every name and shape has to fit and every value to be finite.
+    """Copy weights into `network`.
 
     Raises:
-        CheckpointError: If they do not.
+        CheckpointError: If a name or shape does not fit, or a value is not finite.
     """
     if not isinstance(state_dict, dict):
         raise CheckpointError("it holds no state_dict")

@@ -1,8 +1,7 @@
 """An ONNX graph that computes its heat maps only when asked.
 
-ONNX Runtime's inference builds run the whole graph whichever outputs are fetched (`RunOptions` has an
-`only_execute_path_to_fetches`, which only its training builds obey: a profile shows the same nodes with and
-without it). An `If` is obeyed by every runtime.
+ONNX Runtime's inference builds run the whole graph, whichever outputs are fetched: only its training builds obey
+`RunOptions.only_execute_path_to_fetches`, as profiles show. Every runtime obeys an `If`.
 """
 
 import copy
@@ -11,7 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 
 def explain_on_request(model: ModelProto) -> ModelProto:
-    """Move what only `heatmaps` needs into the branch of an `If` on a new input `explain`."""
+    """Move the nodes that only `heatmaps` needs into the branch of an `If` on a new input `explain`."""
     graph = model.graph
     outputs = {output.name: output for output in graph.output}
     plain = _names_needed_for(graph, "logits") | _names_needed_for(graph, "features")

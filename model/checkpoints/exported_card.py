@@ -1,4 +1,4 @@
-"""What an exported file says about itself: the card and the hash of its checkpoint, in the graph's metadata."""
+"""The metadata of an exported graph: the card and the hash of its checkpoint."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ OUTPUTS = ("logits", "features", "heatmaps")
 
 
 def read_exported_card(metadata: Mapping[str, str]) -> tuple[ModelCard, str]:
-    """Read the card, and the SHA-256 of the `.pth` that was exported.
+    """Read the card, and the SHA-256 of the exported `.pth`.
 
     Raises:
         CheckpointError: If either is missing, or the card is damaged.
@@ -28,7 +28,10 @@ def read_exported_card(metadata: Mapping[str, str]) -> tuple[ModelCard, str]:
 
 
 def check_signature(card: ModelCard, inputs: Mapping[str, object], outputs: set[str]) -> None:
-    """Hold a graph's inputs, by name with their shapes but for the batch, and its outputs against its card.
+    """Check a graph's inputs and outputs against its card.
+
+    Args:
+        inputs: Shapes by name, without the batch.
 
     Raises:
         CheckpointError: If they are not those that `model.export` writes.

@@ -1,4 +1,4 @@
-"""Whether a file is the one it should be: SHA-256, as `sha256sum` writes and checks it."""
+"""SHA-256 of files, and lists of them as `sha256sum` writes."""
 
 import hashlib
 from pathlib import Path
@@ -15,28 +15,28 @@ def hash_file(path: Path) -> str:
 
 
 def verify_file(path: Path, expected: str | None = None) -> None:
-    """Compare a file's SHA-256 with `expected`, and with what `SHA256SUMS` beside it says, where it names the file.
+    """Compare a file's SHA-256 with `expected`, and with the one in `SHA256SUMS` beside it.
 
     Raises:
-        CheckpointError: If there is no such file, or it is not the expected one.
+        CheckpointError: If either is known, and the file is missing or has another.
     """
-    wanted = {where: sha256 for where, sha256 in (("given", expected), (f"in {SUMS_FILE}", _listed(path))) if sha256}
-    if not wanted:
+    known = {"given": expected, f"in {SUMS_FILE}": _find_listed(path)}
+    if not any(known.values()):
         return
     try:
         found = hash_file(path)
     except OSError as error:
-        raise CheckpointError(f"cannot load {path}: the file is not there or cannot be read") from error
-    for where, sha256 in wanted.items():
-        if found != sha256:
+        raise CheckpointError(f"cannot load {path}: the file is missing or cannot be read") from error
+    for place, sha256 in known.items():
+        if sha256 and found != sha256:
             raise CheckpointError(
-                f"cannot load {path}: its SHA-256 is not the one {where}; if you replaced it on purpose, "
-                "write down the new one"
+                f"cannot load {path}: its SHA-256 is not the one {place}; if you replaced it on purpose, "
+                "change it there too"
             )
 
 
-def _listed(path: Path) -> str | None:
-    """Find the hash that `SHA256SUMS` gives: lines of a hash, a space, a space or an asterisk, and a name."""
+def _find_listed(path: Path) -> str | None:
+    """Find the file's hash in `SHA256SUMS`: lines of a hash, a space, a space or an asterisk, and a name."""
     try:
         lines = (path.parent / SUMS_FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The protocol of what runs a network."""
+"""The protocol of engines, which run a network."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +16,7 @@ PREDICTED = -1  # as a target: the class with the largest logit
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits (N, K), and features (N, D): what enters the classifier, the pooled last activation."""
+    """Logits (N, K), and features (N, D), the pooled last activation, which enters the classifier."""
 
     logits: FloatArray
     features: FloatArray
@@ -34,27 +34,27 @@ class Engine(Protocol):
 
     @property
     def card(self) -> ModelCard:
-        """What travels with the weights."""
+        """The card of the weights."""
         ...
 
     @property
     def name(self) -> str:
-        """The library that computes: "onnxruntime" or "torch"."""
+        """The library: "onnxruntime" or "torch"."""
         ...
 
     @property
     def sha256(self) -> str:
-        """Identity of the weights: the hash of the `.pth` they come from, whichever file is loaded."""
+        """Identity of the weights: the hash of the `.pth` they come from, also if the `.onnx` is loaded."""
         ...
 
     def expect(self, num_images: int) -> None:
-        """Learn how many images wait or are being judged; an image that is alone may have all cores."""
+        """Set the number of images in the queue or in progress; a single one may use all cores."""
         ...
 
     def predict(self, inputs: FloatArray) -> Outputs:
-        """Turn inputs (N, 3, S, S) into logits and features."""
+        """Compute logits and features of inputs (N, 3, S, S)."""
         ...
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        """Compute logits, features and, of each image, the map of its class in `targets` (N,) or of `PREDICTED`."""
         ...

@@ -1,23 +1,22 @@
-"""Loads a weight file with the engine that its suffix names."""
+"""Weight files to engines."""
 
 from pathlib import Path
 
 from model.engines.engine import Engine
 from model.errors import CheckpointError
 
-DEFAULT_WEIGHTS = Path("weights/efficientnet_b0.onnx")  # the shipped ones, from the project's folder
+DEFAULT_WEIGHTS = Path("weights/efficientnet_b0.onnx")  # as shipped, below the project's folder
 
 
 def load_engine(path: Path, num_threads: int | None = None) -> Engine:
-    """Load a weight file with the engine its suffix names: `.onnx` or `.pth`.
+    """Load a weight file with the engine of its suffix, `.onnx` or `.pth`.
 
     Args:
-        num_threads: Cores that may work on one image. Torch has one number for the whole process: None leaves
-            it as it is. For ONNX Runtime None is one.
+        num_threads: Cores for one image. None is one for ONNX Runtime; it leaves torch's number, which holds for the
+            whole process, unchanged.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, foreign or of another kind, or if `.pth` is asked
-            for where torch is not installed.
+        CheckpointError: If the file is missing, damaged, foreign or of another kind, or a `.pth` without torch.
     """
     if path.suffix == ".onnx":
         from model.engines.onnx_engine import OnnxEngine

@@ -1,4 +1,4 @@
-"""How many images are under way: what decides if one of them may have all cores."""
+"""Counts the images in progress, since a single one may use all cores."""
 
 import threading
 from collections.abc import Iterator
@@ -6,23 +6,23 @@ from contextlib import contextmanager
 
 
 class Occupancy:
-    """Counts images that are computed, and knows how many are expected."""
+    """Counts images in the engine, and knows the number in the whole process."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start at zero."""
         self._lock = threading.Lock()
         self._num_running = 0
         self._num_expected = 0
 
     def expect(self, num_images: int) -> None:
-        """Learn how many images wait or are being judged, decoding and drawing included."""
+        """Set the number of images in the queue or in progress, decoding and drawing included."""
         self._num_expected = num_images
 
     @contextmanager
     def enter(self) -> Iterator[bool]:
-        """Count one more while the block runs; tell it whether it is alone.
+        """Count one more image during the block; yield True if it is the only one.
 
-        It is not alone either while others are decoded, drawn or waiting: they want a core before it is done.
+        Images that are decoded, drawn or waiting count too: they need a core before this one is done.
         """
         with self._lock:
             self._num_running += 1

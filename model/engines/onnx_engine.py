@@ -1,4 +1,4 @@
-"""ONNX Runtime: the engine that serves."""
+"""ONNX Runtime: the engine of the service."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library is loaded, which would else make itself an identity
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import, which else stores an identifier
 
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
@@ -19,7 +19,7 @@ from model.engines.occupancy import Occupancy
 from model.errors import CheckpointError
 from model.images.decoded import FloatArray
 
-_FATAL = 4  # ONNX Runtime's log level; what it would log below is raised or is no defect
+_FATAL = 4  # log level; ONNX Runtime raises errors as well as logging them
 
 _LOAD_ERRORS = (
     ort_errors.Fail,
@@ -60,16 +60,16 @@ class OnnxEngine:
     sha256: str
 
     def expect(self, num_images: int) -> None:
-        """Learn how many images wait or are being judged."""
+        """Set the number of images in the queue or in progress."""
         self._occupancy.expect(num_images)
 
     def predict(self, inputs: FloatArray) -> Outputs:
-        """Turn inputs (N, 3, S, S) into logits and features; the map's part of the graph is not run."""
+        """Compute logits and features of inputs (N, 3, S, S), without the graph's part for heatmaps."""
         explanation = self._run(inputs, np.full(len(inputs), PREDICTED, np.int64), explain=False)
         return Outputs(explanation.logits, explanation.features)
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        """Compute logits, features and, of each image, the map of its class in `targets` (N,) or of `PREDICTED`."""
         return self._run(inputs, targets, explain=True)
 
     def _run(self, inputs: FloatArray, targets: IndexArray, *, explain: bool) -> Explanation:
@@ -79,7 +79,7 @@ class OnnxEngine:
 
     @contextmanager
     def _session(self) -> Iterator[ort.InferenceSession]:
-        """Choose what runs: all cores on one image when it is alone, else a core an image, which wastes less."""
+        """Choose all cores for a single image, else a core for each, which wastes less."""
         with self._occupancy.enter() as alone:
             yield self._wide if alone else self._narrow
 
@@ -100,6 +100,6 @@ def _session_options(num_threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = num_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _FATAL
-    # Threads that wait for work within a run may spin; between runs the cores belong to others.
+    # Idle threads may spin within a run; between runs their cores are for others.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options

@@ -1,4 +1,4 @@
-"""PyTorch: the engine that serves a `.pth` directly, and the reference for the other."""
+"""PyTorch: the engine for a `.pth`, and the reference for the other."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from model.networks.features import Explainer
 
 
 class TorchEngine:
-    """A checkpoint run by torch on the CPU."""
+    """A checkpoint in torch, on the CPU."""
 
     name = "torch"
 
     def __init__(self, path: Path, num_threads: int | None = None) -> None:
-        """Load `path`; `num_threads`, where given, becomes torch's for the whole process.
+        """Load `path`; `num_threads`, if given, is set for the whole process.
 
         Raises:
             CheckpointError: If the file is missing, damaged, foreign, or its weights do not fit its card.
@@ -32,12 +32,12 @@ class TorchEngine:
         """Do nothing: torch has one number of threads for the whole process."""
 
     def predict(self, inputs: FloatArray) -> Outputs:
-        """Turn inputs (N, 3, S, S) into logits and features."""
+        """Compute logits and features of inputs (N, 3, S, S)."""
         with torch.inference_mode(), self._explainer.reader.read() as features:
             logits = self._network(torch.from_numpy(inputs))
         return Outputs(logits.numpy(), features[0].numpy())
 
     def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
-        """Compute logits, features and, for each image, the map of the class in `targets` (N,) or of `PREDICTED`."""
+        """Compute logits, features and, of each image, the map of its class in `targets` (N,) or of `PREDICTED`."""
         computed = self._explainer(torch.from_numpy(inputs), torch.from_numpy(targets))
         return Explanation(*(tensor.numpy() for tensor in computed))

@@ -1,4 +1,4 @@
-"""What the C library does with freed memory."""
+"""The C library's handling of freed memory."""
 
 import ctypes
 import ctypes.util
@@ -12,29 +12,17 @@ MMAP_MAX = -4
 
 
 def set_allocator_options(options: Mapping[int, int]) -> bool:
-    """Set options of malloc, by their numbers, for the whole process from now on.
-
-    Returns:
-        Whether the C library is one that takes them (glibc).
-    """
+    """Set options of malloc, by their numbers, for the whole process; return True on glibc, which has them."""
     mallopt = _find("mallopt")
-    if mallopt is None:
-        return False
-    accepted = [mallopt(option, value) == 1 for option, value in options.items()]
-    return all(accepted)
+    return mallopt is not None and min(mallopt(option, value) for option, value in options.items()) == 1
 
 
 def give_back_freed_memory() -> bool:
-    """Return to the system whatever lies free, even if the options say to keep it.
-
-    Returns:
-        Whether the C library is one that can (glibc).
-    """
+    """Return free memory to the system, even against the options; return True on glibc, which can."""
     trim = _find("malloc_trim")
-    if trim is None:
-        return False
-    trim(0)
-    return True
+    if trim is not None:
+        trim(0)
+    return trim is not None
 
 
 def _find(name: str) -> Callable[..., int] | None:

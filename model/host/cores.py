@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The cores of this process."""
 
 import math
 import os

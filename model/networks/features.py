@@ -1,7 +1,7 @@
-"""What the classifier sees: the features that enter the network's last layer.
+"""The features that enter a network's classifier.
 
-As in `model.networks.gradcam`, one hook is placed once and for ever and what it reads belongs to the call (a context
-variable), so that any number of threads may share one network and the export can trace it.
+As in `model.networks.gradcam`, the hook is permanent and its readings belong to the call (a context variable), so that
+any number of threads may share one network and the export can trace it.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ _READING: ContextVar[tuple["FeatureReader", list[Tensor]] | None] = ContextVar("
 
 
 class FeatureReader:
-    """Reads the input of a network's classifier, for EfficientNet-B0 the 1280 averages over positions.
+    """Reads the input of a network's classifier, for EfficientNet-B0 the 1280 means over positions.
 
-    Where the classifier sees each position, as in `model.networks.small_networks`, the averages are taken here.
+    The means are computed here if the classifier sees each position, as in `model.networks.small_networks`.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        """Place the hook; the network computes what it did before."""
+        """Place the hook, which does not change the network's outputs."""
         network.get_submodule(find_classifier(network)).register_forward_pre_hook(self._record)
 
     @contextmanager
     def read(self) -> Iterator[list[Tensor]]:
-        """Collect features (N, D), one tensor for each time the network runs inside, in this thread."""
+        """Yield a list that each run of the network in this thread appends its features (N, D) to."""
         features: list[Tensor] = []
         token = _READING.set((self, features))
         try:
@@ -44,7 +44,7 @@ class FeatureReader:
 
 
 class Explainer(nn.Module):
-    """Logits, features and class-activation maps in one pass; what `model.export` traces."""
+    """Logits, features and class-activation maps in one pass, as traced by `model.export`."""
 
     def __init__(self, network: nn.Module, layer: str) -> None:
         """Freeze `network` and tap `layer`; see `GradCam`.

@@ -1,9 +1,8 @@
-"""Grad-CAM, without a backward pass through anything but the tail of the network.
+"""Grad-CAM, with a backward pass through the tail of the network only.
 
-One forward hook, placed once and for ever, lets `GradCam` tap the target layer. What it taps belongs to
-the call (`_TAP`, a context variable), parameters need no gradient and `.backward()` is never used: any number of
-threads may share one network. The function is also what `model.export` traces, so that the map in the ONNX
-file and the one computed here are the same mathematics.
+A permanent forward hook taps the target layer. Its tensors belong to the call (`_TAP`, a context variable), parameters
+need no gradient and `.backward()` is never used: any number of threads may share one network. `model.export` traces the
+same function, so that the map in the ONNX file and the one computed here are the same mathematics.
 """
 
 from contextvars import ContextVar
@@ -15,7 +14,7 @@ from model.networks.network import find_layer
 
 _TAP: ContextVar[tuple["GradCam", list[Tensor]] | None] = ContextVar("tap", default=None)
 
-MIN_RELATIVE_SPAN = 1e-3  # a map whose values differ by less than this part of its maximum says nothing
+MIN_RELATIVE_SPAN = 1e-3  # of the maximum; a map that varies less is flat and carries no evidence
 
 
 class GradCam(nn.Module):
@@ -38,14 +37,14 @@ class GradCam(nn.Module):
         find_layer(network, layer).register_forward_hook(self._record)
 
     def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits and show where the features speak for one class of each image.
+        """Compute logits, and a heatmap of the evidence for one class of each image.
 
         L = ReLU(sum_k w_k A_k), with A_k channel k of the layer's output and w_k the mean over positions of
-        d(logit)/dA_k; then L is mapped from its own range to [0, 1]. A flat map stays 0.
+        d(logit)/dA_k; then L is scaled from its own range to [0, 1]. A flat map stays 0.
 
         Args:
             inputs: Normalised images, (N, 3, H, W).
-            targets: (N,) int64, the logit to explain of each image; -1 for the largest.
+            targets: (N,) int64, the index of the logit to explain; -1 for the largest.
 
         Returns:
             Logits (N, K), and heatmaps (N, h, w) of the layer's resolution in [0, 1].
@@ -75,7 +74,7 @@ class GradCam(nn.Module):
 
 
 def scale_maps(maps: Tensor) -> Tensor:
-    """Map each (h, w) of (N, h, w), non-negative, from its own range to [0, 1]; flat ones to 0."""
+    """Scale each non-negative map of (N, h, w) from its own range to [0, 1], and flat ones to 0."""
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     span = high - low
     scaled = (maps - low) / span.clamp_min(torch.finfo(maps.dtype).tiny)

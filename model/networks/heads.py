@@ -1,4 +1,4 @@
-"""What follows a backbone: the layers from its features to the logits."""
+"""Heads: the layers from a backbone's features to the logits."""
 
 from collections import OrderedDict
 
@@ -12,12 +12,12 @@ from model.errors import CheckpointError
 class OpposedLogits(nn.Module):
     """One linear output z for two classes, as the logits -z/2 and z/2.
 
-    Their softmax is (1 - sigmoid(z), sigmoid(z)) and their cross-entropy the binary one, so that all that is made for
-    K logits holds for a single sigmoid output; and each class has evidence of its own, of opposite sign.
+    Their softmax is (1 - sigmoid(z), sigmoid(z)) and their cross-entropy the binary one, so that all code for K logits
+    serves a single sigmoid output too; and each class has evidence of its own, of opposite sign.
     """
 
     def __init__(self, width: int) -> None:
-        """Make the output of `width` features."""
+        """Create the layer for `width` features."""
         super().__init__()
         self.linear = nn.Linear(width, 1)
 
@@ -30,18 +30,18 @@ class OpposedLogits(nn.Module):
 def create_head(
     width: int, num_classes: int, design: Head, *, dropout: float = 0.0, hidden_dropout: float = 0.0
 ) -> nn.Sequential:
-    """Make the layers from features to logits.
+    """Create the layers from features to logits.
 
     Args:
-        width: Of the features, flattened.
+        width: Number of features, flattened.
         dropout: Before the first layer.
-        hidden_dropout: After the hidden layer; without one there is none.
+        hidden_dropout: After the hidden layer, if there is one.
 
     Returns:
         A module from (N, C, h, w) or (N, D) to (N, K).
 
     Raises:
-        CheckpointError: If a sigmoid output is asked for, and not two classes.
+        CheckpointError: If there is a sigmoid output for other than two classes.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten(), dropout=nn.Dropout(dropout))
     if design.hidden_units:

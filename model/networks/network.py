@@ -1,4 +1,4 @@
-"""The networks, made by name: those of timm, and the small ones of this project."""
+"""Networks by name: those of timm, and the small ones of this project."""
 
 from typing import Any
 
@@ -24,25 +24,25 @@ def create_network(
     hidden_dropout: float = 0.0,
     drop_path: float = 0.0,
 ) -> nn.Module:
-    """Make a network with a new classifier for our classes.
+    """Create a network with a new classifier.
 
     Args:
         architecture: A timm name, or one of `SMALL_NETWORKS`; "efficientnet_b0" is Tan and Le, "EfficientNet", ICML
             2019, "resnetv2_50" is He et al., "Identity Mappings in Deep Residual Networks", ECCV 2016.
         num_classes: Width of the new classifier.
-        input_size: Height and width of the inputs; networks of timm take any.
+        input_size: Height and width of the inputs; timm's networks take any.
         head: Design of the new classifier.
         pretrained: Start from timm's ImageNet weights, downloaded on first use.
         dropout: Before the classifier, in [0, 1).
         hidden_dropout: After the classifier's hidden layer, in [0, 1).
-        drop_path: Stochastic depth of the last block, in [0, 1); earlier ones have less.
+        drop_path: Stochastic depth of the last block, in [0, 1), smaller in earlier ones.
 
     Returns:
         A network from inputs (N, 3, H, W) to logits (N, K), in training mode.
 
     Raises:
         CheckpointError: If there is no such architecture, or it has no `pretrained` weights.
-        OSError: If `pretrained` weights can neither be found nor downloaded.
+        OSError: If `pretrained` weights are neither stored nor downloadable.
     """
     if architecture in SMALL_NETWORKS:
         if pretrained or drop_path:
@@ -57,7 +57,7 @@ def create_network(
 
 
 def create_network_of(card: ModelCard) -> nn.Module:
-    """Make the network that a card describes.
+    """Create the network of a card.
 
     Raises:
         CheckpointError: If there is no such architecture, or its head does not fit the classes.
@@ -67,8 +67,8 @@ def create_network_of(card: ModelCard) -> nn.Module:
 
 
 def find_classifier(network: nn.Module) -> str:
-    """Find the path of the classifier among the modules."""
-    classifier = network.get_classifier()  # type: ignore[operator]  # every network has this method of timm's
+    """Find the path of the classifier module."""
+    classifier = network.get_classifier()  # type: ignore[operator]  # all networks have this method of timm's
     return next(str(name) for name, module in network.named_modules() if module is classifier)
 
 
@@ -80,19 +80,19 @@ def _create_timm_network(
 
     if not timm.is_model(architecture):
         raise CheckpointError(
-            f"expected an architecture that timm knows, or one of {', '.join(SMALL_NETWORKS)}; found {architecture!r}"
+            f"expected an architecture of timm, or one of {', '.join(SMALL_NETWORKS)}; found {architecture!r}"
         )
-    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network has it
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network takes it
     network = timm.create_model(
         architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout, **options
     )
     if not isinstance(network, nn.Module):
-        raise CheckpointError(f"timm made no network of {architecture!r}")
+        raise CheckpointError(f"timm created no network for {architecture!r}")
     return network
 
 
 def _replace_classifier(network: nn.Module, num_classes: int, head: Head, hidden_dropout: float) -> None:
-    """Put a head of our own where timm's linear layer, or 1 x 1 convolution, is."""
+    """Replace timm's linear layer or 1 x 1 convolution by a head of our own."""
     path = find_classifier(network)
     width = network.get_parameter(f"{path}.weight").shape[1]
     network.set_submodule(path, create_head(width, num_classes, head, hidden_dropout=hidden_dropout))
@@ -110,6 +110,6 @@ def find_layer(network: nn.Module, path: str) -> nn.Module:
         if part.startswith("-") and part[1:].isdigit() and int(part[1:]) <= len(children):
             part = list(children)[int(part)]
         if part not in children:
-            raise CheckpointError(f"expected a layer of the network, found {path!r}")
+            raise CheckpointError(f"expected the path of a layer of the network; found {path!r}")
         module = children[part]
     return module

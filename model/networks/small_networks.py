@@ -1,4 +1,4 @@
-"""Small networks for training without pretrained weights: blocks that halve the sides, and a head on all positions."""
+"""Small networks to train without pretrained weights: blocks that halve the sides, and a head on all positions."""
 
 from torch import Tensor, nn
 
@@ -10,16 +10,16 @@ SMALL_NETWORKS = ("compact_cnn", "binary_cnn")  # for one input size only: the h
 
 
 class SmallNetwork(nn.Module):
-    """Blocks and a head, with the methods that networks of timm have."""
+    """Blocks and a head, with the methods of timm's networks."""
 
     def __init__(self, blocks: nn.Sequential, head: nn.Module) -> None:
-        """Put them together."""
+        """Combine blocks and head."""
         super().__init__()
         self.blocks = blocks
         self.head = head
 
     def forward_features(self, inputs: Tensor) -> Tensor:
-        """Compute what the blocks make of inputs (N, 3, S, S): (N, C, S / 8, S / 8)."""
+        """Compute features (N, C, S / 8, S / 8) of inputs (N, 3, S, S)."""
         features: Tensor = self.blocks(inputs)
         return features
 
@@ -40,7 +40,7 @@ class SmallNetwork(nn.Module):
 def create_small_network(
     architecture: str, num_classes: int, input_size: int, head: Head, *, dropout: float, hidden_dropout: float
 ) -> nn.Module:
-    """Make one of `SMALL_NETWORKS`.
+    """Create one of `SMALL_NETWORKS`.
 
     - compact_cnn: three blocks of 16, 32 and 64 channels, each of two 3 x 3 convolutions with ReLU, batch normalisation
       and 2 x 2 max-pooling.

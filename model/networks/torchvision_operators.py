@@ -1,10 +1,9 @@
-"""Let torchvision (and so timm) be imported beside a torch it was not compiled for.
+"""Import of torchvision, and so of timm, beside a torch that it was not compiled for.
 
-The package index of Python serves torchvision linked against CUDA. Beside a CPU-only torch its compiled
-operators do not load, and `import torchvision` stops where it registers fake kernels for two of them,
-`torchvision::nms` and `torchvision::qnms`. Nothing here calls a compiled operator: declaring the two
-schemas is enough for torchvision's Python transforms and for timm. With matching builds, as on PyTorch's
-own index, the import succeeds at once and nothing is declared.
+The Python package index serves torchvision linked against CUDA. Beside a CPU-only torch its compiled operators do not
+load, and `import torchvision` fails as it registers fake kernels for `torchvision::nms` and `torchvision::qnms`.
+Nothing here calls a compiled operator: declaring the two schemas suffices for torchvision's Python transforms and for
+timm. With matching builds, as on PyTorch's own index, the import succeeds and nothing is declared.
 """
 
 import importlib
@@ -15,7 +14,7 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def import_torchvision() -> None:
-    """Make `import torchvision` work from here on.
+    """Import torchvision, so that any later import of it works.
 
     Raises:
         RuntimeError: If torchvision cannot be imported for another reason.

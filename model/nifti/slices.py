@@ -1,4 +1,4 @@
-"""Which slices of a volume are meant: `axial:middle`, `coronal:40`, `sagittal:all`."""
+"""Choices of slices of a volume: `axial:middle`, `coronal:40`, `sagittal:all`."""
 
 import argparse
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class SliceChoice:
     which: str
 
     def __str__(self) -> str:
-        """As it is written on the command line."""
+        """Format for the command line."""
         return f"{self.plane}:{self.which}"
 
     @property
@@ -32,7 +32,7 @@ class SliceChoice:
         return PLANES[self.plane]
 
     def indices(self, num_slices: int) -> range:
-        """Find the slices that are meant.
+        """Resolve the choice to indices.
 
         Raises:
             UnknownFrameError: If the volume has no such slice.
@@ -49,15 +49,15 @@ DEFAULT_SLICES = SliceChoice("axial", "middle")
 
 
 def is_volume(path: Path) -> bool:
-    """Tell a NIfTI file by its name."""
+    """True if the name is a NIfTI file's."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def parse_slices(text: str) -> SliceChoice:
-    """Read a choice of slices from the command line.
+    """Parse a choice of slices from the command line.
 
     Raises:
-        argparse.ArgumentTypeError: If it is none.
+        argparse.ArgumentTypeError: If it is not one.
     """
     plane, _, which = text.partition(":")
     if plane not in PLANES or not (which in ("middle", "all") or (which.isascii() and which.isdigit())):

@@ -3,7 +3,6 @@
 import copy
 import csv
 import io
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
+from model.host.atomic_file import write_file
 from training.run import EpochResult, RunReport
 
 
@@ -59,6 +59,4 @@ class RunLog:
         writer = csv.DictWriter(text, [field.name for field in fields(EpochResult)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(result) for result in self._history)
-        draft = self._csv.with_suffix(".csv.draft")
-        draft.write_text(text.getvalue(), encoding="utf-8")
-        os.replace(draft, self._csv)
+        write_file(self._csv, text.getvalue().encode())

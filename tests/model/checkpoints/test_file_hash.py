@@ -51,7 +51,7 @@ def test_what_is_said_of_another_file_does_not_count(file):
 def test_a_missing_file_of_which_something_is_known_is_refused(file):
     _write_sums(file, b"abc")
     file.unlink()
-    with pytest.raises(CheckpointError, match="not there"):
+    with pytest.raises(CheckpointError, match="missing"):
         verify_file(file)
 
 
