@@ -2,7 +2,7 @@
 
 import os
 
-# Images are judged side by side, a core each; see `api.__main__` for what NumPy's own threads would cost.
+# Images are classified in parallel, a core for each; see `api.__main__` for the cost of NumPy's own threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
 from model.command_line import main

@@ -1,4 +1,4 @@
-"""The commands of `python -m model`: predictions without a server, and care for weight files."""
+"""The commands of `python -m model`: predictions without a server, and tools for weight files."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0; 1 after an expected error told in one line, or if an image could not be judged;
+        The exit status: 0; 1 after an expected error, logged in one line, or if an image could not be classified;
         2 for wrong usage; 130 when stopped.
     """
     options = _create_parser().parse_args(arguments)
@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("error: %s", error)
         return 1
     except ModuleNotFoundError as error:
-        logger.error("error: this needs %s, which serving does not: install requirements.txt", error.name)
+        logger.error("error: this command needs %s: install requirements.txt", error.name)
         return 1
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
@@ -47,13 +47,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _create_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m model", description="Predict, and look after weight files.")
+    parser = argparse.ArgumentParser(prog="python -m model", description="Predict, and check or export weight files.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    predict = _add_command(commands, "predict", predict_files, "classify images; one row each, JSON Lines or CSV")
+    predict = _add_command(
+        commands, "predict", predict_files, "classify images; one row for each, as JSON Lines or CSV"
+    )
     add_predict_options(predict)
 
-    watch = _add_command(commands, "watch", watch_folder, "judge what is put into a folder, until stopped")
+    watch = _add_command(commands, "watch", watch_folder, "classify images that are put into a folder, until stopped")
     add_watch_options(watch)
 
     info = _add_command(commands, "info", _info, "show the card of a weight file")

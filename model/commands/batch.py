@@ -1,4 +1,4 @@
-"""Many calls on a few threads: in order, and never many ahead."""
+"""Calls on a few threads, with results in order and bounded look-ahead."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -8,7 +8,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-PENDING_PER_THREAD = 4  # enough that no thread waits while the oldest item takes its time
+PENDING_PER_THREAD = 4  # enough that no thread waits while the oldest item is slow
 
 
 def map_in_order(
@@ -16,12 +16,11 @@ def map_in_order(
 ) -> Generator[Result, None, None]:
     """Call on several threads at once; results come in the order of the items.
 
-    At most `num_threads * PENDING_PER_THREAD` items are begun and not yet handed out, so that memory is bounded however
-    many there are. When the caller stops early, by an exception or by `close`, nothing new is begun, and what runs is
-    waited for.
+    At most `num_threads * PENDING_PER_THREAD` items are started and not yet yielded, which bounds memory. If the caller
+    stops early, by an exception or `close`, no item is started any more, and running ones are waited for.
 
     Raises:
-        Exception: The first one, in the order of the items, that `call` raised.
+        Exception: The first one that `call` raised, in the order of the items.
     """
     executor = ThreadPoolExecutor(num_threads, thread_name_prefix="batch")
     pending: deque[Future[Result]] = deque()

@@ -1,4 +1,4 @@
-"""A file on its way to rows: [read -> decode -> predict -> draw], and results beside it."""
+"""Classification of one file: [read -> decode -> predict -> draw] to rows, and results beside them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +18,8 @@ MAX_FILE_BYTES = 256 * 2**20  # the largest image that may be decoded has 128 Mi
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What is judged of a file that holds several images."""
+class FileOptions:
+    """The frame or the slices of a file that holds several images."""
 
     frame: int | None = None
     slices: SliceChoice = DEFAULT_SLICES
@@ -27,22 +27,22 @@ class Choice:
 
 @dataclass(frozen=True)
 class Task:
-    """A file to judge, and where its picture goes, as PNG and as DICOM."""
+    """A file to classify, and the paths for its picture as PNG and as DICOM."""
 
     path: Path
     overlay: Path | None
     capture: Path | None
-    choice: Choice = Choice()
+    options: FileOptions = FileOptions()
 
 
-def judge_file(classifier: Classifier, task: Task) -> Sequence[Row]:
-    """Judge a file: one row an image, several a volume; what cannot be judged is a row with its error."""
+def classify_file(classifier: Classifier, task: Task) -> Sequence[Row]:
+    """Classify a file: one row for an image, several for a volume; a failure is a row with its error."""
     if is_volume(task.path):
-        return list(predict_volume(classifier, task.path, task.choice.slices, task.overlay))
-    return [_judge_image(classifier, task)]
+        return list(predict_volume(classifier, task.path, task.options.slices, task.overlay))
+    return [_classify_image(classifier, task)]
 
 
-def _judge_image(classifier: Classifier, task: Task) -> Row:
+def _classify_image(classifier: Classifier, task: Task) -> Row:
     name = name_file(task.path)
     try:
         data = _read(task.path)
@@ -50,8 +50,8 @@ def _judge_image(classifier: Classifier, task: Task) -> Row:
         return Row(name, error=error.strerror or "cannot be read")
     try:
         if task.overlay is None and task.capture is None:
-            return Row(name, classifier.predict(data, task.choice.frame))
-        visualization = classifier.visualize(data, frame=task.choice.frame)
+            return Row(name, classifier.predict(data, task.options.frame))
+        visualization = classifier.visualize(data, frame=task.options.frame)
     except InputError as error:
         return Row(name, error=str(error))
     return _save(Row(name, visualization.prediction), data, visualization, task)
@@ -65,7 +65,7 @@ def _save(row: Row, data: bytes, visualization: Visualization, task: Task) -> Ro
         return row
     try:
         report = save_results(write_results(data, visualization), task.capture)
-    except InputError as error:  # the answer stands, only its results have no place
+    except InputError as error:  # the prediction is valid, only its results have no study
         return replace(row, note=str(error))
     return replace(row, capture=name_file(task.capture), report=name_file(report))
 

@@ -1,4 +1,4 @@
-"""Which files a command is to judge, and where in a folder of results each has its place."""
+"""The files that a command is to classify, and their places in a folder of results."""
 
 import glob
 import os
@@ -15,16 +15,16 @@ EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".dcm", ".dicom"}
 )
 DIRECTORY = "DICOMDIR"  # a table of contents, which itself holds no image; PS3.10, section 8
-FROM_INPUT = "-"  # as a path: a list of paths on standard input
+FROM_INPUT = "-"  # in place of a path: a list of paths on standard input
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file to judge.
+    """A file to classify.
 
     Attributes:
-        path: As it was named, or below the folder that was.
-        root: The folder that was named; None for a file that was named itself.
+        path: As named, or below the named folder.
+        root: The named folder; None for a file that was named itself.
     """
 
     path: Path
@@ -32,23 +32,22 @@ class ImageFile:
 
     @property
     def place(self) -> Path:
-        """Where it belongs in a folder that mirrors the files: as below `root`, or as it was named."""
+        """Path in a folder that mirrors the files: as below `root`, or as named."""
         if self.root is not None:
             return self.path.relative_to(self.root)
         return Path(*(part for part in self.path.parts if part not in (self.path.anchor, "..")))
 
 
 def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[ImageFile]:
-    """Find the files that are meant, in the order in which they are named.
+    """Find the files to classify, in the order of their names.
 
-    A folder stands for the files in it, at any depth, that have one of `EXTENSIONS` or of NIfTI's, in the order of
-    their paths, hidden ones left out; files without an extension, and those that a scanner has named by numbers, are
-    taken if their bytes are DICOM's. A pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for what matches it,
-    and `-` for `listing`, in which nothing is a pattern. A file named directly is taken whatever it is called, and even
-    if it is not there.
+    A folder stands for the files in it, at any depth, with one of `EXTENSIONS` or of NIfTI's, in the order of their
+    paths and without hidden ones; files without an extension, or named by numbers as scanners do, are included if their
+    bytes are DICOM's. A pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for its matches, and `-` for
+    `listing`, which holds no patterns. A file that is named itself is included under any name, even if it is missing.
 
     Raises:
-        ImagesNotFoundError: If nothing matches a pattern, or nothing is found at all.
+        ImagesNotFoundError: If a pattern has no match, or no file is found at all.
     """
     files = [
         file
@@ -57,19 +56,19 @@ def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[Image
         for file in _walk(Path(path))
     ]
     if not files:
-        raise ImagesNotFoundError("there is no image in what was named; expected files, or folders that hold some")
+        raise ImagesNotFoundError("found no image; pass files, or folders that hold some")
     return files
 
 
 def read_listing(stream: BinaryIO, separator: bytes = b"\n") -> list[str]:
-    """Read paths, each of which ends with the separator; empty ones are passed over.
+    """Read paths that end with the separator, without empty ones.
 
     Raises:
-        ImagesNotFoundError: If the separator is another one.
+        ImagesNotFoundError: If the list has another separator.
     """
     names = [name for name in stream.read().split(separator) if name]
     if any(b"\0" in name for name in names):
-        raise ImagesNotFoundError("the list of files holds a NUL, which no path has; --null reads such lists")
+        raise ImagesNotFoundError("the list of files holds NUL characters; read it with --null")
     return [os.fsdecode(name) for name in names]
 
 
@@ -103,12 +102,12 @@ def _begins_as_dicom(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return is_dicom(stream.read(MAGIC_END))
-    except OSError:  # nobody named it; it may be anything
+    except OSError:  # found in a folder, and so not necessarily an image
         return False
 
 
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # it may not be looked at; whoever reads it is told why
+    except OSError:  # such as a name that is too long; reading it reports the error
         return False

@@ -1,4 +1,4 @@
-"""The pictures of many files: a folder that mirrors where the files were."""
+"""Pictures in a folder that mirrors the folders of their files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,18 +13,18 @@ SUFFIX = ".png"
 def plan_overlays(folder: Path, files: Sequence[ImageFile], suffix: str = SUFFIX) -> list[Path]:
     """Choose a path for the picture of each file: `scans/deep/a.jpg`, found in `scans`, gets `folder/deep/a.jpg.png`.
 
-    Where two files have one place (of two folders, or one named twice), the later gets a number. The choice depends on
-    nothing but the arguments, so that a run that is continued chooses the same.
+    If two files have the same place (of two folders, or a file named twice), the later one gets a number. The choice
+    depends on the arguments only, so that a resumed run chooses the same.
 
     Raises:
-        OutputError: If a later run would take the pictures for images to judge.
+        OutputError: If the pictures would be in a folder of images to classify.
     """
     _check_apart(folder, files)
     return list(_choose_paths(folder, files, suffix))
 
 
 def save_overlay(visualization: Visualization, path: Path) -> Prediction:
-    """Write a picture, and pass on the prediction that it was drawn for."""
+    """Write a picture; return its prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(visualization.png)
     return visualization.prediction
@@ -34,7 +34,7 @@ def _check_apart(folder: Path, files: Sequence[ImageFile]) -> None:
     inside = folder.resolve()
     for root in {file.root for file in files if file.root}:
         if inside.is_relative_to(root.resolve()):
-            raise OutputError(f"{folder} lies in {root}, whose images are judged; write the results elsewhere")
+            raise OutputError(f"{folder} is in {root}, whose images are classified; write the results elsewhere")
 
 
 def _choose_paths(folder: Path, files: Sequence[ImageFile], suffix: str) -> Iterator[Path]:

@@ -1,6 +1,6 @@
-"""`python -m model predict`: images to rows, and pictures where they are asked for.
+"""`python -m model predict`: files to rows, and pictures on request.
 
-names -> files -> [model.commands.judging] -> rows, in the order of the files
+names -> files -> [model.commands.classification] -> rows, in the order of the files
                   on as many threads as there are cores
 """
 
@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from model.classifier import Classifier
 from model.commands.batch import map_in_order
+from model.commands.classification import FileOptions, Task, classify_file
 from model.commands.image_files import FROM_INPUT, ImageFile, find_images, read_listing
-from model.commands.judging import Choice, Task, judge_file
 from model.commands.overlay_files import SUFFIX as OVERLAY_SUFFIX
 from model.commands.overlay_files import plan_overlays
 from model.commands.ray_cluster import map_on_ray
@@ -31,7 +31,7 @@ from model.host.cores import available_cores
 from model.nifti.slices import DEFAULT_SLICES, parse_slices
 
 MAX_THREADS = 256
-STOPPED = 130  # the exit status of what SIGINT has ended: 128 and the signal's number
+STOPPED = 130  # exit status after SIGINT: 128 and the signal's number
 
 logger = logging.getLogger(__name__)
 
@@ -43,18 +43,18 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="PATH",
         help="image, folder with images at any depth, pattern ('scans/**/*.png'), "
-        "or - for a list of files and folders on standard input, one a line",
+        "or - for a list of files and folders on standard input, one on each line",
     )
-    parser.add_argument("--null", "-0", action="store_true", help="the list's paths end with a NUL, as of find -print0")
+    parser.add_argument("--null", "-0", action="store_true", help="paths in the list end with NUL, as of find -print0")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="default %(default)s")
     parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="default %(default)s")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="appears when all is done, until then FILE.part; default: stdout"
+        "--output", type=Path, metavar="FILE", help="appears at the end, until then FILE.part; default: stdout"
     )
-    parser.add_argument("--resume", action="store_true", help="keep the rows that FILE.part or FILE has, and go on")
-    parser.add_argument("--overlays", type=Path, metavar="DIR", help="write the evidence over each scan as PNG too")
+    parser.add_argument("--resume", action="store_true", help="keep the rows of FILE.part or FILE, and append the rest")
+    parser.add_argument("--overlays", type=Path, metavar="DIR", help="also write each scan with its evidence as PNG")
     parser.add_argument(
-        "--dicom", type=Path, metavar="DIR", help="write the evidence and a report as DICOM too, for DICOM images"
+        "--dicom", type=Path, metavar="DIR", help="also write evidence and a report as DICOM, for DICOM images"
     )
     parser.add_argument(
         "--frame", type=int, metavar="N", help="of DICOM files with several frames, from 1; default: the middle one"
@@ -67,27 +67,26 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
         help="of NIfTI volumes: axial, coronal or sagittal; middle, all, or an index from 0; default %(default)s",
     )
     parser.add_argument(
-        "--threads", type=_read_count, default=available_cores(), help="images judged at once; default %(default)s"
+        "--threads", type=_parse_count, default=available_cores(), help="images at a time; default %(default)s"
     )
-    parser.add_argument(
-        "--ray", metavar="ADDRESS", help="judge on a Ray cluster instead: auto, ray://HOST:PORT, or local"
-    )
+    parser.add_argument("--ray", metavar="ADDRESS", help="classify on a Ray cluster: auto, ray://HOST:PORT, or local")
 
 
 def predict_files(options: argparse.Namespace) -> int:
-    """Judge what the options name.
+    """Classify the files that the options name.
 
     Returns:
-        The exit status: 0; 1 if a file could not be judged; 130 when stopped.
+        The exit status: 0; 1 if a file could not be classified; 130 when stopped.
     """
     if options.dicom:
         check_packages()
     files = find_images(options.names, _read_input(options))
-    choice = Choice(options.frame, options.slice)
+    file_options = FileOptions(options.frame, options.slice)
     overlays = _plan(options.overlays, files, OVERLAY_SUFFIX)
     captures = _plan(options.dicom, files, CAPTURE_SUFFIX)
-    tasks = [Task(*places, choice) for places in zip((file.path for file in files), overlays, captures, strict=True)]
-    # One core an image: the same answer to the last bit whatever runs beside it.
+    paths = zip((file.path for file in files), overlays, captures, strict=True)
+    tasks = [Task(path, overlay, capture, file_options) for path, overlay, capture in paths]
+    # One core for an image: the same result to the last bit at any load.
     classifier = Classifier.load(options.weights, num_threads=1)
     form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()
     try:
@@ -95,10 +94,12 @@ def predict_files(options: argparse.Namespace) -> int:
             _write_rows(classifier, tasks, options, writer)
     except KeyboardInterrupt:
         if options.output:
-            logger.error("stopped; the same command with --resume goes on")
+            logger.error("stopped; run the same command with --resume to continue")
         return STOPPED
     if writer.num_failed:
-        logger.error("%d of %d images could not be judged; their rows say why", writer.num_failed, len(files))
+        logger.error(
+            "%d of %d images could not be classified; see the errors in their rows", writer.num_failed, len(files)
+        )
     return 1 if writer.num_failed else 0
 
 
@@ -110,8 +111,8 @@ def _read_input(options: argparse.Namespace) -> list[str]:
     return read_listing(sys.stdin.buffer, b"\0" if options.null else b"\n") if FROM_INPUT in options.names else []
 
 
-def _leave_out(tasks: Iterable[Task], earlier: Counter[str]) -> Iterator[Task]:
-    """Leave out what has a row; a file that was named twice has two."""
+def _skip_done(tasks: Iterable[Task], earlier: Counter[str]) -> Iterator[Task]:
+    """Skip tasks that have a row; a file that was named twice has two."""
     remaining = earlier.copy()
     for task in tasks:
         name = name_file(task.path)
@@ -122,26 +123,26 @@ def _leave_out(tasks: Iterable[Task], earlier: Counter[str]) -> Iterator[Task]:
 
 
 def _write_rows(classifier: Classifier, tasks: list[Task], options: argparse.Namespace, writer: RowWriter) -> None:
-    wanted = list(_leave_out(tasks, writer.earlier))
-    num_earlier = len(tasks) - len(wanted)
-    begin = time.perf_counter()
-    with closing(_judge_files(classifier, wanted, options)) as judged:
-        for rows in tqdm(judged, "predicting", len(tasks), unit="image", disable=None, initial=num_earlier):
+    remaining = list(_skip_done(tasks, writer.earlier))
+    num_done = len(tasks) - len(remaining)
+    start = time.perf_counter()
+    with closing(_classify_files(classifier, remaining, options)) as classified:
+        for rows in tqdm(classified, "predicting", len(tasks), unit="image", disable=None, initial=num_done):
             writer.write(rows)
-    seconds = time.perf_counter() - begin
-    logger.info("%d images in %.1f s: %.1f a second", len(wanted), seconds, len(wanted) / max(seconds, 1e-9))
+    seconds = time.perf_counter() - start
+    logger.info("%d images in %.1f s: %.1f a second", len(remaining), seconds, len(remaining) / max(seconds, 1e-9))
 
 
-def _judge_files(
+def _classify_files(
     classifier: Classifier, tasks: list[Task], options: argparse.Namespace
 ) -> Generator[Sequence[Row], None, None]:
-    """Judge files here or on a cluster; the rows of each, in their order."""
+    """Classify files here or on a cluster; yield the rows of each, in their order."""
     if options.ray is None:
-        return map_in_order(lambda task: judge_file(classifier, task), tasks, options.threads)
-    return map_on_ray(options.ray, options.weights, classifier.identity.sha256, judge_file, tasks)
+        return map_in_order(lambda task: classify_file(classifier, task), tasks, options.threads)
+    return map_on_ray(options.ray, options.weights, classifier.identity.sha256, classify_file, tasks)
 
 
-def _read_count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_THREADS:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MAX_THREADS}")
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MAX_THREADS}; found {text}")
     return int(text)

@@ -1,6 +1,6 @@
-"""Work on many files on a Ray cluster: for data that outgrow one machine.
+"""Classification on a Ray cluster, for data that outgrow one machine.
 
-tasks -> blocks of the data set -> judged on every node, one network a core -> results, in the order of the tasks
+tasks -> blocks of a data set -> classified on every node, one network a core -> results, in the order of the tasks
 """
 
 import logging
@@ -22,27 +22,24 @@ from model.errors import CheckpointError, ClusterError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_BLOCK_TASKS = 32  # a unit of work: seconds on one core, so that no node waits long for the last one
+_BLOCK_TASKS = 32  # seconds on one core, so that no node waits long for the last one
 _KNOCK_SECONDS = 10.0
 _Column = dict[str, npt.NDArray[Any]]
 
 
 def map_on_ray(
-    address: str, weights: Path, sha256: str, judge: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
+    address: str, weights: Path, sha256: str, call: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
 ) -> Generator[Result, None, None]:
-    """Judge tasks on all cores of a cluster.
+    """Call on tasks on all cores of a cluster; yield the results in the order of the tasks.
 
-    The package itself is sent to the nodes; they need requirements-serve.txt, requirements/ray.txt, and the weights and
-    whatever the tasks name under the same paths.
+    This package is sent to the nodes; they need requirements-serve.txt, requirements/ray.txt, and the weights and the
+    files of the tasks under the same paths.
 
     Args:
-        address: Of the cluster, as `ray.init` takes it: "auto", "ray://HOST:PORT", or "local" for one of its own.
-        weights: What every node loads.
-        sha256: What their identity must be.
-        judge: Called on the nodes, with one core to use.
-
-    Returns:
-        The results, in the order of the tasks.
+        address: Of the cluster, as `ray.init` takes it: "auto", "ray://HOST:PORT", or "local" for a new one here.
+        weights: Loaded by every node.
+        sha256: Identity that the weights must have.
+        call: Called on the nodes, with a classifier of one core.
 
     Raises:
         ClusterError: If Ray is not installed, cannot be reached, or a node fails.
@@ -54,7 +51,7 @@ def map_on_ray(
         raise ClusterError("--ray needs Ray: install requirements/ray.txt") from error
     _connect(address)
     try:
-        with closing(_read_results(weights, sha256, judge, tasks)) as results:
+        with closing(_read_results(weights, sha256, call, tasks)) as results:
             yield from results
     except RayError as error:
         raise ClusterError(f"a node of the cluster failed: {_last_line(error)}") from error
@@ -62,25 +59,25 @@ def map_on_ray(
         ray.shutdown()
 
 
-class _Judge:
-    """What runs on the nodes: a network, loaded once."""
+class _Worker:
+    """Runs on the nodes, and loads the weights once."""
 
-    def __init__(self, folder: str, weights: str, sha256: str, judge: Callable[[Classifier, Any], Any]) -> None:
-        os.chdir(folder)  # the tasks' names may be relative to where the command was given
+    def __init__(self, folder: str, weights: str, sha256: str, call: Callable[[Classifier, Any], Any]) -> None:
+        os.chdir(folder)  # paths of tasks may be relative to the folder of the command
         self._classifier = Classifier.load(Path(weights), num_threads=1)
-        self._judge = judge
+        self._call = call
         if self._classifier.identity.sha256 != sha256:
-            raise CheckpointError(f"{weights} holds other weights on a node than where the command was given")
+            raise CheckpointError(f"{weights} holds other weights on a node than here; copy the file to it")
 
     def __call__(self, column: _Column) -> _Column:
-        results = [pickle.dumps(self._judge(self._classifier, pickle.loads(task))) for task in column["item"]]
+        results = [pickle.dumps(self._call(self._classifier, pickle.loads(task))) for task in column["item"]]
         return {"item": np.array(results, object)}
 
 
 def _connect(address: str) -> None:
     import ray
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster started here reports to nobody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports from a cluster started here
     package = {"py_modules": [str(Path(model.__file__).parent)]}
     try:
         _knock(address)
@@ -90,14 +87,14 @@ def _connect(address: str) -> None:
 
 
 def _knock(address: str) -> None:
-    """Ask at HOST:PORT whether anybody is there: Ray itself would try for minutes."""
+    """Connect to HOST:PORT once: Ray itself would try for minutes."""
     host, separator, port = address.removeprefix("ray://").rpartition(":")
     if separator and port.isdecimal():
         socket.create_connection((host, int(port)), _KNOCK_SECONDS).close()
 
 
 def _read_results(
-    weights: Path, sha256: str, judge: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
+    weights: Path, sha256: str, call: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
 ) -> Generator[Result, None, None]:
     import ray.data
 
@@ -106,15 +103,15 @@ def _read_results(
     context.enable_progress_bars = False
     num_blocks = max(1, -(-len(tasks) // _BLOCK_TASKS))
     num_workers = max(1, min(num_blocks, int(ray.cluster_resources().get("CPU", 1))))
-    judged = ray.data.from_items([pickle.dumps(task) for task in tasks], override_num_blocks=num_blocks).map_batches(
-        _Judge,
-        fn_constructor_args=(str(Path.cwd()), str(weights), sha256, judge),
+    results = ray.data.from_items([pickle.dumps(task) for task in tasks], override_num_blocks=num_blocks).map_batches(
+        _Worker,
+        fn_constructor_args=(str(Path.cwd()), str(weights), sha256, call),
         batch_size=None,
         batch_format="numpy",
         concurrency=(1, num_workers),
         num_cpus=1,
     )
-    for row in judged.iter_rows():
+    for row in results.iter_rows():
         yield pickle.loads(row["item"])
 
 

@@ -1,8 +1,8 @@
-"""The file that rows are written to: whole at the end, and until then a part that can be continued.
+"""The output file of rows: whole at the end, and until then a part that can be resumed.
 
-FILE.part: row, row, row, ... -> all are there -> FILE
+FILE.part: row, row, row, ... -> complete -> FILE
      |
-     stopped, killed: the part stays; with `resume` what is complete of it is kept, and the rest follows
+     stopped, killed: the part stays; `resume` keeps its complete rows and appends the rest
 """
 
 import os
@@ -23,11 +23,11 @@ PART = ".part"
 
 @dataclass
 class RowWriter:
-    """Writes rows, those of a file at once.
+    """Writes rows, and counts failures.
 
     Attributes:
-        earlier: The files that an earlier run has written rows for, and how many each.
-        num_failed: Rows with an error, the earlier ones included.
+        earlier: Number of results per file that an earlier run has written.
+        num_failed: Rows with an error, earlier ones included.
     """
 
     stream: BinaryIO
@@ -44,18 +44,18 @@ class RowWriter:
 
 @contextmanager
 def open_rows(path: Path | None, form: RowFormat, sha256: str, *, resume: bool = False) -> Iterator[RowWriter]:
-    """Open what rows are written to; a file of this name appears when all has gone well, and replaces an older one.
+    """Open the output of rows; the file appears, and replaces an older one, when the block ends without an error.
 
     Args:
         path: None for standard output, which like a pipe or device is written to directly.
-        sha256: Of the weights; rows of others are not continued.
+        sha256: Of the weights; rows of others are not resumed.
         resume: Keep the rows of an earlier run, of its part or of its whole output.
 
     Raises:
-        OutputError: If there is no file to continue, or its rows are not ones that this run could have written.
+        OutputError: If there is no file to resume, or this run could not have written its rows.
     """
     if resume and path is None:
-        raise OutputError("--resume needs --output FILE, whose rows it keeps")
+        raise OutputError("--resume needs --output FILE, to keep the rows of that file")
     if path is None or (path.exists() and not path.is_file()):
         yield from _write_directly(path, form)
         return
@@ -66,11 +66,11 @@ def open_rows(path: Path | None, form: RowFormat, sha256: str, *, resume: bool =
         shutil.copyfile(whole, part)
     with part.open("r+b" if resume and part.exists() else "w+b") as stream:
         try:
-            writer = _continue(stream, form, sha256)
+            writer = _resume(stream, form, sha256)
         except OutputError as error:
             if is_copy:
                 part.unlink()
-            raise OutputError(f"cannot continue {whole if is_copy else part}: {error}") from error
+            raise OutputError(f"cannot resume {whole if is_copy else part}: {error}") from error
         yield writer
         os.fsync(stream.fileno())
     os.replace(part, whole)
@@ -83,21 +83,21 @@ def _write_directly(path: Path | None, form: RowFormat) -> Iterator[RowWriter]:
         yield writer
 
 
-def _continue(stream: BinaryIO, form: RowFormat, sha256: str) -> RowWriter:
-    """Read what is there, cut off what is not complete, and go on behind it."""
+def _resume(stream: BinaryIO, form: RowFormat, sha256: str) -> RowWriter:
+    """Read the earlier rows, cut off an incomplete end, and append there."""
     writer = RowWriter(stream, form)
     begin = stream.read(len(form.header))
     if begin != form.header:
         if not form.header.startswith(begin):
-            raise OutputError("its columns are not those of this format and these weights")
+            raise OutputError("expected the columns of this format and these weights; found others")
         begin = b""
     num_bytes = position = len(begin)
     for record in form.split(stream):
         row = form.decode(record)
         if row.sha256 not in (None, sha256):
-            raise OutputError("its rows are those of other weights")
+            raise OutputError("expected rows of these weights; found those of other weights")
         position += len(record)
-        if row.is_last:  # slices that no row of their volume follows are judged again
+        if row.is_last:  # slices without the row of their volume are classified again
             writer.earlier[row.file] += 1
             writer.num_failed += row.failed
             num_bytes = position

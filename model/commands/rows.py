@@ -1,6 +1,6 @@
-"""The rows of a result file, one for each image, as JSON Lines or CSV with the same facts.
+"""Rows of a file of results, as JSON Lines or CSV with the same fields: one row for an image.
 
-A volume has a row for each slice and a last one for itself; they follow each other with nothing between them.
+A volume has a row for each slice and then one for itself, without other rows in between.
 """
 
 import csv
@@ -16,22 +16,22 @@ from model.errors import OutputError
 from model.prediction import ModelIdentity, Prediction
 
 _TEXTS = ("volume", "note", "overlay", "capture", "report", "error")
-_NUM_SLICES = "num_slices"  # in the rows of whole volumes alone
-_FOREIGN = "it holds rows that this command did not write"
+_NUM_SLICES = "num_slices"  # only in the row of a whole volume
+_FOREIGN = "expected rows of this command; found others"
 
 
 @dataclass(frozen=True)
 class Row:
-    """The result for one image: a prediction or the reason why there is none.
+    """The result of one image: a prediction, or the reason for none.
 
     Attributes:
         file: The file; of a volume, with the slice: `scan.nii#axial:12`, or `scan.nii#volume`.
         summary: Of a volume.
         volume: The file, of a volume and its slices; None for other images.
-        note: Why there is no prediction though nothing is wrong.
-        overlay: The file of the picture, if one was requested.
-        capture: The picture's DICOM file, if one was requested.
-        report: The file of the DICOM report.
+        note: The reason for a missing part that is no error.
+        overlay: Path of the picture, if one was written.
+        capture: Path of the picture as DICOM.
+        report: Path of the DICOM report.
     """
 
     file: str
@@ -47,18 +47,43 @@ class Row:
 
 @dataclass(frozen=True)
 class WrittenRow:
-    """The facts of an earlier row that a resumed run needs.
+    """The fields of an earlier row that a resumed run needs.
 
     Attributes:
-        file: The classified file; for a slice the volume.
-        sha256: Of the weights; None where there is no prediction.
-        is_last: False for a slice: more rows of its file follow.
+        file: The classified file, of a slice the volume.
+        sha256: Of the weights; None without a prediction.
+        is_last: False if a row of this file follows, as after a slice.
     """
 
     file: str
     failed: bool
     sha256: str | None
     is_last: bool = True
+
+
+class RowFormat(Protocol):
+    """Encodes rows, and finds them in a file that may end within one."""
+
+    @property
+    def header(self) -> bytes:
+        """Bytes before the first row."""
+        ...
+
+    def encode(self, row: Row) -> bytes:
+        """Write one row, its end included."""
+        ...
+
+    def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Join the lines after the header to rows, without an incomplete one at the end."""
+        ...
+
+    def decode(self, record: bytes) -> WrittenRow:
+        """Read one row.
+
+        Raises:
+            OutputError: If this command did not write it.
+        """
+        ...
 
 
 class JsonLines:
@@ -68,14 +93,14 @@ class JsonLines:
 
     def encode(self, row: Row) -> bytes:
         """Write one row, its end included."""
-        facts: dict[str, Any] = {"file": row.file}
+        fields: dict[str, Any] = {"file": row.file}
         for part in (row.prediction, row.summary):
-            facts |= asdict(part) if part is not None else {}
-        facts |= {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
-        return json.dumps(facts, ensure_ascii=False).encode() + b"\n"
+            fields |= asdict(part) if part is not None else {}
+        fields |= {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
+        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Join lines to rows; an incomplete one is left out."""
+        """Yield complete lines."""
         return (line for line in lines if line.endswith(b"\n"))
 
     def decode(self, record: bytes) -> WrittenRow:
@@ -85,21 +110,21 @@ class JsonLines:
             OutputError: If this command did not write it.
         """
         try:
-            facts = json.loads(record)
-            file, failed, volume = str(facts["file"]), "error" in facts, facts.get("volume")
-            sha256 = str(facts["model"]["sha256"]) if "model" in facts else None
-            if sha256 is None and not failed and "note" not in facts:
+            fields = json.loads(record)
+            file, failed, volume = str(fields["file"]), "error" in fields, fields.get("volume")
+            sha256 = str(fields["model"]["sha256"]) if "model" in fields else None
+            if sha256 is None and not failed and "note" not in fields:
                 raise OutputError(_FOREIGN)
-            return WrittenRow(str(volume or file), failed, sha256, volume is None or _NUM_SLICES in facts)
+            return WrittenRow(str(volume or file), failed, sha256, volume is None or _NUM_SLICES in fields)
         except (ValueError, LookupError, TypeError) as error:
             raise OutputError(_FOREIGN) from error
 
 
 class CsvTable:
-    """A table with the facts of a JSON line as columns; missing values are empty, sets are separated by spaces."""
+    """A table of the fields of a JSON line: missing values are empty, sets separated by spaces."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        """Make the columns for these classes."""
+        """Define the columns for these classes."""
         self._columns = (
             *("file", "prediction", "confidence"),
             *(f"p_{name}" for name in classes),
@@ -118,13 +143,13 @@ class CsvTable:
 
     def encode(self, row: Row) -> bytes:
         """Write one row, its end included."""
-        facts: dict[str, Any] = {name: getattr(row, name) for name in ("file", *_TEXTS)}
-        facts |= _flatten(row.prediction) if row.prediction is not None else {}
-        facts |= _flatten_summary(row.summary) if row.summary is not None else {}
-        return _encode_record([facts.get(name) for name in self._columns])
+        fields: dict[str, Any] = {name: getattr(row, name) for name in ("file", *_TEXTS)}
+        fields |= _flatten(row.prediction) if row.prediction is not None else {}
+        fields |= _flatten_summary(row.summary) if row.summary is not None else {}
+        return _encode_record([fields.get(name) for name in self._columns])
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Join lines to rows: a line break within quotes ends none."""
+        """Join lines to rows, which do not end within quotes."""
         record = b""
         for line in lines:
             record += line
@@ -136,19 +161,19 @@ class CsvTable:
         """Read one row."""
         try:
             (values,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
-            facts = dict(zip(self._columns, values, strict=True))
+            fields = dict(zip(self._columns, values, strict=True))
         except (ValueError, csv.Error) as error:
             raise OutputError(_FOREIGN) from error
-        is_last = not facts["volume"] or bool(facts[_NUM_SLICES])
-        file = facts["volume"] or facts["file"]
-        return WrittenRow(file, bool(facts["error"]), facts["model_sha256"] or None, is_last)
+        is_last = not fields["volume"] or bool(fields[_NUM_SLICES])
+        file = fields["volume"] or fields["file"]
+        return WrittenRow(file, bool(fields["error"]), fields["model_sha256"] or None, is_last)
 
 
 RowFormat = JsonLines | CsvTable
 
 
 def name_file(path: Path) -> str:
-    r"""Write a path as text; bytes of it that are no UTF-8 become `\udc80` to `\udcff`."""
+    r"""Format a path as text; bytes that are not UTF-8 become `\udc80` to `\udcff`."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 

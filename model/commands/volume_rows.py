@@ -1,4 +1,4 @@
-"""Predictions for the slices of a volume, as rows, and one row that sums them up."""
+"""Rows of a volume: one for each slice, and a summary."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from model.prediction import Prediction
 if TYPE_CHECKING:
     from model.nifti.volume import VolumeSlice
 
-NO_HEAD = "shows no head; not judged"
+NO_HEAD = "shows no head; not classified"
 
 
 def predict_volume(
@@ -24,10 +24,10 @@ def predict_volume(
     """Classify slices of a NIfTI volume.
 
     Args:
-        overlay: `scan.nii.gz.png`, if pictures are asked for: they are `scan.nii.gz-axial-12.png` beside it.
+        overlay: `scan.nii.gz.png` for pictures such as `scan.nii.gz-axial-12.png` beside it; None for no pictures.
 
-    Returns:
-        A row for each slice, in order, and a last one for the volume; or a row with an error, after which none comes.
+    Yields:
+        A row for each slice, in order, and a last one for the volume; or a last one with an error.
     """
     name = name_file(path)
     judged: list[Prediction] = []
@@ -64,7 +64,7 @@ def _read_slices(path: Path, choice: SliceChoice) -> "Iterator[VolumeSlice]":
         from model.nifti.volume import read_slices
     except ModuleNotFoundError as error:
         raise UnsupportedFormatError(
-            "NIfTI is not read here: the packages of requirements/nifti.txt are not installed."
+            "NIfTI needs packages that are not installed: see requirements/nifti.txt."
         ) from error
     try:
         yield from read_slices(path, choice)

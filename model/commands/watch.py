@@ -1,11 +1,12 @@
-"""`python -m model watch IN OUT`: a folder that images are put into, and one that answers come out of.
+"""`python -m model watch IN OUT`: classifies images that are put into one folder, with results in another.
 
-    IN/deep/a.dcm -> stable? -> judged -> OUT/done/deep/a.dcm.png, .sc.dcm, .sr.dcm, and then a.dcm.json
-                                  |
-                                  cannot be -> OUT/failed/deep/a.dcm.json
+    IN/deep/a.dcm -> stable? -> classified -> OUT/done/deep/a.dcm.png, .sc.dcm, .sr.dcm, and then a.dcm.json
+                                    |
+                                    error -> OUT/failed/deep/a.dcm.json
 
-The answer is written last and at once, and names the size and time of the file that it is for. Nothing else is known of
-what is done, so whoever is stopped or killed begins with what has no answer. Nothing in IN is changed.
+The result, the `.json`, is written last and atomically, and names the size and time of the file before it was read.
+There is no other state: a watch that was stopped or killed begins with the files that have no result of their present
+state. Nothing in IN is changed.
 """
 
 import argparse
@@ -14,35 +15,36 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from model.classifier import Classifier
+from model.commands.classification import Task, classify_file
 from model.commands.image_files import ImageFile, find_images
-from model.commands.judging import Task, judge_file
 from model.commands.overlay_files import SUFFIX as PICTURE_SUFFIX
-from model.commands.result_files import CAPTURE_SUFFIX, write_whole
+from model.commands.result_files import CAPTURE_SUFFIX
 from model.commands.rows import JsonLines, name_file
+from model.dicom_results.results import can_write_results
 from model.engines.loading import DEFAULT_WEIGHTS
 from model.errors import ImagesNotFoundError, OutputError
+from model.host.atomic_file import write_file
 
 DONE, FAILED = "done", "failed"
-ANSWER_SUFFIX = ".json"
-DEFAULT_INTERVAL_SECONDS = 2.0  # whoever copies a file writes to it more often
+RESULT_SUFFIX = ".json"
+DEFAULT_INTERVAL_SECONDS = 2.0  # programs that copy a file write to it more often
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FileState:
-    """By what a file is told from what it was before."""
+    """Identifies one version of a file."""
 
     size: int
     modified_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "FileState | None":
-        """Look at a file; None if it has gone."""
+        """Look at a file; None if it is gone."""
         try:
             found = path.stat()
         except OSError:
@@ -53,12 +55,12 @@ class FileState:
 def add_watch_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.add_argument("source", type=Path, metavar="IN", help="folder that images are put into, at any depth")
-    parser.add_argument("target", type=Path, metavar="OUT", help="folder for what comes of them")
+    parser.add_argument("target", type=Path, metavar="OUT", help="folder for the results")
     parser.add_argument("--weights", type=Path, default=DEFAULT_WEIGHTS, help="default %(default)s")
-    parser.add_argument("--once", action="store_true", help="judge what is there, and end")
+    parser.add_argument("--once", action="store_true", help="classify the files that are there, then exit")
     parser.add_argument(
         "--interval",
-        type=_read_seconds,
+        type=_parse_seconds,
         default=DEFAULT_INTERVAL_SECONDS,
         metavar="SECONDS",
         help="between two looks; a file that is the same in both is complete; default %(default)s",
@@ -66,26 +68,26 @@ def add_watch_options(parser: argparse.ArgumentParser) -> None:
 
 
 def watch_folder(options: argparse.Namespace) -> int:
-    """Judge what is put into a folder, until stopped.
+    """Classify images that are put into a folder, until stopped.
 
     Returns:
-        With `--once` 1 if an image could not be judged, else 0; when stopped 0.
+        With `--once` 1 if an image could not be classified, else 0; 0 when stopped.
 
     Raises:
-        OutputError: If one of the folders is in the other, or IN is not there.
+        OutputError: If IN is missing, or one of the folders is in the other.
     """
     _check_apart(options.source, options.target)
     watch = _Watch(options.source, options.target, Classifier.load(options.weights, num_threads=1))
     logger.info("watching %s", options.source)
     try:
-        seen = watch.look()
+        earlier = watch.find_pending()
         while True:
             time.sleep(options.interval)
-            now = watch.look()
-            num_failed = watch.judge(file for file, state in now.items() if seen.get(file) == state)
+            now = watch.find_pending()
+            num_failed = watch.classify(file for file, state in now.items() if earlier.get(file) == state)
             if options.once:
                 return 1 if num_failed else 0
-            seen = now
+            earlier = now
     except KeyboardInterrupt:
         return 0
 
@@ -93,67 +95,63 @@ def watch_folder(options: argparse.Namespace) -> int:
 class _Watch:
     def __init__(self, source: Path, target: Path, classifier: Classifier) -> None:
         self._source, self._target, self._classifier = source, target, classifier
-        self._has_dicom_results = find_spec("highdicom") is not None
+        self._writes_dicom = can_write_results()
 
-    def look(self) -> Mapping[ImageFile, FileState]:
-        """Find the files that have no answer, or have changed since."""
+    def find_pending(self) -> Mapping[ImageFile, FileState]:
+        """Find the files without a result, and those that have changed since."""
         try:
             files = find_images([str(self._source)])
         except ImagesNotFoundError:
             return {}
         states = ((file, FileState.of(file.path)) for file in files)
-        return {file: state for file, state in states if state and not self._is_answered(file, state)}
+        return {file: state for file, state in states if state and state not in self._read_states(file)}
 
-    def judge(self, files: Iterable[ImageFile]) -> int:
-        """Judge files and write their answers; return how many could not be judged."""
-        return sum([self._judge(file) for file in files])
+    def classify(self, files: Iterable[ImageFile]) -> int:
+        """Classify files and write their results; return the number of failures."""
+        return sum([self._classify(file) for file in files])
 
-    def _judge(self, file: ImageFile) -> bool:
-        state = FileState.of(file.path)
+    def _classify(self, file: ImageFile) -> bool:
+        state = FileState.of(file.path)  # before it is read: if it grows meanwhile, its state differs from the result's
         if state is None:
             return False
-        done = self._place(DONE, file)
-        capture = done.with_name(done.name + CAPTURE_SUFFIX) if self._has_dicom_results else None
-        rows = judge_file(self._classifier, Task(file.path, done.with_name(done.name + PICTURE_SUFFIX), capture))
+        overlay = self._place(DONE, file, PICTURE_SUFFIX)
+        capture = self._place(DONE, file, CAPTURE_SUFFIX) if self._writes_dicom else None
+        rows = classify_file(self._classifier, Task(file.path, overlay, capture))
         failed = any(row.error for row in rows)
         encoded = [json.loads(JsonLines().encode(row)) for row in rows]
-        answer = {"file": name_file(file.path), **asdict(state), "rows": encoded}
-        path, other = (self._answer(kind, file) for kind in ((FAILED, DONE) if failed else (DONE, FAILED)))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(answer, ensure_ascii=False).encode() + b"\n")
-        other.unlink(missing_ok=True)
-        logger.info("%s: %s", file.path, "failed" if failed else "done")
+        result = {"file": name_file(file.path), **asdict(state), "rows": encoded}
+        kind, other = (FAILED, DONE) if failed else (DONE, FAILED)
+        write_file(self._place(kind, file, RESULT_SUFFIX), json.dumps(result, ensure_ascii=False).encode() + b"\n")
+        self._place(other, file, RESULT_SUFFIX).unlink(missing_ok=True)
+        logger.info("%s: %s", file.path, kind)
         return failed
 
-    def _is_answered(self, file: ImageFile, state: FileState) -> bool:
-        return any(_read_state(self._answer(kind, file)) == state for kind in (DONE, FAILED))
+    def _read_states(self, file: ImageFile) -> list[FileState | None]:
+        return [_read_state(self._place(kind, file, RESULT_SUFFIX)) for kind in (DONE, FAILED)]
 
-    def _place(self, kind: str, file: ImageFile) -> Path:
-        return self._target / kind / file.path.relative_to(self._source)
-
-    def _answer(self, kind: str, file: ImageFile) -> Path:
-        place = self._place(kind, file)
-        return place.with_name(place.name + ANSWER_SUFFIX)
+    def _place(self, kind: str, file: ImageFile, suffix: str) -> Path:
+        place = file.path.relative_to(self._source)
+        return self._target / kind / place.with_name(place.name + suffix)
 
 
-def _read_state(answer: Path) -> FileState | None:
-    """Read for which state of a file an answer is; None if there is no answer."""
+def _read_state(result: Path) -> FileState | None:
+    """Read the state of the file that a result is for; None if there is no result."""
     try:
-        facts = json.loads(answer.read_bytes())
-        return FileState(facts["size"], facts["modified_ns"])
+        fields = json.loads(result.read_bytes())
+        return FileState(fields["size"], fields["modified_ns"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def _check_apart(source: Path, target: Path) -> None:
     if not source.is_dir():
-        raise OutputError(f"{source} is no folder; name the one that images are put into")
+        raise OutputError(f"{source} is not a folder; pass the one that images are put into")
     for inner, outer in ((source, target), (target, source)):
         if inner.resolve().is_relative_to(outer.resolve()):
-            raise OutputError(f"{inner} lies in {outer}; choose folders of which none is in the other")
+            raise OutputError(f"{inner} is in {outer}; choose two folders that are apart")
 
 
-def _read_seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from model.command_line import main
-from model.commands import judging
+from model.commands import classification
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
@@ -156,13 +156,13 @@ def test_what_has_a_row_is_not_judged_again(tiny_pair, folder, tmp_path, monkeyp
     before = output.read_bytes()
     (folder / "z.png").write_bytes(encode(draw_scan(64, seed=3)))
     judged = []
-    read = judging._read
+    read = classification._read
 
     def read_and_tell(path):
         judged.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(judging, "_read", read_and_tell)
+    monkeypatch.setattr(classification, "_read", read_and_tell)
     assert main([*arguments, "--resume"]) == 0
     assert judged == ["z.png"]
     assert output.read_bytes().startswith(before)
@@ -241,7 +241,7 @@ def test_a_terminal_shows_how_far_it_is(tiny_pair, folder):
 
 
 def test_a_file_too_large_for_an_image_is_not_read(tiny_pair, folder, monkeypatch, capsys):
-    monkeypatch.setattr(judging, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
+    monkeypatch.setattr(classification, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
     assert main(["predict", str(folder), "--weights", str(tiny_pair[1])]) == 1
     errors = [json.loads(line).get("error") for line in capsys.readouterr().out.splitlines()]
     assert "at most" in errors[0]

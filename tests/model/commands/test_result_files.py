@@ -1,4 +1,4 @@
-from model.commands.result_files import save_results, write_whole
+from model.commands.result_files import save_results
 from model.dicom_results.results import DicomResults
 
 
@@ -7,10 +7,3 @@ def test_the_report_is_beside_the_picture(tmp_path):
     assert report == tmp_path / "deep" / "a.dcm.sr.dcm"
     assert (report.read_bytes(), report.with_name("a.dcm.sc.dcm").read_bytes()) == (b"report", b"capture")
     assert len(list(report.parent.iterdir())) == 2
-
-
-def test_an_older_file_is_replaced(tmp_path):
-    (tmp_path / "a").write_bytes(b"older")
-    write_whole(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert len(list(tmp_path.iterdir())) == 1

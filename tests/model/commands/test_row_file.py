@@ -109,7 +109,7 @@ def test_without_resume_a_part_is_begun_anew(form, output, part):
 
 def test_what_another_command_wrote_is_left_alone(form, output):
     output.write_bytes(b"my diary\n")
-    with pytest.raises(OutputError, match="cannot continue"):
+    with pytest.raises(OutputError, match="cannot resume"):
         write(output, form, ROWS, resume=True)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
     assert output.read_bytes() == b"my diary\n"

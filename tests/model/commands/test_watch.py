@@ -9,7 +9,7 @@ import pydicom
 import pytest
 
 from model.command_line import main
-from model.commands import judging
+from model.commands import classification
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
@@ -55,13 +55,13 @@ def test_what_has_an_answer_is_not_judged_again_unless_it_changed(tiny_pair, fol
     source, target = folders
     watch(folders, tiny_pair)
     judged = []
-    read = judging._read
+    read = classification._read
 
     def read_and_tell(path):
         judged.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(judging, "_read", read_and_tell)
+    monkeypatch.setattr(classification, "_read", read_and_tell)
     assert watch(folders, tiny_pair) == 0
     assert judged == []
     (source / "broken.png").write_bytes(encode(draw_scan(64, seed=2)))
@@ -125,8 +125,8 @@ def test_folders_in_each_other_and_missing_ones_are_refused(tiny_pair, tmp_path,
     for source, target in (("in", "in/out"), ("in", "."), ("missing", "out")):
         arguments = ["watch", str(tmp_path / source), str(tmp_path / target), "--once"]
         assert main([*arguments, "--weights", str(tiny_pair[1])]) == 1
-    assert "none is in the other" in caplog.text
-    assert "no folder" in caplog.text
+    assert "choose two folders that are apart" in caplog.text
+    assert "is not a folder" in caplog.text
 
 
 @pytest.mark.parametrize("seconds", ["0", "x", "nan", "1e9"])
