@@ -1,4 +1,4 @@
-"""The card: what travels with the weights, so that no code has to know it."""
+"""The card: facts that travel with the weights, and so are not in code."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ class _Record(BaseModel):
 
 
 class Preprocessing(_Record):
-    """How an image becomes the network's inputs."""
+    """Resizing, colours and normalisation from an image to the network's inputs."""
 
     input_size: int = Field(224, ge=32, le=1024, description="Height and width of the inputs, pixels.")
     resize: Literal["stretch"] = Field(
@@ -56,17 +56,17 @@ class Interval(_Record):
 
 
 class SplitMetrics(BaseModel):
-    """What was measured on one split: one `Interval` a metric, and on how much data."""
+    """Metrics of one split, an `Interval` each, and the number of images."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, Interval]
 
     images: int = Field(ge=0)
-    groups: int | None = Field(None, ge=0, description="None where nobody knows which images belong together.")
+    groups: int | None = Field(None, ge=0, description="None if it is unknown which images belong together.")
 
 
 class PackedArray(_Record):
-    """Numbers in few characters: float16, little-endian, row by row, base64."""
+    """A compact array: float16, little-endian, row by row, base64."""
 
     shape: tuple[Annotated[int, Field(gt=0, le=100_000)], ...]
     float16: str = Field(max_length=4_000_000, repr=False)
@@ -77,7 +77,7 @@ class PackedArray(_Record):
         return cls(shape=values.shape, float16=base64.b64encode(values.astype("<f2").tobytes()).decode("ascii"))
 
     def decode(self) -> npt.NDArray[np.float64]:
-        """Unpack the numbers, wide enough to compute with."""
+        """Unpack to a type that is wide enough to compute with."""
         return np.frombuffer(base64.b64decode(self.float16), "<f2").reshape(self.shape).astype(np.float64)
 
     @model_validator(mode="after")
@@ -87,20 +87,20 @@ class PackedArray(_Record):
         except binascii.Error as error:
             raise ValueError("float16 must be base64") from error
         if len(data) != 2 * math.prod(self.shape):
-            raise ValueError("float16 must hold as many numbers as shape says")
+            raise ValueError("float16 must hold as many numbers as shape")
         if not np.isfinite(np.frombuffer(data, "<f2")).all():
             raise ValueError("float16 must hold finite numbers")
         return self
 
 
 class Region(_Record):
-    """Where the training data lie among vectors of D values; see `model.reliability.reliability`."""
+    """The region of the training data among vectors of D values; see `model.reliability.reliability`."""
 
     mean: PackedArray = Field(description="(D,), subtracted first.")
-    scale: PackedArray = Field(description="(D,), multiplied by then.")
-    components: PackedArray = Field(description="(D, k), orthonormal: the directions in which the data vary most.")
-    centres: PackedArray = Field(description="(M, k), in those directions.")
-    limit: float = Field(gt=0, description="Squared distance counted as 1.")
+    scale: PackedArray = Field(description="(D,), multiplied by afterwards.")
+    components: PackedArray = Field(description="(D, k), orthonormal: the directions of largest variance.")
+    centres: PackedArray = Field(description="(M, k), in the coordinates of the components.")
+    limit: float = Field(gt=0, description="Squared distance of score 1.")
 
     @model_validator(mode="after")
     def _check_shapes(self) -> Self:
@@ -121,54 +121,54 @@ class OutlierThreshold(_Record):
 class OutlierDetector(OutlierThreshold):
     """The threshold, with the arrays from which scores are computed."""
 
-    features: Region = Field(description="Of what enters the classifier, scaled to length 1.")
+    features: Region = Field(description="Of the classifier's inputs, scaled to length 1.")
     appearance: Region = Field(description="Of `model.reliability.appearance`.")
 
 
 class ConformalSets(_Record):
-    """Which classes a prediction set keeps: those with 1 - p <= threshold, and the most probable one."""
+    """Prediction sets of the classes with 1 - p <= threshold, and of the most probable one."""
 
-    level: float = Field(0.95, gt=0, lt=1, description="Part of the scans whose set holds the true class.")
+    level: float = Field(0.95, gt=0, lt=1, description="Fraction of scans whose set contains the true class.")
     threshold: float = Field(ge=0, le=1)
 
 
 class ReviewThresholds(_Record):
-    """When a person should look at the image."""
+    """Thresholds for the review of an image by a person."""
 
     required_confidence: float = Field(0.80, ge=0, le=1, description="Required below it.")
     consider_confidence: float = Field(0.90, ge=0, le=1, description="To be considered below it.")
-    healthy_class: Name | None = Field(None, description="The class that means that there is no tumour, if any does.")
+    healthy_class: Name | None = Field(None, description="The class of scans without a tumour, if there is one.")
     tumor_probability: float = Field(
-        0.02, ge=0, le=1, description="To be considered where the healthy class is predicted and the tumours have more."
+        0.02, ge=0, le=1, description="To be considered if the healthy class is predicted and the tumours exceed this."
     )
 
 
 class Head(_Record):
-    """What lies between the features and the logits."""
+    """Design of the layers between the features and the logits."""
 
-    hidden_units: int = Field(0, ge=0, le=65_536, description="Of a hidden layer with ReLU; 0: there is none.")
-    batch_norm: bool = Field(False, description="Whether the hidden layer is normalised.")
+    hidden_units: int = Field(0, ge=0, le=65_536, description="Of a hidden layer with ReLU; 0 for none.")
+    batch_norm: bool = Field(False, description="True if the hidden layer is normalised.")
     output: Literal["softmax", "sigmoid"] = Field(
-        "softmax", description="One output a class, or a single one for two classes: the second one's probability."
+        "softmax", description="An output for each class, or a single one for two classes: the second's probability."
     )
 
 
 class PublicCard(_Record):
-    """Everything a user of the weights has to know and cannot read from them."""
+    """Facts about the weights that a user needs and cannot read from them."""
 
     name: Name
     version: Name
-    architecture: Name = Field(description="The name by which `model.networks.network` makes the network.")
+    architecture: Name = Field(description="The name of the network in `model.networks.network`.")
     head: Head = Head()
     classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=1000)] = Field(
         description="In the order of the logits."
     )
     class_map: dict[Name, Name] = Field(
-        {}, description="Which of the classes those of the training data became; empty where they are the same."
+        {}, description="From the classes of the training data to these; empty if they are the same."
     )
     preprocessing: Preprocessing
     gradcam_layer: str = Field(
-        max_length=200, description="Path of the module explained; -1 counts from the end, as in Python."
+        max_length=200, description="Path of the explained module; -1 counts from the end, as in Python."
     )
     temperature: float = Field(1.0, gt=0, le=100, description="Logits are divided by it before the softmax.")
     conformal: ConformalSets | None = Field(None, description="Parameters of the prediction sets.")
@@ -186,7 +186,7 @@ class ModelCard(PublicCard):
 
     outlier_detector: OutlierDetector | None = None
     self_test_logits: tuple[float, ...] = Field(
-        description="The logits for `model.preprocessing.self_test_image`, as the trainer computed them."
+        description="Of `model.preprocessing.self_test_image`, computed at the end of training."
     )
 
     @model_validator(mode="after")
@@ -194,9 +194,9 @@ class ModelCard(PublicCard):
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must differ")
         if not set(self.class_map.values()) <= set(self.classes):
-            raise ValueError("class_map must lead to the classes")
+            raise ValueError("class_map must map to the classes")
         if len(self.self_test_logits) != len(self.classes):
-            raise ValueError("self_test_logits must hold one value a class")
+            raise ValueError("self_test_logits must hold one value for each class")
         return self
 
     def describe(self) -> dict[str, Any]:
@@ -206,7 +206,7 @@ class ModelCard(PublicCard):
 
 
 def parse_card(fields: object) -> ModelCard:
-    """Check a card read from a file.
+    """Validate a card from a file.
 
     Raises:
         CheckpointError: If a field is missing, unknown or out of its bounds; the message names the first.
@@ -216,4 +216,4 @@ def parse_card(fields: object) -> ModelCard:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "card"
-        raise CheckpointError(f"its card is not valid: {field}: {first['msg']}") from error
+        raise CheckpointError(f"its card is invalid: {field}: {first['msg']}") from error

@@ -1,11 +1,10 @@
-"""Everything that can go wrong between bytes and an answer, named.
+"""The errors of this package, where they arise on the way of the data.
 
     request   data (bytes) -> image -> inputs -> logits -> probabilities, heatmap
-                   |            |                  |
-                   |            |                  UnknownClassError (a class nobody trained)
+                   |            |
                    |            ImageTooSmallError, BlankImageError
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
-                   UnsupportedPixelsError, UnknownFrameError (DICOM)
+                   UnsupportedPixelsError, UnknownFrameError (DICOM), UnknownClassError (of the request)
 
     results   image (DICOM), prediction, picture -> files: ResultSourceError, ResultPackagesError
 
@@ -13,22 +12,22 @@
                |          |              |                         |
                +----------+-- CheckpointError ---------------------+
 
-Messages say what was expected, what was found and what to do. They are written for the sender of the
-image and may be shown to him: they hold no file name, no path and no text of a library's exception.
-`CheckpointError` is for the person who starts the service, and does name the file.
+Messages name what was expected, what was found and what to do. Those of an `InputError` are for the sender of the image:
+they contain no file name, no path and no text of a library's exception. `CheckpointError` is for the person who starts
+the service, and does name the file.
 """
 
 
 class ModelError(Exception):
-    """Any error this package raises on purpose."""
+    """Any error that this package raises on purpose."""
 
 
 class InputError(ModelError):
-    """The image that was sent cannot be judged; the message says why."""
+    """The image cannot be classified; the message gives the reason."""
 
 
 class UnsupportedFormatError(InputError):
-    """The bytes are not in a format this service reads."""
+    """The bytes are in no supported format."""
 
 
 class ImageTooLargeError(InputError):
@@ -36,11 +35,11 @@ class ImageTooLargeError(InputError):
 
 
 class UnusableImageError(InputError):
-    """The format is right but no prediction can be made from the content."""
+    """The format is supported, but the content cannot be classified."""
 
 
 class TruncatedImageError(UnusableImageError):
-    """The image data ends early or is damaged."""
+    """The image data end early or are damaged."""
 
 
 class ImageTooSmallError(UnusableImageError):
@@ -52,40 +51,36 @@ class BlankImageError(UnusableImageError):
 
 
 class UnsupportedPixelsError(UnusableImageError):
-    """The format is read, but not the way in which this file stores its pixels."""
+    """The format is supported, but not the way this file stores its pixels."""
 
 
 class UnknownFrameError(InputError):
-    """The frame to judge is not one of the file's."""
+    """The file has no such frame."""
 
 
 class UnknownClassError(InputError):
-    """The class to explain is not one the network was trained on."""
+    """The network was not trained on the class to explain."""
 
 
 class ResultSourceError(InputError):
-    """DICOM results were asked for, and the image is no DICOM image that they could belong to."""
-
-
-class ResultViewError(InputError):
-    """DICOM results were asked for of a view that is a layer for a page."""
+    """DICOM results were requested for an image that they cannot belong to."""
 
 
 class ResultPackagesError(InputError):
-    """DICOM results were asked for, and what writes them is not installed."""
+    """DICOM results were requested, and the packages that write them are not installed."""
 
 
 class CheckpointError(ModelError):
-    """A weight file is missing, damaged, foreign or does not do what its card says."""
+    """A weight file is missing, damaged, foreign or does not match its card."""
 
 
 class ImagesNotFoundError(ModelError):
-    """A command was given folders or patterns in which there is nothing to judge."""
+    """The folders or patterns of a command contain no image."""
 
 
 class ClusterError(ModelError):
-    """A cluster that a command was told to use cannot be reached, or fails."""
+    """The cluster of a command cannot be reached, or fails."""
 
 
 class OutputError(ModelError):
-    """A command cannot write where it was told to without harm to what is there."""
+    """A command cannot write its output without harm to existing files."""

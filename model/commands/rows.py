@@ -6,14 +6,14 @@ A volume has a row for each slice and then one for itself, without other rows in
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from model.commands.volume_summary import VolumeSummary
 from model.errors import OutputError
-from model.prediction import ModelIdentity, Prediction
+from model.prediction import Prediction
 
 _TEXTS = ("volume", "note", "overlay", "capture", "report", "error")
 _NUM_SLICES = "num_slices"  # only in the row of a whole volume
@@ -61,50 +61,21 @@ class WrittenRow:
     is_last: bool = True
 
 
-class RowFormat(Protocol):
-    """Encodes rows, and finds them in a file that may end within one."""
-
-    @property
-    def header(self) -> bytes:
-        """Bytes before the first row."""
-        ...
-
-    def encode(self, row: Row) -> bytes:
-        """Write one row, its end included."""
-        ...
-
-    def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Join the lines after the header to rows, without an incomplete one at the end."""
-        ...
-
-    def decode(self, record: bytes) -> WrittenRow:
-        """Read one row.
-
-        Raises:
-            OutputError: If this command did not write it.
-        """
-        ...
-
-
 class JsonLines:
-    """A JSON object a line: `file`, and the fields of a prediction, of a volume's summary, `note` or `error`."""
+    """A JSON object for each row: `file`, and the fields of a prediction, of a volume's summary, `note` or `error`."""
 
-    header = b""
+    header = b""  # before the first row
 
     def encode(self, row: Row) -> bytes:
-        """Write one row, its end included."""
-        fields: dict[str, Any] = {"file": row.file}
-        for part in (row.prediction, row.summary):
-            fields |= asdict(part) if part is not None else {}
-        fields |= {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
-        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        """Encode a row, with its end."""
+        return json.dumps(_collect_fields(row), ensure_ascii=False).encode() + b"\n"
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield complete lines."""
+        """Yield complete rows."""
         return (line for line in lines if line.endswith(b"\n"))
 
     def decode(self, record: bytes) -> WrittenRow:
-        """Read one row.
+        """Decode a row.
 
         Raises:
             OutputError: If this command did not write it.
@@ -142,14 +113,12 @@ class CsvTable:
         return _encode_record(self._columns)
 
     def encode(self, row: Row) -> bytes:
-        """Write one row, its end included."""
-        fields: dict[str, Any] = {name: getattr(row, name) for name in ("file", *_TEXTS)}
-        fields |= _flatten(row.prediction) if row.prediction is not None else {}
-        fields |= _flatten_summary(row.summary) if row.summary is not None else {}
+        """Encode a row, with its end."""
+        fields = _flatten(_collect_fields(row))
         return _encode_record([fields.get(name) for name in self._columns])
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Join lines to rows, which do not end within quotes."""
+        """Join lines to complete rows, which do not end within quotes."""
         record = b""
         for line in lines:
             record += line
@@ -158,7 +127,7 @@ class CsvTable:
                 record = b""
 
     def decode(self, record: bytes) -> WrittenRow:
-        """Read one row."""
+        """Decode a row; the error is that of `JsonLines`."""
         try:
             (values,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
             fields = dict(zip(self._columns, values, strict=True))
@@ -177,44 +146,28 @@ def name_file(path: Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _flatten(prediction: Prediction) -> Mapping[str, Any]:
-    review, ood = prediction.review, prediction.ood
+def _collect_fields(row: Row) -> dict[str, Any]:
+    fields: dict[str, Any] = {"file": row.file}
+    for part in (row.prediction, row.summary):
+        fields |= asdict(part) if part is not None else {}
+    return fields | {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
+
+
+def _flatten(fields: dict[str, Any]) -> dict[str, Any]:
+    """Turn the fields of a JSON object into columns."""
+    image, review, ood = (fields.get(name) or {} for name in ("input", "review", "ood"))
+    columns = fields | image | {f"ood_{name}": value for name, value in ood.items()}
+    for prefix, name in (("p", "probabilities"), ("slices", "slices_by_class"), ("model", "model")):
+        columns |= {f"{prefix}_{key}": value for key, value in (fields.get(name) or {}).items()}
     return {
-        "prediction": prediction.prediction,
-        "confidence": prediction.confidence,
-        **{f"p_{name}": value for name, value in prediction.probabilities.items()},
-        "prediction_set": " ".join(prediction.prediction_set or ()),
-        "review": review and review.level,
-        "review_reasons": " ".join(review.reasons) if review else None,
-        "ood_score": ood and ood.score,
-        "ood_threshold": ood and ood.threshold,
-        "ood_outlier": ood and str(ood.outlier).lower(),
-        "format": prediction.input.format,
-        "width": prediction.input.width,
-        "height": prediction.input.height,
-        "warnings": "; ".join(prediction.input.warnings),
-        "frame": prediction.input.frame,
-        "num_frames": prediction.input.num_frames,
-        **_flatten_identity(prediction.model),
-        "decode_ms": prediction.timing_ms.decode,
-        "inference_ms": prediction.timing_ms.inference,
+        **columns,
+        **{f"{name}_ms": value for name, value in fields.get("timing_ms", {}).items()},
+        "prediction_set": " ".join(fields.get("prediction_set") or ()),
+        "review": review.get("level"),
+        "review_reasons": " ".join(review.get("reasons", ())),
+        "ood_outlier": str(ood["outlier"]).lower() if ood else None,
+        "warnings": "; ".join(image.get("warnings", ())),
     }
-
-
-def _flatten_summary(summary: VolumeSummary) -> Mapping[str, Any]:
-    return {
-        "prediction": summary.prediction,
-        "confidence": summary.confidence,
-        **{f"p_{name}": value for name, value in (summary.probabilities or {}).items()},
-        _NUM_SLICES: summary.num_slices,
-        "num_judged": summary.num_judged,
-        **{f"slices_{name}": value for name, value in summary.slices_by_class.items()},
-        **_flatten_identity(summary.model),
-    }
-
-
-def _flatten_identity(identity: ModelIdentity) -> Mapping[str, str]:
-    return {f"model_{name}": value for name, value in asdict(identity).items()}
 
 
 def _encode_record(values: Iterable[object]) -> bytes:

@@ -9,13 +9,13 @@ import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from model.errors import ImageTooLargeError, TruncatedImageError
+from model.images.damage import refuse_damage
 from model.images.jpeg import DICOM_MARKERS, START_OF_SCAN, walk_segments
 
 MAX_SAMPLES = 2**21  # two seconds
@@ -24,6 +24,19 @@ _FRAME, _HUFFMAN, _RESTART_INTERVAL = 0xC3, 0xC4, 0xDD
 _MODULUS = 0xFFFF  # differences are modulo 2 ** 16, H.1.2.1
 _LONGEST_CODE = 16
 _MARKER = re.compile(rb"\xff[^\0]")
+
+_DAMAGED = "The lossless JPEG data end early or are damaged; send the complete file."
+
+_Predictor = Callable[[int, int, int], int]  # of the samples to the left, above, and above to the left
+_PREDICTORS: dict[int, _Predictor] = {  # table H.1
+    1: lambda left, above, corner: left,
+    2: lambda left, above, corner: above,
+    3: lambda left, above, corner: corner,
+    4: lambda left, above, corner: left + above - corner,
+    5: lambda left, above, corner: left + ((above - corner) >> 1),
+    6: lambda left, above, corner: above + ((left - corner) >> 1),
+    7: lambda left, above, corner: (left + above) >> 1,
+}
 
 Samples = npt.NDArray[np.int64]
 
@@ -54,16 +67,14 @@ def decode_jpeg_lossless(data: bytes) -> npt.NDArray[np.uint16]:
         TruncatedImageError: If the data end early, are damaged, or use a feature that DICOM excludes.
         ImageTooLargeError: If it has more than `MAX_SAMPLES` samples.
     """
-    try:
+    with refuse_damage(_DAMAGED):
         frame, scan, codes = _read_segments(data)
         num_samples = _count_samples(frame)
         tables = [codes[index] for index in scan.tables]
-    except (struct.error, IndexError, ValueError, KeyError) as error:
-        raise _damaged() from error
     differences = _read_differences(_entropy_coded(data, scan.start), tables, num_samples)
     planes = differences.reshape(frame.height, frame.width, len(tables)).transpose(2, 0, 1)
     first = 1 << (frame.precision - scan.point_transform - 1)
-    restored = [_PREDICTORS[scan.predictor](plane, first) for plane in planes]
+    restored = [_restore(plane, first, scan.predictor) for plane in planes]
     return (np.stack(restored, axis=2) << scan.point_transform).astype(np.uint16)
 
 
@@ -149,7 +160,7 @@ def _read_differences(coded: bytes, tables: list[list[tuple[int, int]]], num_sam
                 bits, num_bits = (bits & ((1 << num_bits) - 1)) << 32 | next(words), num_bits + 32
             used, category = tables[index % num_tables][bits >> (num_bits - _LONGEST_CODE) & 0xFFFF]
             if category < 0:
-                raise _damaged()
+                raise TruncatedImageError(_DAMAGED)
             num_bits -= used
             if category == 16:
                 differences[index] = 32768
@@ -157,9 +168,9 @@ def _read_differences(coded: bytes, tables: list[list[tuple[int, int]]], num_sam
             value = bits >> num_bits & ((1 << category) - 1)
             differences[index] = value if value >> (category - 1 if category else 0) else value - (1 << category) + 1
     except StopIteration as error:
-        raise _damaged() from error
+        raise TruncatedImageError(_DAMAGED) from error
     if num_bits + 32 * sum(1 for _ in words) < 64 - 8 * (len(coded) % 4):  # what is left is less than our padding
-        raise _damaged()
+        raise TruncatedImageError(_DAMAGED)
     return differences
 
 
@@ -169,60 +180,26 @@ def _last_words(coded: bytes) -> Iterator[int]:
     yield from (int.from_bytes(rest.ljust(4, b"\0"), "big"), 0)
 
 
-def _from_left(differences: Samples, first: int) -> Samples:
-    """Predictor 1: the sample to the left, Ra."""
-    differences = differences.copy()
-    differences[:, 0] = _first_column(differences, first)
-    return np.cumsum(differences, axis=1) & _MODULUS
+def _restore(differences: Samples, first: int, predictor: int) -> Samples:
+    """Add the predictions to the differences (H, W), modulo 2 ** 16; H.1.2.1.
 
-
-def _from_above(differences: Samples, first: int) -> Samples:
-    """Predictor 2: the sample above, Rb."""
-    differences = differences.copy()
-    differences[0] = _first_row(differences, first)
-    return np.cumsum(differences, axis=0) & _MODULUS
-
-
-def _row_by_row(differences: Samples, first: int, predictor: int) -> Samples:
-    """Predictors 3 to 7: from Ra, Rb and the sample above to the left, Rc; table H.1."""
-    values = np.empty_like(differences)
-    values[0], values[:, 0] = _first_row(differences, first), _first_column(differences, first)
-    for row in range(1, len(values)):
-        above, change = values[row - 1], differences[row, 1:]
-        step = np.diff(above)
-        if predictor == 3:
-            values[row, 1:] = (above[:-1] + change) & _MODULUS
-        elif predictor in (4, 5):
-            steps = (step if predictor == 4 else step >> 1) + change
-            values[row, 1:] = (values[row, 0] + np.cumsum(steps)) & _MODULUS
-        else:
-            values[row, 1:] = _one_by_one(int(values[row, 0]), above.tolist(), change.tolist(), predictor)
+    The first row is predicted from the left and the first column from above, whatever the predictor.
+    """
+    values = differences.copy()
+    values[0, 0] += first
+    if predictor != 2:
+        values[:, 0] = np.cumsum(values[:, 0])
+    if predictor != 1:
+        values[0] = np.cumsum(values[0])
+    if predictor <= 2:
+        return np.cumsum(values, axis=2 - predictor) & _MODULUS
+    values &= _MODULUS
+    predict = _PREDICTORS[predictor]
+    above = values[0].tolist()
+    for row in values[1:]:
+        restored = row.tolist()
+        for column in range(1, len(restored)):
+            predicted = predict(restored[column - 1], above[column], above[column - 1])
+            restored[column] = (predicted + restored[column]) & _MODULUS
+        row[:] = above = restored
     return values
-
-
-def _one_by_one(left: int, above: list[int], changes: list[int], predictor: int) -> list[int]:
-    values = []
-    for corner, top, change in zip(above[:-1], above[1:], changes, strict=True):
-        predicted = top + ((left - corner) >> 1) if predictor == 6 else (left + top) >> 1
-        left = (predicted + change) & _MODULUS
-        values.append(left)
-    return values
-
-
-def _first_row(differences: Samples, first: int) -> Samples:
-    return (np.cumsum(differences[0]) + first) & _MODULUS
-
-
-def _first_column(differences: Samples, first: int) -> Samples:
-    return (np.cumsum(differences[:, 0]) + first) & _MODULUS
-
-
-def _damaged() -> TruncatedImageError:
-    return TruncatedImageError("The lossless JPEG data end early or are damaged; send the complete file.")
-
-
-_PREDICTORS: dict[int, Callable[[Samples, int], Samples]] = {
-    1: _from_left,
-    2: _from_above,
-    **{number: partial(_row_by_row, predictor=number) for number in range(3, 8)},
-}
