@@ -12,9 +12,9 @@
                |          |              |                         |
                +----------+-- CheckpointError ---------------------+
 
-Messages name what was expected, what was found and what to do. Those of an `InputError` are for the sender of the image:
-they contain no file name, no path and no text of a library's exception. `CheckpointError` is for the person who starts
-the service, and does name the file.
+Messages name the expected, the found and the remedy. Those of an `InputError` are for the sender of the image: they
+contain no file name, no path and no text of a library's exception. `CheckpointError` is for the person who starts the
+service, and does name the file.
 """
 
 

@@ -1,7 +1,5 @@
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from model.commands import classification
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture
 def folders(tmp_path):
@@ -25,99 +21,100 @@ def folders(tmp_path):
     return tmp_path / "in", tmp_path / "out"
 
 
-def watch(folders, pair):
-    return main(["watch", *map(str, folders), "--weights", str(pair[1]), "--once", "--interval", "0.05"])
+@pytest.fixture
+def watch(tiny_pair, folders):
+    """Runs `python -m model watch` once, and returns the exit status."""
+    return lambda: main(["watch", *map(str, folders), "--weights", str(tiny_pair[1]), "--once", "--interval", "0.05"])
 
 
 def list_files(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_each_file_has_an_answer_and_its_results(tiny_pair, folders):
+def test_each_file_has_a_result_and_pictures(watch, folders):
     source, target = folders
-    before = {path: path.stat() for path in source.rglob("*")}
-    assert watch(folders, tiny_pair) == 1  # one is broken
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    assert watch() == 1  # one is broken
     assert list_files(target) == [
         *("done/a.png.json", "done/a.png.png"),
         *("done/deep/IM1.json", "done/deep/IM1.png", "done/deep/IM1.sc.dcm", "done/deep/IM1.sr.dcm"),
         "failed/broken.png.json",
     ]
-    answer = json.loads((target / "done/deep/IM1.json").read_bytes())
-    assert answer["file"] == str(source / "deep/IM1")
-    assert answer["rows"][0]["prediction"] in CLASSES
+    result = json.loads((target / "done/deep/IM1.json").read_bytes())
+    assert result["file"] == str(source / "deep/IM1")
+    assert result["rows"][0]["prediction"] in CLASSES
     study = pydicom.dcmread(source / "deep/IM1").StudyInstanceUID
     assert pydicom.dcmread(target / "done/deep/IM1.sr.dcm").StudyInstanceUID == study
     assert json.loads((target / "failed/broken.png.json").read_bytes())["rows"][0]["error"]
-    assert {path: path.stat().st_mtime_ns for path in before} == {path: it.st_mtime_ns for path, it in before.items()}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_what_has_an_answer_is_not_judged_again_unless_it_changed(tiny_pair, folders, monkeypatch):
+def test_files_with_a_result_are_not_classified_again_unless_they_changed(watch, folders, files_read):
     source, target = folders
-    watch(folders, tiny_pair)
-    judged = []
-    read = classification._read
-
-    def read_and_tell(path):
-        judged.append(path.name)
-        return read(path)
-
-    monkeypatch.setattr(classification, "_read", read_and_tell)
-    assert watch(folders, tiny_pair) == 0
-    assert judged == []
+    watch()
+    files_read.clear()
+    assert watch() == 0
+    assert files_read == []
     (source / "broken.png").write_bytes(encode(draw_scan(64, seed=2)))
     (source / "new.png").write_bytes(encode(draw_scan(64, seed=3)))
     (target / "done/a.png.json").write_bytes(b"{")  # as no run of ours leaves it
-    assert watch(folders, tiny_pair) == 0
-    assert sorted(judged) == ["a.png", "broken.png", "new.png"]
+    assert watch() == 0
+    assert sorted(files_read) == ["a.png", "broken.png", "new.png"]
     assert not list((target / "failed").iterdir())
     assert (target / "done/broken.png.json").exists()
 
 
-def test_a_file_that_still_grows_is_left_alone(tiny_pair, folders, monkeypatch):
+def append(path):
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def test_a_file_that_still_grows_is_left_alone(watch, folders, monkeypatch):
     source, target = folders
-
-    def grow(_seconds):
-        with (source / "a.png").open("ab") as file:
-            file.write(b"more")
-
-    monkeypatch.setattr("model.commands.watch.time.sleep", grow)
-    watch(folders, tiny_pair)
+    monkeypatch.setattr("model.commands.watch.time.sleep", lambda _seconds: append(source / "a.png"))
+    watch()
     assert "done/a.png.json" not in list_files(target)
     assert "done/deep/IM1.json" in list_files(target)
 
 
+def test_a_file_that_grows_while_it_is_classified_is_classified_again(watch, folders, monkeypatch, files_read):
+    source, target = folders
+    read = classification._read
+    monkeypatch.setattr(classification, "_read", lambda path: (read(path), append(path))[0])
+    watch()
+    monkeypatch.setattr(classification, "_read", read)
+    files_read.clear()
+    watch()
+    assert sorted(files_read) == ["IM1", "a.png", "broken.png"]
+    result = json.loads((target / "done/a.png.json").read_bytes())
+    assert result["size"] == (source / "a.png").stat().st_size
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_watch_that_is_stopped_goes_on_where_it_was(tiny_pair, tmp_path, stop):
-    source, target = tmp_path / "in", tmp_path / "out"
-    source.mkdir()
+def test_a_watch_that_is_stopped_continues_where_it_was(watch, folders, start, tiny_pair, stop):
+    source, target = folders
+    (source / "broken.png").unlink()
     scan = encode(draw_scan(300))
     for index in range(40):
         (source / f"{index:02}.png").write_bytes(scan)
-    command = [sys.executable, "-m", "model", "watch", source, target, "--weights", tiny_pair[1], "--interval", "0.05"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, preexec_fn=_heed_interrupts)
-    wait_for_answers(target, 5)
+    process = start("watch", source, target, "--weights", tiny_pair[1], "--interval", "0.05")
+    wait_for_results(target, 5)
     process.send_signal(stop)
     process.communicate(timeout=30)
     assert process.returncode == (0 if stop is signal.SIGINT else -stop)
     (source / "40.png").write_bytes(scan)
-    assert watch((source, target), tiny_pair) == 0
-    answers = [json.loads(path.read_bytes()) for path in sorted((target / "done").glob("*.json"))]
-    assert [Path(answer["file"]).name for answer in answers] == [f"{index:02}.png" for index in range(41)]
-    # A file that was begun and never finished may lie about; what has its final name is whole.
-    assert not [path for path in target.rglob("*.json") if not path.read_bytes().endswith(b"}\n")]
+    assert watch() == 0
+    results = [json.loads(path.read_bytes()) for path in sorted((target / "done").glob("*.json"))]
+    assert [Path(result["file"]).name for result in results] == [*(f"{index:02}.png" for index in range(41)), "a.png"]
 
 
-def _heed_interrupts():
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_for_answers(target, number):
+def wait_for_results(target, number):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if len(list(target.rglob("*.json"))) >= number:
             return
         time.sleep(0.02)
-    pytest.fail("the watch gave no answers")
+    pytest.fail("the watch wrote no results")
 
 
 def test_folders_in_each_other_and_missing_ones_are_refused(tiny_pair, tmp_path, caplog):

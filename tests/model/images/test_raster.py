@@ -1,7 +1,21 @@
+import contextlib
+import io
 import subprocess
 import sys
+import zlib
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
+
+from model.decoding import decode_image
+from model.errors import BlankImageError, ImageTooLargeError, InputError, TruncatedImageError
+from model.images.raster import FORMATS
+from tests.samples import containers
+from tests.samples.phantoms import draw_scan, encode
+
+SCAN = draw_scan(64, (0.4, 0.5))
+assert SCAN.max() > 127  # so that 16-bit copies use all 16 bits
 
 _DECODE_DAMAGED = """
 import io
@@ -30,3 +44,157 @@ def test_a_damaged_file_is_refused_and_libtiff_writes_nothing_about_it():
     assert "tempfile.tif" in decode_damaged("").stderr
     silent = decode_damaged("silence_libtiff()")
     assert (silent.stdout, silent.stderr) == ("refused\n", "")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_is_read(form):
+    options = {"lossless": True} if form == "WEBP" else {"quality": 95} if form == "JPEG" else {}
+    decoded = decode_image(encode(SCAN, form, **options))
+    assert (decoded.format, decoded.height, decoded.width) == (form, 64, 64)
+    assert np.abs(decoded.image.astype(int) - SCAN).max() <= (24 if form == "JPEG" else 0)
+
+
+def test_a_16_bit_copy_of_an_8_bit_scan_is_the_same_image():
+    deep = Image.fromarray(SCAN[:, :, 0].astype(np.uint16) * 257)
+    for form in ("PNG", "TIFF"):
+        decoded = decode_image(encode(deep, form))
+        assert np.array_equal(decoded.image, SCAN)
+        assert "16-bit" in decoded.warnings[0]
+
+
+def test_12_bits_in_a_16_bit_file_fill_8_bits():
+    values = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    decoded = decode_image(encode(Image.fromarray(values)))
+    assert decoded.image.max() == 255
+    assert np.abs(decoded.image[:, :, 0] - values / 4095 * 255).max() <= 0.5
+    assert "12-bit" in decoded.warnings[0]
+
+
+def test_values_that_are_not_finite_are_refused():
+    values = np.full((64, 64), np.nan, np.float32)
+    with pytest.raises(TruncatedImageError):
+        decode_image(encode(Image.fromarray(values), "TIFF"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    picture = Image.fromarray(draw_scan(64)[:48])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(picture, "PNG", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    decoded = decode_image(data)
+    assert np.array_equal(decoded.image, expected)
+    assert (decoded.height, decoded.width) == ((48, 64) if orientation < 5 else (64, 48))
+
+
+def test_exif_data_that_cannot_be_written_back_do_no_harm():
+    # The width is a number, and stands there as text.
+    tags: containers.Tags = {
+        containers.ORIENTATION: (containers.SHORT, [6]),
+        containers.WIDTH: (containers.BYTE, [1, 2]),
+    }
+    exif = containers.png_chunk(b"eXIf", containers.write_tiff(tags, b""))
+    data = containers.write_png((64, 64), 8, 0, containers.compress_rows(SCAN[:, :, 0], 8), exif)
+    assert np.array_equal(decode_image(data).image, np.rot90(SCAN, -1))
+
+
+def test_a_jpeg_of_several_pictures_is_a_jpeg():
+    frames = [Image.fromarray(draw_scan(64, (x, 0.5))) for x in (0.3, 0.7)]
+    decoded = decode_image(encode(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    assert decoded.format == "JPEG"
+    assert "several frames" in decoded.warnings[-1]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16", "F"])
+def test_an_image_of_several_strips_is_the_same_image(mode, monkeypatch):
+    alpha = draw_scan(64, seed=1)[:, :, :1]
+    pixels = {
+        "RGBA": np.concatenate([SCAN, alpha], axis=2),
+        "I;16": SCAN[:, :, 0].astype(np.uint16) * 257,
+        "F": SCAN[:, :, 0].astype(np.float32) / 7,
+    }
+    data = encode(Image.fromarray(pixels[mode]), "TIFF")
+    whole = decode_image(data)
+    monkeypatch.setattr("model.images.raster._STRIP_PIXELS", 64 * 5)
+    stripped = decode_image(data)
+    assert np.array_equal(stripped.image, whole.image)
+    assert stripped.warnings == whole.warnings != ()
+
+
+def test_pixels_that_are_named_more_than_once_are_refused():
+    tags = containers.grey_tags(64, 64)
+    tags[containers.ROWS] = (containers.LONG, [63])
+    for count, outcome in ((2, "image"), (20, "refused")):
+        tags[containers.STRIPS] = (containers.LONG, [16] * count)
+        data = containers.write_tiff(tags, SCAN[:, :, 0].tobytes())
+        with contextlib.nullcontext() if outcome == "image" else pytest.raises(TruncatedImageError, match="more than"):
+            decode_image(data)
+
+
+def test_where_warnings_are_errors_they_are_errors_of_the_image():
+    tags = {**containers.grey_tags(64, 64), containers.ORIENTATION: (containers.SHORT, [1, 1, 1])}
+    data = containers.write_tiff(tags, SCAN[:, :, 0].tobytes())
+    with pytest.raises(TruncatedImageError):
+        decode_image(data)
+    with pytest.warns(UserWarning, match="too many entries"):
+        assert np.array_equal(decode_image(data).image, SCAN)
+
+
+def test_transparent_pixels_are_laid_over_black():
+    alpha = np.full((64, 64, 1), 255, np.uint8)
+    alpha[:32] = 0
+    decoded = decode_image(encode(Image.fromarray(np.concatenate([SCAN, alpha], axis=2))))
+    assert not decoded.image[:32].any()
+    assert np.array_equal(decoded.image[32:], SCAN[32:])
+    assert "transparent" in decoded.warnings[0]
+
+
+def test_an_opaque_alpha_channel_is_no_reason_to_warn():
+    decoded = decode_image(encode(Image.fromarray(SCAN).convert("RGBA")))
+    assert np.array_equal(decoded.image, SCAN)
+    assert decoded.warnings == ()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
+def test_of_several_frames_the_first_is_used_and_said(form):
+    frames = [Image.fromarray(draw_scan(64, (x, 0.5))) for x in (0.3, 0.5, 0.7)]
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
+    decoded = decode_image(data)
+    assert np.array_equal(decoded.image, np.asarray(frames[0]))
+    assert "several frames" in decoded.warnings[-1]
+
+
+def test_the_size_is_judged_by_the_header_before_a_pixel_is_decoded():
+    data = bytearray(encode(SCAN))
+    data[16:24] = (30_000).to_bytes(4, "big") * 2
+    data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")
+    with pytest.raises(ImageTooLargeError, match="pixels"):
+        decode_image(bytes(data))
+
+
+def test_max_image_pixels_is_the_last_number_accepted():
+    assert decode_image(encode(SCAN), max_image_pixels=64 * 64).width == 64
+    with pytest.raises(ImageTooLargeError, match="64 x 64"):
+        decode_image(encode(SCAN), max_image_pixels=64 * 64 - 1)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_a_blank_image_is_refused(value):
+    with pytest.raises(BlankImageError):
+        decode_image(encode(Image.new("L", (64, 64), value)))
+
+
+def test_error_messages_quote_nothing_of_the_input():
+    with pytest.raises(InputError) as caught:
+        decode_image(b"PATIENT^NAME secret")
+    assert "PATIENT" not in str(caught.value)
+
+
+def test_a_palette_image_without_its_palette_is_damaged():
+    data = encode(Image.fromarray(draw_scan(64)).convert("P"))
+    start = data.index(b"PLTE") - 4
+    length = int.from_bytes(data[start : start + 4], "big")
+    with pytest.raises(TruncatedImageError):
+        decode_image(data[:start] + data[start + 12 + length :])
