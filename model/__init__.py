@@ -1,1 +1,1 @@
-"""What a prediction is: decode, preprocess, network, checkpoint, engines, Grad-CAM, reliability, overlay."""
+"""Predictions: decoding, preprocessing, networks, checkpoints, engines, Grad-CAM, reliability, overlays."""

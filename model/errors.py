@@ -6,7 +6,7 @@
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
                    UnsupportedPixelsError, UnknownFrameError (DICOM), UnknownClassError (of the request)
 
-    results   image (DICOM), prediction, picture -> files: ResultSourceError, ResultPackagesError
+    results   image (DICOM), prediction, picture -> files: ResultSourceError, ResultViewError, ResultPackagesError
 
     start     file -> checkpoint -> card, network -> engine -> self-test
                |          |              |                         |
@@ -64,6 +64,10 @@ class UnknownClassError(InputError):
 
 class ResultSourceError(InputError):
     """DICOM results were requested for an image that they cannot belong to."""
+
+
+class ResultViewError(InputError):
+    """DICOM results were requested of a view that is a layer for a page."""
 
 
 class ResultPackagesError(InputError):

@@ -1,6 +1,6 @@
-"""Rows of a file of results, as JSON Lines or CSV with the same fields: one row for an image.
+"""The rows of a result file, one for each image, as JSON Lines or CSV with the same facts.
 
-A volume has a row for each slice and then one for itself, without other rows in between.
+A volume has a row for each slice and a last one for itself; they follow each other with nothing between them.
 """
 
 import csv
@@ -16,22 +16,22 @@ from model.errors import OutputError
 from model.prediction import Prediction
 
 _TEXTS = ("volume", "note", "overlay", "capture", "report", "error")
-_NUM_SLICES = "num_slices"  # only in the row of a whole volume
+_NUM_SLICES = "num_slices"  # in the rows of whole volumes alone
 _FOREIGN = "expected rows of this command; found others"
 
 
 @dataclass(frozen=True)
 class Row:
-    """The result of one image: a prediction, or the reason for none.
+    """The result for one image: a prediction or the reason why there is none.
 
     Attributes:
         file: The file; of a volume, with the slice: `scan.nii#axial:12`, or `scan.nii#volume`.
         summary: Of a volume.
         volume: The file, of a volume and its slices; None for other images.
-        note: The reason for a missing part that is no error.
-        overlay: Path of the picture, if one was written.
-        capture: Path of the picture as DICOM.
-        report: Path of the DICOM report.
+        note: Why there is no prediction though nothing is wrong.
+        overlay: The file of the picture, if one was requested.
+        capture: The picture's DICOM file, if one was requested.
+        report: The file of the DICOM report.
     """
 
     file: str
@@ -47,12 +47,12 @@ class Row:
 
 @dataclass(frozen=True)
 class WrittenRow:
-    """The fields of an earlier row that a resumed run needs.
+    """The facts of an earlier row that a resumed run needs.
 
     Attributes:
-        file: The classified file, of a slice the volume.
-        sha256: Of the weights; None without a prediction.
-        is_last: False if a row of this file follows, as after a slice.
+        file: The classified file; for a slice the volume.
+        sha256: Of the weights; None where there is no prediction.
+        is_last: False for a slice: more rows of its file follow.
     """
 
     file: str
@@ -62,40 +62,40 @@ class WrittenRow:
 
 
 class JsonLines:
-    """A JSON object for each row: `file`, and the fields of a prediction, of a volume's summary, `note` or `error`."""
+    """A JSON object a line: `file`, and the fields of a prediction, of a volume's summary, `note` or `error`."""
 
-    header = b""  # before the first row
+    header = b""
 
     def encode(self, row: Row) -> bytes:
-        """Encode a row, with its end."""
-        return json.dumps(_collect_fields(row), ensure_ascii=False).encode() + b"\n"
+        """Write one row, its end included."""
+        return json.dumps(_collect(row), ensure_ascii=False).encode() + b"\n"
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield complete rows."""
+        """Join lines to rows; an incomplete one is left out."""
         return (line for line in lines if line.endswith(b"\n"))
 
     def decode(self, record: bytes) -> WrittenRow:
-        """Decode a row.
+        """Read one row.
 
         Raises:
             OutputError: If this command did not write it.
         """
         try:
-            fields = json.loads(record)
-            file, failed, volume = str(fields["file"]), "error" in fields, fields.get("volume")
-            sha256 = str(fields["model"]["sha256"]) if "model" in fields else None
-            if sha256 is None and not failed and "note" not in fields:
+            facts = json.loads(record)
+            file, failed, volume = str(facts["file"]), "error" in facts, facts.get("volume")
+            sha256 = str(facts["model"]["sha256"]) if "model" in facts else None
+            if sha256 is None and not failed and "note" not in facts:
                 raise OutputError(_FOREIGN)
-            return WrittenRow(str(volume or file), failed, sha256, volume is None or _NUM_SLICES in fields)
+            return WrittenRow(str(volume or file), failed, sha256, volume is None or _NUM_SLICES in facts)
         except (ValueError, LookupError, TypeError) as error:
             raise OutputError(_FOREIGN) from error
 
 
 class CsvTable:
-    """A table of the fields of a JSON line: missing values are empty, sets separated by spaces."""
+    """A table with the facts of a JSON line as columns; missing values are empty, sets are separated by spaces."""
 
     def __init__(self, classes: Sequence[str]) -> None:
-        """Define the columns for these classes."""
+        """Make the columns for these classes."""
         self._columns = (
             *("file", "prediction", "confidence"),
             *(f"p_{name}" for name in classes),
@@ -113,12 +113,12 @@ class CsvTable:
         return _encode_record(self._columns)
 
     def encode(self, row: Row) -> bytes:
-        """Encode a row, with its end."""
-        fields = _flatten(_collect_fields(row))
-        return _encode_record([fields.get(name) for name in self._columns])
+        """Write one row, its end included."""
+        columns = _flatten(_collect(row))
+        return _encode_record([columns.get(name) for name in self._columns])
 
     def split(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """Join lines to complete rows, which do not end within quotes."""
+        """Join lines to rows: a line break within quotes ends none."""
         record = b""
         for line in lines:
             record += line
@@ -127,42 +127,42 @@ class CsvTable:
                 record = b""
 
     def decode(self, record: bytes) -> WrittenRow:
-        """Decode a row; the error is that of `JsonLines`."""
+        """Read one row."""
         try:
             (values,) = csv.reader(io.StringIO(record.decode(), newline=""), strict=True)
-            fields = dict(zip(self._columns, values, strict=True))
+            facts = dict(zip(self._columns, values, strict=True))
         except (ValueError, csv.Error) as error:
             raise OutputError(_FOREIGN) from error
-        is_last = not fields["volume"] or bool(fields[_NUM_SLICES])
-        file = fields["volume"] or fields["file"]
-        return WrittenRow(file, bool(fields["error"]), fields["model_sha256"] or None, is_last)
+        is_last = not facts["volume"] or bool(facts[_NUM_SLICES])
+        file = facts["volume"] or facts["file"]
+        return WrittenRow(file, bool(facts["error"]), facts["model_sha256"] or None, is_last)
 
 
 RowFormat = JsonLines | CsvTable
 
 
 def name_file(path: Path) -> str:
-    r"""Format a path as text; bytes that are not UTF-8 become `\udc80` to `\udcff`."""
+    r"""Write a path as text; bytes of it that are no UTF-8 become `\udc80` to `\udcff`."""
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
-def _collect_fields(row: Row) -> dict[str, Any]:
-    fields: dict[str, Any] = {"file": row.file}
+def _collect(row: Row) -> dict[str, Any]:
+    facts: dict[str, Any] = {"file": row.file}
     for part in (row.prediction, row.summary):
-        fields |= asdict(part) if part is not None else {}
-    return fields | {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
+        facts |= asdict(part) if part is not None else {}
+    return facts | {name: value for name in _TEXTS if (value := getattr(row, name)) is not None}
 
 
-def _flatten(fields: dict[str, Any]) -> dict[str, Any]:
-    """Turn the fields of a JSON object into columns."""
-    image, review, ood = (fields.get(name) or {} for name in ("input", "review", "ood"))
-    columns = fields | image | {f"ood_{name}": value for name, value in ood.items()}
+def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
+    """Turn the facts of a JSON line into columns."""
+    image, review, ood = (facts.get(name) or {} for name in ("input", "review", "ood"))
+    columns = facts | image | {f"ood_{name}": value for name, value in ood.items()}
     for prefix, name in (("p", "probabilities"), ("slices", "slices_by_class"), ("model", "model")):
-        columns |= {f"{prefix}_{key}": value for key, value in (fields.get(name) or {}).items()}
+        columns |= {f"{prefix}_{key}": value for key, value in (facts.get(name) or {}).items()}
     return {
         **columns,
-        **{f"{name}_ms": value for name, value in fields.get("timing_ms", {}).items()},
-        "prediction_set": " ".join(fields.get("prediction_set") or ()),
+        **{f"{name}_ms": value for name, value in facts.get("timing_ms", {}).items()},
+        "prediction_set": " ".join(facts.get("prediction_set") or ()),
         "review": review.get("level"),
         "review_reasons": " ".join(review.get("reasons", ())),
         "ood_outlier": str(ood["outlier"]).lower() if ood else None,

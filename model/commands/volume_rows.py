@@ -30,18 +30,18 @@ def predict_volume(
         A row for each slice, in order, and a last one for the volume; or a last one with an error.
     """
     name = name_file(path)
-    judged: list[Prediction] = []
+    classified: list[Prediction] = []
     num_slices = 0
     try:
         for row in _predict_slices(classifier, path, choice, overlay):
             num_slices += 1
-            judged += [] if row.prediction is None else [row.prediction]
+            classified += [] if row.prediction is None else [row.prediction]
             yield row
     except InputError as error:
         yield Row(name, error=str(error))
     else:
-        summary = summarise_volume(judged, num_slices, classifier.card.classes, classifier.identity)
-        yield Row(f"{name}#volume", volume=name, summary=summary, note=None if judged else NO_HEAD)
+        summary = summarise_volume(classified, num_slices, classifier.card.classes, classifier.identity)
+        yield Row(f"{name}#volume", volume=name, summary=summary, note=None if classified else NO_HEAD)
 
 
 def _predict_slices(classifier: Classifier, path: Path, choice: SliceChoice, overlay: Path | None) -> Iterator[Row]:

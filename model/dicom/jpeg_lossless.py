@@ -169,7 +169,7 @@ def _read_differences(coded: bytes, tables: list[list[tuple[int, int]]], num_sam
             differences[index] = value if value >> (category - 1 if category else 0) else value - (1 << category) + 1
     except StopIteration as error:
         raise TruncatedImageError(_DAMAGED) from error
-    if num_bits + 32 * sum(1 for _ in words) < 64 - 8 * (len(coded) % 4):  # what is left is less than our padding
+    if num_bits + 32 * sum(1 for _ in words) < 64 - 8 * (len(coded) % 4):  # the decoder has read into the padding
         raise TruncatedImageError(_DAMAGED)
     return differences
 

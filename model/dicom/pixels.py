@@ -37,7 +37,7 @@ _JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
 _JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000)
 SUPPORTED = (*_UNCOMPRESSED, *_JPEG_DCT, *_JPEG_LOSSLESS, *_JPEG_LS, *_JPEG_2000, uids.RLELossless)
 
-# Never what else may be installed: GDCM's codecs end the process on damaged data.
+# No other codec that may be installed: GDCM's end the process on damaged data.
 _PLUGINS = {**dict.fromkeys((*_JPEG_DCT, *_JPEG_2000), "pillow"), **dict.fromkeys(_JPEG_LS, "pyjpegls")}
 
 _STARTS_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # T.81, table B.1; 0xF7 is JPEG-LS

@@ -12,7 +12,7 @@ def fields():
     return create_card(create_tiny_network()).model_dump(mode="json")
 
 
-def test_a_card_survives_the_way_through_json(fields):
+def test_a_card_survives_json(fields):
     assert parse_card(fields).model_dump(mode="json") == fields
 
 
@@ -40,7 +40,7 @@ def test_parse_card_names_the_field_that_is_wrong(fields, change, named):
 
 
 @pytest.mark.parametrize("content", [None, [], "card", 1])
-def test_parse_card_refuses_what_is_no_table(content):
+def test_parse_card_refuses_other_types(content):
     with pytest.raises(CheckpointError):
         parse_card(content)
 
@@ -58,7 +58,7 @@ def test_preprocessing_cannot_be_changed():
         Preprocessing().input_size = 1  # type: ignore[misc]
 
 
-def test_a_card_from_before_there_was_a_calibration_is_valid(fields):
+def test_a_card_without_calibration_is_valid(fields):
     new = {"conformal", "outlier_detector", "review"}
     card = parse_card({key: value for key, value in fields.items() if key not in new})
     assert (card.conformal, card.outlier_detector, card.review) == (None, None, None)

@@ -7,7 +7,7 @@ from model.command_line import main
 from tests.samples.phantoms import CLASSES
 
 
-def test_without_torch_an_export_says_what_is_missing(tiny_pair, tmp_path, monkeypatch, caplog):
+def test_without_torch_the_error_of_an_export_names_the_requirements(tiny_pair, tmp_path, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "model.export", None)
     assert main(["export", str(tiny_pair[0]), str(tmp_path / "new.onnx")]) == 1
     assert "requirements.txt" in caplog.text
@@ -19,7 +19,7 @@ def test_info_shows_the_card(tiny_pair, index, capsys):
     assert json.loads(capsys.readouterr().out)["classes"] == list(CLASSES)
 
 
-def test_info_spares_the_reader_the_detector_s_arrays(calibrated_pair, capsys):
+def test_info_leaves_out_the_arrays_of_the_detector(calibrated_pair, capsys):
     assert main(["info", str(calibrated_pair[1])]) == 0
     text = capsys.readouterr().out
     assert json.loads(text)["outlier_detector"]["percentile"] == 99

@@ -1,4 +1,4 @@
-"""Image files made to cost much time or memory: small ones that announce much, large ones of countless parts."""
+"""Image files made to cost much time or memory: small ones of huge announced sizes, large ones of countless parts."""
 
 import struct
 import zlib
@@ -30,7 +30,7 @@ from tests.samples.containers import (
 from tests.samples.corpus import GREY, HEIGHT, RGB, WIDTH, Case, repeat
 from tests.samples.phantoms import encode
 
-FILE_BYTES = 20 * 2**20  # what the service takes by default
+FILE_BYTES = 20 * 2**20  # the service's limit by default
 SIZE = (WIDTH, HEIGHT)
 LARGE = 4096  # 4096 x 4096 is the largest image by default
 

@@ -1,4 +1,4 @@
-"""Image files of every kind that can be made here, each with what has to become of it."""
+"""Image files of every kind, each with its expected pixels or error."""
 
 import io
 import zipfile
@@ -35,11 +35,11 @@ JPEG_TOLERANCE = 4  # one decoder's rounding against another's
 
 @dataclass(frozen=True)
 class Case:
-    """One file and what has to become of it.
+    """One file and its expected outcome.
 
     Attributes:
-        expected: The pixels, or the error it is refused with; None where both an image and any typed error will do.
-        tolerance: How far pixels may be off.
+        expected: The pixels, or the error; None if an image or any `InputError` will do.
+        tolerance: Largest difference of a pixel.
     """
 
     name: str
@@ -70,7 +70,7 @@ def lay_over_black(rgb: Any, alpha: Any) -> ImageArray:
 
 
 def ordinary_cases() -> Iterator[Case]:
-    """What has to be read, and read right."""
+    """Files that have to be read correctly."""
     yield from _png_cases()
     yield from _jpeg_cases()
     yield from _webp_cases()
@@ -81,7 +81,7 @@ def ordinary_cases() -> Iterator[Case]:
 
 
 def odd_cases() -> Iterator[Case]:
-    """What is damaged, foreign, several things at once, or of an odd size."""
+    """Files that are damaged, foreign, of several formats at once, or of an odd size."""
     yield from _size_cases()
     yield from _foreign_cases()
     yield from _polyglot_cases()
@@ -410,7 +410,7 @@ def _damage_cases() -> Iterator[Case]:
     for name, data in samples().items():
         for part in range(8):
             refused = (TruncatedImageError, UnsupportedFormatError)[part == 0]
-            strict = name in ("png", "jpeg", "tiff", "webp", "bmp")  # others lose only what comes after the first frame
+            strict = name in ("png", "jpeg", "tiff", "webp", "bmp")  # others lose only later frames
             cut = data[: len(data) * part // 8]
             yield Case(f"damage/{name}-cut-{part}", cut, refused if strict and part in (0, 4, 5) else None)
         whole = np.frombuffer(data, np.uint8)

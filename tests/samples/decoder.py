@@ -1,6 +1,6 @@
-"""Decodes files in a process of its own, and tells what each took: `python -m tests.samples.decoder FOLDER`.
+"""Decodes files in a process of its own, and reports their time and memory: `python -m tests.samples.decoder FOLDER`.
 
-A crash of the interpreter ends the process, and so does a file that takes too long; who started it sees both.
+A crash of the interpreter ends the process, and so does a file that takes too long; the parent process sees both.
 """
 
 import contextlib

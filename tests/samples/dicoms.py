@@ -1,4 +1,4 @@
-"""DICOM files that the tests make themselves, with what has to become of them."""
+"""DICOM files for tests, with their expected pixels or errors."""
 
 import io
 import struct
@@ -165,7 +165,7 @@ def _code(difference: int) -> str:
 
 
 def dicom_cases() -> Iterator[Case]:
-    """What is read, and read right; what is refused; and what is made to cost minutes or gigabytes."""
+    """Files to be read correctly, files to be refused, and files made to cost minutes or gigabytes."""
     yield from _syntax_cases()
     yield from _refused_cases()
     yield from _bomb_cases()

@@ -15,7 +15,7 @@ def path(tmp_path):
     return save_tiny_checkpoint(tmp_path / "tiny.pth")
 
 
-def test_a_checkpoint_survives_the_way_through_a_file(tmp_path):
+def test_a_checkpoint_survives_saving_and_loading(tmp_path):
     network = create_tiny_network()
     card = create_card(network)
     sha256 = save_checkpoint(tmp_path / "new" / "tiny.pth", network.state_dict(), card)
@@ -60,7 +60,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(path, save):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04" + bytes(100), bytes(10_000)])
-def test_what_is_no_checkpoint_is_refused(path, content):
+def test_another_file_is_refused(path, content):
     path.write_bytes(content)
     with pytest.raises(CheckpointError):
         load_checkpoint(path)
@@ -78,7 +78,7 @@ def _content(path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda content: content.update(format="other/1"), FORMAT),
         (lambda content: content.pop("card"), "card"),
@@ -91,11 +91,11 @@ def _content(path):
         (lambda content: content["card"].update(classes=["a", "b"], self_test_logits=[0, 0]), "do not fit"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_itself_is_refused(path, change, said):
+def test_a_checkpoint_that_does_not_fit_itself_is_refused(path, change, message):
     content = _content(path)
     change(content)
     torch.save(content, path)
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         load_checkpoint(path)
 
 

@@ -31,7 +31,12 @@ def files_read(monkeypatch) -> list[str]:
     """The names of the files that are read to be classified."""
     names: list[str] = []
     read = classification._read
-    monkeypatch.setattr(classification, "_read", lambda path: (names.append(path.name), read(path))[1])
+
+    def read_and_record(path: Path) -> bytes:
+        names.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(classification, "_read", read_and_record)
     return names
 
 

@@ -49,7 +49,7 @@ def test_the_first_error_in_order_ends_it():
     assert sorted(done) == [0, 1, 2, 3, 4]
 
 
-def test_who_stops_early_waits_for_what_runs_and_begins_nothing_more():
+def test_stopping_early_waits_for_running_items_and_starts_no_more():
     done = []
 
     def call(item):
@@ -64,5 +64,5 @@ def test_who_stops_early_waits_for_what_runs_and_begins_nothing_more():
     assert len(done) == num_done < 10
 
 
-def test_nothing_comes_of_nothing():
+def test_no_items_give_no_results():
     assert list(map_in_order(str, [], 2)) == []

@@ -25,7 +25,7 @@ def test_a_folder_stands_for_the_images_in_it(folder):
     assert found("scans") == ["scans/a.jpg", "scans/b.PNG", "scans/deep/er/c.tiff"]
 
 
-def test_scans_of_other_kinds_are_told_by_name_or_by_their_bytes(folder):
+def test_other_kinds_of_scans_are_recognised_by_name_or_bytes(folder):
     dicom = bytes(128) + b"DICM"
     files = {
         **{"IM0001": dicom, "1.2.840.113619.2": dicom, "x.DCM": b"", "v.nii": b"", "w.NII.gz": b""},
@@ -37,11 +37,11 @@ def test_scans_of_other_kinds_are_told_by_name_or_by_their_bytes(folder):
     assert found("mixed") == [f"mixed/{name}" for name in ("1.2.840.113619.2", "IM0001", "v.nii", "w.NII.gz", "x.DCM")]
 
 
-def test_a_file_is_taken_whatever_it_is_called_and_where_it_was_named(folder):
+def test_a_named_file_is_included_under_any_name_and_in_its_order(folder):
     assert found("scans/deep/notes.txt", "missing", "scans/a.jpg") == ["scans/deep/notes.txt", "missing", "scans/a.jpg"]
 
 
-def test_a_pattern_stands_for_what_matches_it(folder):
+def test_a_pattern_stands_for_its_matches(folder):
     assert found("scans/*.jpg", "scans/**/*.tiff") == ["scans/a.jpg", "scans/deep/er/c.tiff"]
     assert found(str(folder.resolve() / "?.jpg")) == [str(folder.resolve() / "a.jpg")]
 
@@ -82,7 +82,7 @@ def test_a_name_that_no_file_can_have_is_a_file_that_cannot_be_read(folder):
 
 
 @pytest.mark.parametrize("names", [["scans/*.bmp"], ["empty"], ["-"]])
-def test_what_stands_for_nothing_is_an_error(folder, names):
+def test_names_without_a_match_are_an_error(folder, names):
     Path("empty").mkdir()
     with pytest.raises(ImagesNotFoundError):
         find_images(names)

@@ -32,6 +32,6 @@ def test_no_picture_replaces_a_scan():
 
 
 @pytest.mark.parametrize("folder", ["scans", "scans/out", "scans/../scans/x"])
-def test_a_folder_that_the_next_run_would_judge_is_refused(folder):
+def test_a_folder_of_images_to_classify_is_refused(folder):
     with pytest.raises(OutputError, match="elsewhere"):
         plan(folder, ImageFile(Path("scans/a.png"), Path("scans")))

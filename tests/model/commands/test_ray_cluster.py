@@ -1,4 +1,4 @@
-"""Ray is not among what the tests install: with requirements/ray.txt beside them these run too."""
+"""The tests do not install Ray; with requirements/ray.txt these run too."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.samples.phantoms import draw_scan, encode
 NUM_IMAGES = 2000
 
 
-def test_without_ray_it_says_what_to_install(tiny_pair, monkeypatch):
+def test_without_ray_the_error_names_the_requirements(tiny_pair, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ClusterError, match=r"requirements/ray\.txt"):
         list(map_on_ray("auto", tiny_pair[1], "", lambda _classifier, task: task, ["a"]))

@@ -60,7 +60,7 @@ def test_a_run_that_is_stopped_leaves_its_part_and_an_older_file(form, output, p
     assert part.read_bytes() == form.header + form.encode(ROWS[0])
 
 
-def test_a_part_that_ends_anywhere_is_continued_to_the_same_file(form, output, part):
+def test_a_part_that_ends_anywhere_is_resumed_to_the_same_file(form, output, part):
     expected = form.header + b"".join(map(form.encode, ROWS))
     for num_bytes in range(len(expected) + 1):
         part.write_bytes(expected[:num_bytes])
@@ -74,7 +74,7 @@ def test_a_part_that_ends_anywhere_is_continued_to_the_same_file(form, output, p
         assert output.read_bytes() == expected
 
 
-def test_slices_without_a_summary_of_their_volume_are_judged_again(form, output, part):
+def test_slices_without_a_summary_of_their_volume_are_classified_again(form, output, part):
     slices = [Row(f"a.nii#axial:{index}", volume="a.nii", note="no head") for index in range(3)]
     identity = ModelIdentity(name="x", version="1", sha256=WEIGHTS)
     summary = Row("a.nii#volume", volume="a.nii", summary=summarise_volume([], 3, ("a", "b"), identity))
@@ -95,19 +95,19 @@ def test_an_error_ends_a_volume_too(form, output, part):
         assert (writer.earlier, writer.num_failed) == ({"a.nii": 1}, 1)
 
 
-def test_a_whole_file_is_continued_too(form, output):
+def test_a_whole_file_is_resumed_too(form, output):
     write(output, form, ROWS[:2])
     assert write(output, form, ROWS[2:], resume=True).earlier == {"0.png": 1, "1.png": 1}
     assert output.read_bytes() == form.header + b"".join(map(form.encode, ROWS))
 
 
-def test_without_resume_a_part_is_begun_anew(form, output, part):
+def test_without_resume_a_part_is_overwritten(form, output, part):
     part.write_bytes(form.header + form.encode(ROWS[3]))
     write(output, form, ROWS[:1])
     assert output.read_bytes() == form.header + form.encode(ROWS[0])
 
 
-def test_what_another_command_wrote_is_left_alone(form, output):
+def test_output_of_another_command_is_left_alone(form, output):
     output.write_bytes(b"my diary\n")
     with pytest.raises(OutputError, match="cannot resume"):
         write(output, form, ROWS, resume=True)
@@ -123,7 +123,7 @@ def test_a_device_is_written_to_and_not_replaced(form):
         assert stream.read() == form.header + b"".join(map(form.encode, ROWS))
 
 
-def test_standard_output_cannot_be_continued(form):
+def test_standard_output_cannot_be_resumed(form):
     with pytest.raises(OutputError, match="--output"):
         write(None, form, ROWS, resume=True)
 

@@ -26,7 +26,7 @@ def form(request):
 
 @pytest.fixture
 def rows(prediction):
-    summaries = [summarise_volume(judged, 3, CLASSES, prediction.model) for judged in ([prediction] * 2, [])]
+    summaries = [summarise_volume(classified, 3, CLASSES, prediction.model) for classified in ([prediction] * 2, [])]
     return [
         *(Row(name, prediction, overlay=f"{name}.png") if name != "ä.png" else Row(name, error="x") for name in NAMES),
         Row("x.nii#axial:1", prediction, volume="x.nii"),
@@ -73,7 +73,7 @@ def flatten(line):
     }
 
 
-def test_what_was_written_is_found_again(form, rows):
+def test_encoded_rows_are_decoded(form, rows):
     data = b"".join(map(form.encode, rows))
     found = [form.decode(record) for record in form.split(io.BytesIO(data))]
     assert found == [
@@ -84,8 +84,8 @@ def test_what_was_written_is_found_again(form, rows):
 
 def hash_of(row):
     """That of the weights whose prediction must not be mixed with others'."""
-    told = row.prediction or row.summary
-    return told.model.sha256 if told else None
+    result = row.prediction or row.summary
+    return result.model.sha256 if result else None
 
 
 def test_of_a_file_that_ends_anywhere_the_complete_rows_are_found(form, rows):
@@ -103,6 +103,6 @@ def test_a_foreign_row_is_an_error(form, record):
         form.decode(record)
 
 
-def test_a_name_that_is_no_text_can_be_written(form, tmp_path):
+def test_a_name_that_is_not_text_can_be_written(form, tmp_path):
     name = name_file(tmp_path / "\udcff.png")
     assert form.decode(form.encode(Row(name, error="x"))).file == name

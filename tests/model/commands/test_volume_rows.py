@@ -28,16 +28,16 @@ def test_each_slice_has_a_row_and_the_volume_one_of_their_means(classifier, path
     assert [row.file for row in rows] == [f"{path}#axial:{index}" for index in range(SHAPE[2])]
     assert {row.volume for row in (*rows, last)} == {str(path)}
     assert last.summary
-    judged = [row.prediction for row in rows if row.prediction]
+    classified = [row.prediction for row in rows if row.prediction]
     assert all(row.note == (None if row.prediction else NO_HEAD) for row in rows)
-    assert 0 < len(judged) < len(rows)
+    assert 0 < len(classified) < len(rows)
     assert (last.file, last.note) == (f"{path}#volume", None)
     summary = last.summary
-    assert (summary.num_slices, summary.num_judged) == (len(rows), len(judged))
-    assert sum(summary.slices_by_class.values()) == len(judged)
+    assert (summary.num_slices, summary.num_judged) == (len(rows), len(classified))
+    assert sum(summary.slices_by_class.values()) == len(classified)
     assert summary.probabilities
     for name in CLASSES:
-        assert summary.probabilities[name] == pytest.approx(np.mean([each.probabilities[name] for each in judged]))
+        assert summary.probabilities[name] == pytest.approx(np.mean([each.probabilities[name] for each in classified]))
     assert summary.model == classifier.identity
 
 
@@ -67,7 +67,7 @@ def test_the_command_writes_the_rows_of_a_volume(tiny_pair, path, tmp_path, caps
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_a_run_that_ended_within_a_volume_is_continued_to_the_same_rows(tiny_pair, path, tmp_path, form):
+def test_a_run_that_ended_within_a_volume_is_resumed_to_the_same_rows(tiny_pair, path, tmp_path, form):
     save_volume(tmp_path / "a.nii", draw_volume())
     output = tmp_path / "rows"
     arguments = ["predict", str(tmp_path / "a.nii"), str(path), "--slice", "axial:all", "--format", form]

@@ -15,7 +15,7 @@ def describe(**tags):
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, [0.97, 0.26, 0, -0.26, 0.97, 0]])
-def test_what_the_weights_were_trained_on_gives_no_warning(orientation):
+def test_an_image_like_the_training_data_gives_no_warning(orientation):
     assert describe(ImageOrientationPatient=orientation) == ()
 
 
@@ -32,11 +32,11 @@ def test_what_the_weights_were_trained_on_gives_no_warning(orientation):
         ({"ContrastBolusAgent": ""}, NO_CONTRAST),
     ],
 )
-def test_each_misfit_is_said(tags, expected):
+def test_each_misfit_gives_its_warning(tags, expected):
     assert describe(**tags) == (expected,)
 
 
-def test_what_the_header_does_not_say_gives_no_warning():
+def test_missing_attributes_give_no_warning():
     frame = Dataset()
     frame.Modality, frame.ContrastBolusAgent = "MR", "yes"
     assert describe_misfits(frame) == ()

@@ -92,7 +92,7 @@ def test_windows_that_the_standard_does_not_allow_are_refused(center, width, fun
         apply_window(VALUES, center, width, function)
 
 
-def test_without_a_window_the_outer_hundredths_are_cut_and_that_is_said():
+def test_without_a_window_the_outer_hundredths_are_cut_with_a_warning():
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16))
     grey, notes = render_grey(pixels, create_frame(), create_layout())
     low = np.percentile(pixels, 1, method="inverted_cdf")
@@ -129,7 +129,7 @@ def test_the_inverted_image_of_monochrome_1_looks_the_same(window):
 
 
 @pytest.mark.parametrize("slope", [float("inf"), float("nan")])
-def test_rescale_values_that_are_no_numbers_are_refused(slope):
+def test_rescale_values_that_are_not_finite_are_refused(slope):
     frame = Dataset()
     frame.add_new("RescaleSlope", "FD", slope)
     with np.errstate(all="ignore"), pytest.raises(TruncatedImageError):

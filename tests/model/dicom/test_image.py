@@ -36,13 +36,13 @@ def classifier(tiny_pair) -> Classifier:
     return Classifier.load(tiny_pair[1])
 
 
-def test_what_fits_and_names_a_window_gives_no_warning():
+def test_a_fitting_image_with_a_window_gives_no_warning():
     decoded = decode_image(make_dicom(GREY, **FULL_WINDOW))
     assert (decoded.format, decoded.frame, decoded.num_frames, decoded.warnings) == ("DICOM", 1, 1, ())
     assert np.array_equal(decoded.image, repeat(GREY))
 
 
-def test_the_middle_frame_is_used_and_that_is_said():
+def test_the_middle_frame_is_used_with_a_warning():
     decoded = decode_image(make_frames())
     assert np.array_equal(decoded.image, repeat(FRAMES[1]))
     assert (decoded.frame, decoded.num_frames) == (2, 3)
@@ -62,7 +62,7 @@ def test_a_frame_that_is_not_there_is_refused(frame):
         decode_image(make_frames(), frame=frame)
 
 
-def test_of_other_formats_the_frame_is_not_used_and_that_is_said():
+def test_other_formats_ignore_the_frame_with_a_warning():
     assert "only DICOM" in decode_image(encode(RGB), frame=2).warnings[0]
 
 
@@ -135,24 +135,24 @@ def test_every_file_of_pydicom_gives_an_image_or_a_named_error(name, caplog, cap
     try:
         prediction = classifier.predict(BUNDLED[name])
     except InputError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = " ".join(prediction.input.warnings)
-        assert (NOT_MR in told) == (name not in MR and "overlay" not in name)
+        message = " ".join(prediction.input.warnings)
+        assert (NOT_MR in message) == (name not in MR and "overlay" not in name)
     assert not caplog.records
     assert "".join(capfd.readouterr()) == ""
-    assert told == "" or told[0].islower() or told.endswith(".")
+    assert message == "" or message[0].islower() or message.endswith(".")
 
 
-def test_nothing_of_the_patient_is_said_anywhere(caplog, capfd):
+def test_nothing_of_the_patient_gets_into_messages_or_logs(caplog, capfd):
     caplog.set_level(logging.DEBUG)
     for tags in ({}, {"Rows": None}, {"WindowWidth": 0.0, "WindowCenter": 0.0}, {"BodyPartExamined": PATIENT}):
         try:
-            told = str(decode_image(make_dicom(GREY, **tags)).warnings)
+            message = str(decode_image(make_dicom(GREY, **tags)).warnings)
         except InputError as error:
-            told = f"{error}"
-        assert "Secret" not in told + caplog.text + "".join(capfd.readouterr())
+            message = f"{error}"
+        assert "Secret" not in message + caplog.text + "".join(capfd.readouterr())
 
 
-def test_without_a_window_that_is_said():
+def test_an_image_without_a_window_gives_a_warning():
     assert decode_image(make_dicom(GREY)).warnings == (NO_WINDOW,)

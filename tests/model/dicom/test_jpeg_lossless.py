@@ -11,7 +11,7 @@ from tests.samples.dicoms import BUNDLED, encode_lossless
 
 @pytest.mark.parametrize("predictor", range(1, 8))
 @pytest.mark.parametrize("precision", [2, 8, 12, 16])
-def test_every_predictor_gives_back_what_was_encoded(predictor, precision):
+def test_every_predictor_restores_the_encoded_values(predictor, precision):
     values = np.random.default_rng(predictor).integers(0, 1 << precision, (9, 11))
     decoded = decode_jpeg_lossless(encode_lossless(values, precision, predictor))
     assert np.array_equal(decoded[:, :, 0], values)

@@ -27,7 +27,7 @@ def nest_implicitly(depth: int) -> bytes:
     return data
 
 
-def test_the_bytes_decide_what_is_dicom():
+def test_dicom_is_recognised_by_its_bytes():
     assert is_dicom(PLAIN)
     assert not any(map(is_dicom, (b"", PLAIN[:131], PLAIN[1:])))
 

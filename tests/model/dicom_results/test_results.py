@@ -45,12 +45,12 @@ def read_both(results: DicomResults) -> list[Any]:
 
 
 def validate(data: bytes, folder: Path) -> list[str]:
-    """What dciodvfy has against a file; that it does not know our private codes is no fault."""
+    """The complaints of dciodvfy about a file, but for our private codes, which it cannot know."""
     path = folder / "file.dcm"
     path.write_bytes(data)
-    told = subprocess.run([VALIDATOR, "-new", path], capture_output=True, check=False, text=True).stderr
-    assert "SCImage" in told or "Comprehensive3DSR" in told
-    return [line for line in told.splitlines() if " - " in line and "99BTMRI" not in line]
+    message = subprocess.run([VALIDATOR, "-new", path], capture_output=True, check=False, text=True).stderr
+    assert "SCImage" in message or "Comprehensive3DSR" in message
+    return [line for line in message.splitlines() if " - " in line and "99BTMRI" not in line]
 
 
 def test_the_validator_finds_nothing(results, tmp_path):
@@ -58,7 +58,7 @@ def test_the_validator_finds_nothing(results, tmp_path):
     assert validate(results.report, tmp_path) == []
 
 
-def test_the_validator_finds_nothing_where_the_image_says_nothing_of_the_patient(classifier, tmp_path):
+def test_the_validator_finds_nothing_if_the_image_has_no_patient(classifier, tmp_path):
     empty: dict[str, Any] = dict.fromkeys(("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate"))
     data = make_study(GREY, **empty, InstanceNumber=None)
     results = write_results(data, classifier.visualize(data))
@@ -79,7 +79,7 @@ def test_results_belong_to_the_study_and_have_series_of_their_own(results):
     assert len({each.SOPInstanceUID for each in (source, capture, report)}) == 3
 
 
-def test_the_capture_is_the_picture_and_says_what_is_burned_in(classifier, results):
+def test_the_capture_is_the_picture_with_its_burned_in_annotation_declared(classifier, results):
     capture = read(results.capture)
     visualization = classifier.visualize(SOURCE)
     assert np.array_equal(capture.pixel_array, np.asarray(Image.open(io.BytesIO(visualization.png))))
@@ -90,7 +90,7 @@ def test_the_capture_is_the_picture_and_says_what_is_burned_in(classifier, resul
     assert "ReferencedFrameNumber" not in reference
 
 
-def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, results):
+def test_the_report_holds_the_prediction_and_refers_to_the_image(classifier, results):
     prediction = classifier.predict(SOURCE)
     document = hd.sr.srread(io.BytesIO(results.report))
     assert isinstance(document, hd.sr.Comprehensive3DSR)
@@ -100,10 +100,10 @@ def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, 
     found = {item.name.meaning: item.value for item in group.get_measurements()}
     expected = {f"Probability of {name}": prediction.probabilities[name] for name in CLASSES}
     assert found == pytest.approx(expected, abs=1e-5)
-    said = {item.name.meaning: item.value.meaning for item in group.get_qualitative_evaluations()}
+    found = {item.name.meaning: item.value.meaning for item in group.get_qualitative_evaluations()}
     assert prediction.review
     assert prediction.ood
-    assert said == {
+    assert found == {
         "Intended use": "AI research - not for diagnosis",
         "Predicted class": prediction.prediction,
         "Review by a person": prediction.review.level,
@@ -118,7 +118,7 @@ def test_the_report_holds_the_answer_and_what_it_refers_to_is_there(classifier, 
     assert evidence == [(source.StudyInstanceUID, source.SeriesInstanceUID, source.SOPInstanceUID, source.SOPClassUID)]
 
 
-def test_the_same_question_makes_the_same_instances_and_another_one_others(classifier, results):
+def test_the_same_request_makes_the_same_instances_and_another_one_others(classifier, results):
     again = write_results(SOURCE, classifier.visualize(SOURCE))
     assert identify(again) == identify(results)
     other = next(name for name in CLASSES if name != classifier.predict(SOURCE).prediction)
@@ -139,7 +139,7 @@ def identify(results):
     return [str(each.SOPInstanceUID) for each in read_both(results)]
 
 
-def test_of_several_frames_the_one_that_was_judged_is_named(classifier, tmp_path):
+def test_the_classified_one_of_several_frames_is_named(classifier, tmp_path):
     data = make_study(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3, SOPClassUID=EnhancedMRImageStorage)
     results = write_results(data, classifier.visualize(data, frame=3))
     assert read(results.capture).SourceImageSequence[0].ReferencedFrameNumber == 3
@@ -151,7 +151,7 @@ def test_of_several_frames_the_one_that_was_judged_is_named(classifier, tmp_path
 
 
 @pytest.mark.parametrize("name", bundled_files())
-def test_every_file_of_pydicom_that_can_be_judged_gets_valid_results_or_a_named_error(classifier, name, tmp_path):
+def test_every_file_of_pydicom_gets_valid_results_or_a_named_error(classifier, name, tmp_path):
     data = bundled_files()[name]
     try:
         visualization = classifier.visualize(data)
@@ -203,14 +203,14 @@ def test_without_the_packages_the_error_names_their_list(monkeypatch):
         check_packages()
 
 
-def test_nothing_of_the_patient_is_told(classifier, caplog, capfd):
+def test_nothing_of_the_patient_gets_into_messages_or_logs(classifier, caplog, capfd):
     caplog.set_level(0)
     wrong: list[dict[str, Any]] = [{}, {"PatientSex": PATIENT}, {"StudyInstanceUID": PATIENT}]
     for tags in wrong:
         data = make_study(GREY, **tags)
         try:
             write_results(data, classifier.visualize(data))
-            told = ""
+            message = ""
         except InputError as error:
-            told = str(error)
-        assert "Secret" not in told + caplog.text + "".join(capfd.readouterr())
+            message = str(error)
+        assert "Secret" not in message + caplog.text + "".join(capfd.readouterr())

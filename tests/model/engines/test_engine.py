@@ -36,7 +36,7 @@ def test_without_torch_a_pth_file_is_refused_with_a_way_out(tiny_pair, monkeypat
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_eight_threads_get_what_one_gets(tiny_pair, index):
+def test_eight_threads_get_the_results_of_one(tiny_pair, index):
     engine = load_engine(tiny_pair[index])
     jobs = [(INPUTS[i : i + 1], np.array([t])) for i in range(6) for t in (-1, 0, 1, 2)] * 4
     expected = [engine.explain(*job) for job in jobs]

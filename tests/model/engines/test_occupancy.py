@@ -1,7 +1,7 @@
 from model.engines.occupancy import Occupancy
 
 
-def test_who_comes_first_is_alone_and_who_comes_after_is_not():
+def test_the_first_image_is_alone_and_the_next_is_not():
     occupancy = Occupancy()
     with occupancy.enter() as first, occupancy.enter() as second:
         assert (first, second) == (True, False)
@@ -9,7 +9,7 @@ def test_who_comes_first_is_alone_and_who_comes_after_is_not():
         assert third
 
 
-def test_nobody_is_alone_while_others_are_expected():
+def test_no_image_is_alone_while_others_are_expected():
     occupancy = Occupancy()
     for num_images, alone in ((2, False), (1, True), (64, False), (0, True)):
         occupancy.expect(num_images)

@@ -2,6 +2,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 from model.host.atomic_file import replace_file, write_file
 
@@ -33,12 +34,11 @@ def test_a_process_that_is_killed_leaves_the_old_file(tmp_path):
 
 
 def test_the_data_are_on_the_disk_before_they_have_the_name(tmp_path, monkeypatch):
-    calls = []
+    recorder = Mock()
     for name in ("fsync", "replace"):
-        call = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *given, name=name, call=call: (calls.append(name), call(*given)))
+        monkeypatch.setattr(os, name, getattr(recorder, name))
     write_file(tmp_path / "a", b"new")
-    assert calls == ["fsync", "replace"]
+    assert [name for name, _, _ in recorder.method_calls] == ["fsync", "replace"]
 
 
 def test_the_umask_holds(tmp_path):

@@ -150,14 +150,14 @@ def test_transparent_pixels_are_laid_over_black():
     assert "transparent" in decoded.warnings[0]
 
 
-def test_an_opaque_alpha_channel_is_no_reason_to_warn():
+def test_an_opaque_alpha_channel_gives_no_warning():
     decoded = decode_image(encode(Image.fromarray(SCAN).convert("RGBA")))
     assert np.array_equal(decoded.image, SCAN)
     assert decoded.warnings == ()
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
-def test_of_several_frames_the_first_is_used_and_said(form):
+def test_the_first_of_several_frames_is_used_with_a_warning(form):
     frames = [Image.fromarray(draw_scan(64, (x, 0.5))) for x in (0.3, 0.5, 0.7)]
     options = {"lossless": True} if form == "WEBP" else {}
     data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
@@ -166,7 +166,7 @@ def test_of_several_frames_the_first_is_used_and_said(form):
     assert "several frames" in decoded.warnings[-1]
 
 
-def test_the_size_is_judged_by_the_header_before_a_pixel_is_decoded():
+def test_the_size_in_the_header_is_checked_before_a_pixel_is_decoded():
     data = bytearray(encode(SCAN))
     data[16:24] = (30_000).to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(bytes(data[12:29])).to_bytes(4, "big")

@@ -122,7 +122,7 @@ def test_there_is_one_piece_of_exif_data():
                 check_structure(data)
 
 
-def test_what_follows_the_image_is_not_counted():
+def test_bytes_behind_the_image_are_not_counted():
     png = make_png(MAX_CHUNKS)
     for data in (png + bytes(10**6), make_webp(MAX_CHUNKS) + bytes(10**6), make_jpeg(MAX_SEGMENTS) + JPEG * 100):
         check_structure(data)

@@ -50,13 +50,13 @@ def test_features_are_averages_over_positions(architecture):
     assert torch.allclose(features[0], last.mean(dim=(2, 3)), atol=1e-6)
 
 
-def test_the_card_says_for_which_size_the_network_is():
+def test_the_card_holds_the_input_size_of_the_network():
     network = create_network("compact_cnn", 3, input_size=64).eval()
     card = create_card(network, "blocks.-1", architecture="compact_cnn")
     create_network_of(card).load_state_dict(network.state_dict())
 
 
-def test_what_they_do_not_have_is_refused():
+def test_options_that_they_lack_are_refused():
     with pytest.raises(CheckpointError, match="pretrained"):
         create_network("compact_cnn", 4, pretrained=True)
     with pytest.raises(CheckpointError, match="compact_cnn"):

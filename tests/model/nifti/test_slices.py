@@ -18,7 +18,7 @@ def test_a_choice_names_slices(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", "axial", "axial:", "axial:-1", "oblique:3", "axial:last", "axial:²"])
-def test_what_is_no_choice_is_refused(text):
+def test_another_text_is_refused(text):
     with pytest.raises(ArgumentTypeError, match="axial, coronal or sagittal"):
         parse_slices(text)
 
@@ -29,5 +29,5 @@ def test_a_slice_that_is_not_there_is_refused():
 
 
 @pytest.mark.parametrize(("name", "expected"), [("a.nii", True), ("a.NII.GZ", True), ("a.gz", False), ("nii", False)])
-def test_a_volume_is_told_by_its_name(name, expected):
+def test_a_volume_is_recognised_by_its_name(name, expected):
     assert is_volume(Path(name)) == expected

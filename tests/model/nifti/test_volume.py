@@ -48,14 +48,14 @@ def test_thick_slices_are_drawn_with_square_pixels(tmp_path):
     assert np.abs(image[10:-10, 5:-5, 0] - show("coronal")[10:-10, 5:-5]).mean() < 20
 
 
-def test_all_slices_come_in_order_and_those_without_a_head_are_told(tmp_path):
+def test_all_slices_come_in_order_and_those_without_a_head_are_marked(tmp_path):
     parts = list(read_slices(save_volume(tmp_path / "volume.nii.gz", VOXELS), SliceChoice("axial", "all")))
     assert [part.index for part in parts] == list(range(SHAPE[2]))
     assert not parts[0].shows_head
     assert parts[30].shows_head
 
 
-def test_of_several_volumes_the_first_is_used_and_that_is_said(tmp_path):
+def test_the_first_of_several_volumes_is_used_with_a_warning(tmp_path):
     both = np.stack([VOXELS, VOXELS[::-1]], axis=3)
     nibabel.save(nibabel.Nifti1Image(both, np.eye(4)), tmp_path / "volumes.nii.gz")
     part = read_middle(tmp_path / "volumes.nii.gz")
@@ -92,7 +92,7 @@ def write_header(path, shape, compressed=True, dtype=np.int16, num_bytes=1000):
         ((10, 10, 2), np.uint8, BlankImageError),
     ],
 )
-def test_what_the_header_says_is_held_against_bounds(tmp_path, compressed, shape, dtype, error):
+def test_the_header_is_checked_against_bounds(tmp_path, compressed, shape, dtype, error):
     path = write_header(tmp_path / ("v.nii.gz" if compressed else "v.nii"), shape, compressed, dtype)
     with pytest.raises(error):
         read_middle(path)
@@ -103,7 +103,7 @@ def test_small_slices_are_refused(tmp_path):
         read_middle(save_volume(tmp_path / "volume.nii", VOXELS[:20]))
 
 
-def test_a_file_that_inflates_without_end_is_read_only_as_far_as_its_header_says(tmp_path):
+def test_a_file_that_inflates_without_end_is_read_only_to_the_size_in_its_header(tmp_path):
     path = write_header(tmp_path / "v.nii.gz", (40, 40, 40), num_bytes=2**28)
     with pytest.raises(BlankImageError):
         read_middle(path)
