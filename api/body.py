@@ -12,6 +12,7 @@ from api.exceptions import MalformedRequestError, TooManyFilesError
 FIELD = "file"
 BATCH_FIELD = "files"
 _MAX_OTHER_FIELDS = 100  # ignored
+_MAX_NAME = 40  # characters of another field's name that an error quotes
 _MULTIPART = "multipart/form-data"
 _IMAGE_TYPES = (
     "image/png",
@@ -115,6 +116,8 @@ async def _read_form(request: Request, field: str, max_files: int) -> list[bytes
         raise MalformedRequestError("The multipart body cannot be read.") from error
     try:
         values = form.getlist(field)
+        if form and not values:
+            raise MalformedRequestError(f"Expected the form field {field!r}; found {next(iter(form))[:_MAX_NAME]!r}.")
         files = [value for value in values if isinstance(value, UploadFile)]
         if len(files) < len(values):
             raise MalformedRequestError(f"Expected files alone in form fields named {field!r}; found text.")

@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -35,6 +36,7 @@ from api.exceptions import (
     UnknownModelError,
     UploadTimeoutError,
 )
+from api.hints import describe_mismatch
 from api.schemas import UNSTORED_HEADERS, Problem, ProtocolError, describe_header
 from api.telemetry.logs import describe_defect
 from model import errors as model_errors
@@ -57,6 +59,7 @@ class ProblemKind:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+EXAMPLE_REQUEST_ID = "57020dab8c2b4db88cd7cd7f23b63ecc"
 _EXAMPLE_PATH = "/predict"
 _MEDIA_TYPES: Mapping[type[BaseModel], str] = {Problem: PROBLEM_JSON, ProtocolError: "application/json"}
 _RETRY = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -137,7 +140,7 @@ async def settle(result: Awaitable[Result], request: Request) -> Result | Proble
         else:
             logger.info("refused", extra={"code": kind.code})
         request.app.state.metrics.observe_rejection(kind.code)
-        return _create_plain_problem(request.state.request_id, request.url.path, kind, detail)
+        return create_plain_problem(request.state.request_id, request.url.path, kind, detail)
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -152,10 +155,11 @@ def add_error_handlers(app: FastAPI) -> None:
 def _create_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem | ProtocolError:
     if path == PROTOCOL_PATH or path.startswith(f"{PROTOCOL_PATH}/"):
         return ProtocolError(error=detail)
-    return _create_plain_problem(request_id, path, kind, detail)
+    return create_plain_problem(request_id, path, kind, detail)
 
 
-def _create_plain_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
+def create_plain_problem(request_id: str, path: str, kind: ProblemKind, detail: str) -> Problem:
+    """Put one problem into the form of RFC 9457."""
     return Problem(
         type=f"urn:brain-tumor-mri:problem:{kind.code}",
         title=kind.title,
@@ -190,7 +194,7 @@ def _describe_headers(kinds: Sequence[ProblemKind]) -> dict[str, Any]:
 
 
 def _example(path: str, kind: ProblemKind) -> Problem | ProtocolError:
-    return _create_problem("57020dab8c2b4db88cd7cd7f23b63ecc", path, kind, f"{kind.title}: why, and what to do.")
+    return _create_problem(EXAMPLE_REQUEST_ID, path, kind, f"{kind.title}: why, and what to do.")
 
 
 def _find_kind(error: Exception) -> ProblemKind:
@@ -220,9 +224,13 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     kind = ProblemKind(status, status.phrase.lower().replace(" ", "_").replace("-", "_"), status.phrase)
     if status == 400:
         kind = KINDS[MalformedRequestError]
-    response = _respond(request, kind, f"{request.method} {request.url.path}: {status.phrase}.")
-    if isinstance(error, HTTPException) and error.headers and "allow" in {name.lower() for name in error.headers}:
-        response.headers.update(error.headers)
+    headers = Headers(getattr(error, "headers", None) or {})
+    detail = f"{request.method} {request.url.path}: {status.phrase}."
+    if status in (404, 405):
+        detail = describe_mismatch(request, headers.get("allow"))
+    response = _respond(request, kind, detail)
+    if "allow" in headers:
+        response.headers["Allow"] = headers["allow"]
     return response
 
 

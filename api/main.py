@@ -12,7 +12,8 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from api import batch, predict, status
 from api.dependencies import Service
-from api.docs import add_docs, complete_document
+from api.docs.document import TAGS, complete_document
+from api.docs.swagger import add_docs
 from api.errors import PROBLEM_JSON, add_error_handlers
 from api.exceptions import PROTOCOL_PATH
 from api.keys import KeyRing
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         title="Brain-tumour MRI",
         version=VERSION,
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
         lifespan=_create_lifespan(settings, tracer_provider.shutdown if tracer_provider else None),
         telemetry=configure_telemetry(tracer_provider),
         openapi_url="/openapi.json" if settings.docs else None,

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from api.dependencies import KeyCheck, ServiceDep
+from api.dependencies import KeyCheck, Service, ServiceDep
 from api.errors import problem_responses
 from api.schemas import RESPONSE_HEADERS, CardResponse, StatusResponse
 from api.telemetry.metrics import MEDIA_TYPE
@@ -45,6 +45,11 @@ async def metrics(request: Request) -> Response:
 @router.get("/model", responses={**_NOT_READY, **problem_responses(401)}, dependencies=[KeyCheck])
 async def model_card(service: ServiceDep) -> CardResponse:
     """Show the model card: the weights, their measured performance and their intended use."""
+    return describe_card(service)
+
+
+def describe_card(service: Service) -> CardResponse:
+    """Put the card and what serves it into one response."""
     classifier, settings = service.classifier, service.settings
     return CardResponse(
         **classifier.card.describe(),

@@ -27,7 +27,7 @@ LAYERS = {
         __main__
     """,
     "api": """
-        exceptions version
+        exceptions version hints
         schemas settings scheduling dicom_answer
         telemetry queue body keys
         errors dependencies

@@ -42,12 +42,13 @@ from model.errors import InputError
 from model.images.decoded import FloatArray
 from model.prediction import Inference
 
+TAG = "Open Inference Protocol"
 NAME, VERSION = "name", "version"  # the parameters whose values are those of the weights
 
 _SERVER_NAME = "brain-tumor-mri"
 _PLATFORMS = {"onnxruntime": "onnx_onnxv1", "torch": "pytorch_checkpoint"}  # the protocol's form: project_format
 
-router = APIRouter(prefix=PROTOCOL_PATH, tags=["Open Inference Protocol"])
+router = APIRouter(prefix=PROTOCOL_PATH, tags=[TAG])
 
 
 async def check_name(service: ServiceDep, name: Annotated[str, Path(description="That of the model card.")]) -> None:
@@ -153,14 +154,7 @@ async def model_ready(service: ServiceDep) -> ModelReady:
 @router.get("/models/{name}/versions/{version}", responses=_MODEL, dependencies=[KeyCheck, NameCheck, VersionCheck])
 async def model_metadata(service: ServiceDep) -> ModelMetadata:
     """Describe the tensors that the model takes and returns."""
-    classifier = service.classifier
-    return ModelMetadata(
-        name=classifier.card.name,
-        versions=[classifier.card.version],
-        platform=_PLATFORMS[classifier.engine_name],
-        inputs=describe_inputs(),
-        outputs=describe_outputs(classifier.card),
-    )
+    return describe_model(service.classifier)
 
 
 _infer_route = partial(router.post, responses=_INFER, response_model=InferenceResponse, openapi_extra=_BODY)
@@ -175,6 +169,17 @@ async def infer(request: Request, service: ServiceDep, body: BodyDep, client: Cl
     call = (await service.queue.run(read, client)).result
     inferences = await _infer_all(service, call, client)
     return write_response(call, card, _stack(inferences))
+
+
+def describe_model(classifier: Classifier) -> ModelMetadata:
+    """Put what the protocol tells of a model into its form."""
+    return ModelMetadata(
+        name=classifier.card.name,
+        versions=[classifier.card.version],
+        platform=_PLATFORMS[classifier.engine_name],
+        inputs=describe_inputs(),
+        outputs=describe_outputs(classifier.card),
+    )
 
 
 async def _infer_all(service: Service, call: InferenceCall, client: ClientWatch) -> list[Inference]:

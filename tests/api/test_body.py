@@ -36,6 +36,12 @@ def test_a_form_without_one_file_is_a_400(client, request_):
     check_problem(client.post("/predict", **request_), 400, "malformed_request")
 
 
+@pytest.mark.parametrize(("path", "right"), [("/predict", "file"), ("/predict/batch", "files")])
+def test_a_field_of_another_name_is_named_with_the_right_one(client, scan, path, right):
+    detail = client.post(path, files={"image": scan}).json()["detail"]
+    assert detail == f"Expected the form field '{right}'; found 'image'."
+
+
 def test_nothing_is_written_to_a_disk(tiny_pair, monkeypatch):
     def refuse(*_arguments, **_options):
         raise AssertionError("a temporary file was asked for")

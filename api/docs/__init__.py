@@ -1,0 +1,1 @@
+"""The OpenAPI document, completed, and Swagger UI."""

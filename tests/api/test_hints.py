@@ -1,0 +1,27 @@
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "hint"),
+    [
+        ("GET", "/predict", "expected POST."),
+        ("POST", "/readyz", "expected GET. Images go to POST /predict."),
+        ("POST", "/prediction", "there is no such path; the closest one is POST /predict."),
+        ("GET", "/models", "there is no such path; the closest one is GET /model."),
+        ("GET", "/health/ready", "there is no such path; the closest one is GET /v2/health/ready."),
+        ("GET", "/wp-login.php", "there is no such path."),
+        ("POST", "/api/x", "there is no such path. Images go to POST /predict."),
+    ],
+)
+def test_a_request_that_no_route_takes_is_told_the_right_one(client, method, path, hint):
+    assert client.request(method, path).json()["detail"] == f"{method} {path}: {hint}"
+
+
+def test_the_protocol_has_hints_in_its_own_form(client):
+    assert client.get("/v2/model/x").json() == {
+        "error": "GET /v2/model/x: there is no such path; the closest one is GET /v2/models/{name}."
+    }
+
+
+def test_a_long_path_costs_no_time(client):
+    assert client.get("/" + "a" * 50_000).status_code == 404
