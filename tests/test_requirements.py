@@ -24,7 +24,7 @@ FILES = {
 
 def _pins(file: str) -> dict[NormalizedName, Version]:
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines())
-    pins: dict[str, Version] = {}
+    pins: dict[NormalizedName, Version] = {}
     for requirement in map(Requirement, filter(None, lines)):
         (pin,) = requirement.specifier
         assert pin.operator == "=="

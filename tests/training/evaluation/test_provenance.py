@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from training.evaluation.provenance import describe_knowledge, describe_runs, list_commands
@@ -69,7 +71,7 @@ def test_the_commands_begin_with_those_of_whom_it_learnt_from():
 
 def test_runs_of_another_folder_learn_from_each_other():
     teacher = {"file": "big.pth", "training": {"sources": {"pretrained_file_sha256": "1"}}}
-    assert list_commands({"split": "official", "teachers": [teacher]}, "small", "official") == [
+    assert list_commands({"split": "official", "teachers": [teacher]}, "small", Path("official")) == [
         "python -m training fit DIR --recipe big --split official --pretrained-file imagenet.pth --out official/big",
         "python -m training fit DIR --recipe small --split official"
         """ --teacher '["official/big/big.pth"]' --out official/small""",
