@@ -20,13 +20,21 @@ def list_workers(pid: int) -> list[int]:
     return [child for child in children if not _HELPERS.search(_read(child, "cmdline"))] or [pid]
 
 
+def list_family(pid: int) -> list[int]:
+    """List a process and its descendants."""
+    family, parents = [pid], _read_parents()
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family
+
+
 def measure_memory(pid: int) -> int:
     """Measure what a process and its descendants occupy, bytes.
 
     Of one process that is its resident memory; of several the sum of their proportional shares, which counts once
     what they share.
     """
-    family = _list_family(pid)
+    family = list_family(pid)
     if len(family) == 1:
         return _PAGE_BYTES * sum(map(int, _read(pid, "statm").split()[1:2]))
     return 1024 * sum(int(size) for member in family for size in _PROPORTIONAL.findall(_read(member, "smaps_rollup")))
@@ -34,7 +42,7 @@ def measure_memory(pid: int) -> int:
 
 def measure_cpu_seconds(pid: int) -> float:
     """Measure the processor time that a process and its descendants have taken so far."""
-    ticks = (int(tick) for member in _list_family(pid) for tick in _read_stat(member)[11:13])  # user and system
+    ticks = (int(tick) for member in list_family(pid) for tick in _read_stat(member)[11:13])  # user and system
     return sum(ticks) / _TICKS_PER_SECOND
 
 
@@ -48,13 +56,6 @@ def count_connections(pid: int, server_port: int) -> int:
     """Count the connections a process holds on a port, and those that nobody has accepted yet."""
     held = _list_sockets(pid) | {_NOT_ACCEPTED}
     return sum(port == server_port and inode in held for port, _, inode in _read_links())
-
-
-def _list_family(pid: int) -> list[int]:
-    family, parents = [pid], _read_parents()
-    for member in family:
-        family += [child for child, parent in parents.items() if parent == member]
-    return family
 
 
 def _read_parents() -> dict[int, int]:

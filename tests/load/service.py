@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from tests.load.connection import HOST
 from tests.load.exchange import exchange
-from tests.load.processes import list_workers, measure_cpu_seconds, measure_memory
+from tests.load.processes import list_family, list_workers, measure_cpu_seconds, measure_memory
 from tests.load.request import get
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ class Service:
     """A started service.
 
     Attributes:
-        process: The one that was started; it leads a session, so that signals reach all that it has started.
+        process: The one that was started; Ctrl+C in a terminal does not reach it.
         start_seconds: From its start to the first 200 of `/readyz`.
     """
 
@@ -81,8 +81,9 @@ class Service:
 
     def send_to_all(self, number: signal.Signals) -> None:
         """Send a signal to the process and to all that it has started."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+        for pid in list_family(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def read_log(self) -> str:
         size = os.fstat(self._log.fileno()).st_size

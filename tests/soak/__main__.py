@@ -14,7 +14,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from tests.load.service import ServiceError
 from tests.soak.abuse import abuse
-from tests.soak.kill import kill
+from tests.soak.kill import hang, kill
 from tests.soak.mutations import send_mutations
 from tests.soak.options import Options
 from tests.soak.parallel import request_in_parallel
@@ -27,11 +27,12 @@ SCENARIOS: dict[str, Callable[[Options], Coroutine[Any, Any, Report]]] = {
     "overload": overload,
     "terminate": terminate,
     "kill": kill,
+    "hang": hang,
     "mutations": send_mutations,
     "abuse": abuse,
     "parallel": request_in_parallel,
 }
-Scenario = Literal["mixed", "overload", "terminate", "kill", "mutations", "abuse", "parallel", "all"]
+Scenario = Literal["mixed", "overload", "terminate", "kill", "hang", "mutations", "abuse", "parallel", "all"]
 _NUM_OTHER_FILES = 3000  # open files beside the idle connections
 _DEFAULTS = Options()
 

@@ -1,4 +1,4 @@
-"""A worker dies under load: what was inside it is lost, nothing else, and another takes its place."""
+"""A worker dies or hangs under load: what was inside it is lost, nothing else, and another takes its place."""
 
 import asyncio
 import math
@@ -23,6 +23,7 @@ _DEFAULT_SECONDS = 20.0
 _NUM_WORKERS = 2
 _WARM_SECONDS = 2.0
 _MAX_RECOVERY_SECONDS = 15.0
+_HANG_SECONDS = 10.0  # until the service takes a worker that is silent for one that hangs
 _GIVE_UP_SECONDS = 60.0
 _PATIENCE_SECONDS = 5.0
 
@@ -42,26 +43,35 @@ class Failure:
 
 async def kill(options: Options) -> Report:
     """Kill one of the workers while requests come, and see what is lost and who serves afterwards."""
+    return await _fail_worker("kill", options, signal.SIGKILL, _MAX_RECOVERY_SECONDS)
+
+
+async def hang(options: Options) -> Report:
+    """Stop one of the workers for ever instead."""
+    return await _fail_worker("hang", options, signal.SIGSTOP, _HANG_SECONDS + _MAX_RECOVERY_SECONDS)
+
+
+async def _fail_worker(name: str, options: Options, number: signal.Signals, max_recovery_seconds: float) -> Report:
     seconds, options = options.seconds or _DEFAULT_SECONDS, replace(options, workers=max(_NUM_WORKERS, options.workers))
     traffic = create_traffic(options)
     async with run_subject(options, traffic) as subject:
         service, tally = subject.service, Tally(subject.reference)
         if math.isinf(await _measure_recovery(service, options.workers)):
             raise ServiceError(f"expected {options.workers} workers that serve, found {len(service.workers)}")
-        loading = asyncio.create_task(subject.load.run(seconds, options.seed, tally.add, "kill"))
+        loading = asyncio.create_task(subject.load.run(seconds, options.seed, tally.add, name))
         await asyncio.sleep(_WARM_SECONDS)
-        failure = await _kill_one(service, options.workers)
+        failure = await _fail_one(service, options.workers, number)
         pace = await loading
         await record_responses(service.port, traffic.good, options.limit_seconds)
-        requirements = [*_require(failure, tally), require_clean_log(service)]
-    return Report("kill", [subject.describe_load(seconds, pace)], requirements, tally)
+        requirements = [*_require(failure, tally, max_recovery_seconds), require_clean_log(service)]
+    return Report(name, [subject.describe_load(seconds, pace)], requirements, tally)
 
 
-async def _kill_one(service: Service, num_workers: int) -> Failure:
+async def _fail_one(service: Service, num_workers: int, number: signal.Signals) -> Failure:
     victim = service.workers[0]
-    os.kill(victim, signal.SIGSTOP)  # so that the count is of the moment of its death
+    os.kill(victim, signal.SIGSTOP)  # so that the count is of the moment of its failure
     num_inside = count_connections(victim, service.port)
-    os.kill(victim, signal.SIGKILL)
+    os.kill(victim, number)
     return Failure(num_inside, await _measure_recovery(service, num_workers, victim))
 
 
@@ -91,7 +101,7 @@ async def _find_responding(service: Service, workers: list[int]) -> int | None:
         connection.close()
 
 
-def _require(failure: Failure, tally: Tally) -> list[Requirement]:
+def _require(failure: Failure, tally: Tally, max_recovery_seconds: float) -> list[Requirement]:
     inside, lost = failure.num_inside, tally.count(End.LOST, End.REFUSED)
     recovered = math.isfinite(failure.recovery_seconds)
     measured = "yes" if recovered else f"not within {_GIVE_UP_SECONDS:g} s"
@@ -99,5 +109,5 @@ def _require(failure: Failure, tally: Tally) -> list[Requirement]:
         Requirement("lost requests", f"{lost} (at most the {inside} inside the failed worker)", lost <= inside),
         *require_right_responses(tally),
         Requirement("all workers serve again", measured, recovered),
-        at_most("recovery", failure.recovery_seconds, _MAX_RECOVERY_SECONDS, "s", timed=True),
+        at_most("recovery", failure.recovery_seconds, max_recovery_seconds, "s", timed=True),
     ]

@@ -19,6 +19,7 @@ _PROOFS = {  # outcomes without which the scenario has not done what it is for
     "overload": ("200", "503 queue_full"),
     "terminate": ("200", "503 stopping"),
     "kill": ("200",),
+    "hang": ("200",),
     "mutations": ("200", "422"),
     "abuse": ("200", "408 upload_timeout", "413 body_too_large", "413 too_many_pixels"),
     "parallel": ("200",),
