@@ -14,19 +14,19 @@ export function writeCsv(scans, classes) {
   ];
   const rows = scans.map((scan) => ({
     file: scan.name,
-    ...(scan.answer && flatten(scan.answer)),
+    ...(scan.result && flatten(scan.result)),
     error: scan.problem?.message,
   }));
   const records = [columns, ...rows.map((row) => columns.map((name) => row[name]))];
   return records.map((values) => `${values.map(quote).join(",")}\n`).join("");
 }
 
-function flatten({ input, model, ood, review, timing_ms, ...answer }) {
+function flatten({ input, model, ood, review, timing_ms, ...result }) {
   return {
-    prediction: answer.prediction,
-    confidence: answer.confidence,
-    ...prefix("p_", answer.probabilities),
-    prediction_set: answer.prediction_set?.join(" "),
+    prediction: result.prediction,
+    confidence: result.confidence,
+    ...prefix("p_", result.probabilities),
+    prediction_set: result.prediction_set?.join(" "),
     review: review?.level,
     review_reasons: review?.reasons.join(" "),
     ...prefix("ood_", ood ?? {}),

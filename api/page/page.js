@@ -1,8 +1,8 @@
-// The page at `/`: sends scans to /predict and /predict/visualize, as any client does, and shows what comes back.
-// Nothing is stored, here or there.
+// The page at `/`: sends scans to /predict, /predict/batch and /predict/visualize, as any client does, and shows what
+// comes back. Nothing is stored, here or there.
 import { writeCsv } from "./csv.js";
 import { readDrop, readInput } from "./files.js";
-import { address, Problem, Service } from "./service.js";
+import { address, Service } from "./service.js";
 import { create, ScanTable } from "./table.js";
 import { Viewer } from "./viewer.js";
 import { describeInput, describeMetrics, describeReview, describeSet, HEADLINES, percent } from "./words.js";
@@ -17,7 +17,7 @@ const service = new Service();
 const viewer = new Viewer(find(".view"));
 const table = new ScanTable(find("table"), select);
 
-let scans = []; // { file, name, answer, problem }
+let scans = []; // { file, name, result, problem }
 let current = null;
 let card = null;
 let session = new AbortController(); // of the scans that were opened last
@@ -33,7 +33,7 @@ async function openScans(files) {
   }
   session.abort();
   session = new AbortController();
-  scans = files.map(({ file, name }) => ({ file, name, answer: null, problem: null }));
+  scans = files.map(({ file, name }) => ({ file, name, result: null, problem: null }));
   table.fill(scans);
   scans.forEach((scan) => table.update(scan));
   find(".scans").hidden = scans.length === 1;
@@ -45,7 +45,7 @@ async function openScans(files) {
 /** Classifies what has no result yet, the scan that is shown first. */
 async function classifyAll() {
   const { signal } = session;
-  const waiting = scans.filter((scan) => !scan.answer);
+  const waiting = scans.filter((scan) => !scan.result);
   waiting.forEach((scan) => (scan.problem = null));
   const runLane = async () => {
     while (waiting.length && !signal.aborted) {
@@ -70,11 +70,11 @@ async function classifyBatch(batch, signal) {
   if (signal.aborted) return;
   batch.forEach((scan, index) => settle(scan, results[index]));
   showProgress();
-  if (scans.length > 1) await Promise.all(batch.map((scan) => scan.answer && showThumbnail(scan, signal)));
+  if (scans.length > 1) await Promise.all(batch.map((scan) => scan.result && showThumbnail(scan, signal)));
 }
 
 async function classifyOne(file, frame, signal) {
-  return [{ answer: await service.predict(file, frame, signal) }];
+  return [{ result: await service.predict(file, frame, signal) }];
 }
 
 async function classifyFrame(scan, frame) {
@@ -84,15 +84,15 @@ async function classifyFrame(scan, frame) {
   if (!signal.aborted) settle(scan, result);
 }
 
-function settle(scan, { answer = null, problem = null }) {
-  Object.assign(scan, { answer, problem });
+function settle(scan, { result = null, problem = null }) {
+  Object.assign(scan, { result, problem });
   table.update(scan);
   if (scan === current) show(scan);
 }
 
 async function showThumbnail(scan, signal) {
   try {
-    const isShown = SHOWN_BY_BROWSERS.includes(scan.answer.input.format);
+    const isShown = SHOWN_BY_BROWSERS.includes(scan.result.input.format);
     await table.showThumbnail(scan, isShown ? scan.file : await service.draw(scan.file, { view: "scan" }, signal));
   } catch {
     // The row stays without a picture.
@@ -100,7 +100,7 @@ async function showThumbnail(scan, signal) {
 }
 
 function showProgress() {
-  const numDone = scans.filter((scan) => scan.answer || scan.problem).length;
+  const numDone = scans.filter((scan) => scan.result || scan.problem).length;
   Object.assign(find("progress"), { max: scans.length, value: numDone });
   find(".progress output").textContent = `${numDone} of ${scans.length} classified`;
   find(".save").disabled = numDone < scans.length;
@@ -117,24 +117,24 @@ function select(scan) {
 }
 
 function show(scan) {
-  const { answer, problem } = scan;
+  const { result, problem } = scan;
   renewDrawing();
   evidence = new Map();
   complain(problem && (scans.length === 1 || problem.status === 401) ? explain(problem) : "");
-  find(".busy").hidden = Boolean(answer || problem);
-  find(".result").hidden = !answer;
+  find(".busy").hidden = Boolean(result || problem);
+  find(".result").hidden = !result;
   find(".failure").hidden = !problem || scans.length === 1;
   find(".failure h2").textContent = scan.name;
   find(".failure p").textContent = problem?.message ?? "";
-  find(".waiting").hidden = Boolean(answer) || scans.length > 1;
-  find(".invitation").hidden = Boolean(answer) || scans.length > 1;
-  find(".view").hidden = !answer;
-  find(".controls").hidden = !answer && scans.length === 1;
-  document.body.classList.toggle("empty", !answer);
+  find(".waiting").hidden = Boolean(result) || scans.length > 1;
+  find(".invitation").hidden = Boolean(result) || scans.length > 1;
+  find(".view").hidden = !result;
+  find(".controls").hidden = !result && scans.length === 1;
+  document.body.classList.toggle("empty", !result);
   showSteps(scan);
-  if (!answer) return;
-  showAnswer(scan);
-  showTargets(answer);
+  if (!result) return;
+  showResult(scan);
+  showTargets(result);
   showPictures(scan);
 }
 
@@ -153,20 +153,20 @@ function showSteps(scan) {
   }
 }
 
-function showAnswer({ name, file, answer }) {
-  const { prediction, confidence, review } = answer;
+function showResult({ name, file, result }) {
+  const { prediction, confidence, review } = result;
   find(".name").textContent = name;
-  find(".result").classList.toggle("outlier", Boolean(answer.ood?.outlier));
+  find(".result").classList.toggle("outlier", Boolean(result.ood?.outlier));
   find(".class").textContent = prediction;
   find(".confidence").textContent = percent(confidence);
   find(".result .advice").dataset.level = review?.level ?? "unknown";
   find(".result .advice b").textContent = HEADLINES[review?.level] ?? "Not known";
-  fill(".result .advice ul", describeReview(answer));
-  showBars(answer.probabilities);
-  find(".possible").textContent = describeSet(answer, card?.conformal?.level);
-  fill(".input", describeInput(answer));
-  showFrame(answer.input);
-  find(".command pre").textContent = writeCommand(file, answer.input.frame);
+  fill(".result .advice ul", describeReview(result));
+  showBars(result.probabilities);
+  find(".possible").textContent = describeSet(result, card?.conformal?.level);
+  fill(".input", describeInput(result));
+  showFrame(result.input);
+  find(".command pre").textContent = writeCommand(file, result.input.frame);
   announce(`${name}: ${prediction}, ${percent(confidence)}. ${HEADLINES[review?.level] ?? ""}`);
 }
 
@@ -206,8 +206,8 @@ async function showPictures(scan) {
   viewer.show("scan", null, "");
   viewer.show("evidence", null, "");
   await draw(async (signal) => {
-    const picture = service.draw(scan.file, { view: "scan", frame: scan.answer.input.frame }, signal);
-    await Promise.all([showEvidence(scan, scan.answer.prediction), picture]);
+    const picture = service.draw(scan.file, { view: "scan", frame: scan.result.input.frame }, signal);
+    await Promise.all([showEvidence(scan, scan.result.prediction), picture]);
     viewer.show("scan", await picture, `Scan ${scan.name}`);
   });
 }
@@ -215,7 +215,7 @@ async function showPictures(scan) {
 /** Shows the evidence for a class; it is asked for once. */
 async function showEvidence(scan, target) {
   await draw(async (signal) => {
-    const query = { view: "evidence", target, frame: scan.answer.input.frame };
+    const query = { view: "evidence", target, frame: scan.result.input.frame };
     if (!evidence.has(target)) evidence.set(target, await service.draw(scan.file, query, signal));
     if (signal.aborted || find(".targets :checked").value !== target) return;
     viewer.show("evidence", evidence.get(target), `Evidence for ${target}`);
@@ -361,7 +361,7 @@ async function openExample(name) {
 }
 
 function save() {
-  const classes = card?.classes ?? Object.keys(scans.find((scan) => scan.answer)?.answer.probabilities ?? {});
+  const classes = card?.classes ?? Object.keys(scans.find((scan) => scan.result)?.result.probabilities ?? {});
   const url = URL.createObjectURL(new Blob([writeCsv(scans, classes)], { type: "text/csv" }));
   create("a", { href: url, download: "predictions.csv" }).click();
   URL.revokeObjectURL(url);

@@ -12,7 +12,7 @@ export class Problem extends Error {
     Object.assign(this, { status, title, detail });
   }
 
-  static of({ status, title = `The service answered ${status}`, detail }) {
+  static of({ status, title = `The service responded with ${status}`, detail }) {
     return new Problem(status, title, detail);
   }
 
@@ -32,14 +32,14 @@ export class Service {
     return (await this.#send("predict", { query: { frame }, body: file, signal })).json();
   }
 
-  /** Classifies several files; each has an `answer` or a `problem`. Where they are too much at once, half of them. */
+  /** Classifies several files; each has an `result` or a `problem`. Where they are too much at once, half of them. */
   async predictBatch(files, signal) {
     const body = new FormData();
     for (const file of files) body.append("files", file);
     try {
       const { results, model } = await (await this.#send("predict/batch", { body, signal })).json();
       return results.map(({ prediction, problem }) =>
-        problem ? { problem: Problem.of(problem) } : { answer: { ...prediction, model } },
+        problem ? { problem: Problem.of(problem) } : { result: { ...prediction, model } },
       );
     } catch (error) {
       if (files.length === 1 || !TOO_MUCH.includes(error.status)) throw error;

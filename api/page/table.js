@@ -39,13 +39,13 @@ export class ScanTable {
   }
 
   update(scan) {
-    const { answer, problem } = scan;
+    const { result, problem } = scan;
     const [, name, confidence, review] = this.#rows.get(scan).cells;
-    name.textContent = answer?.prediction ?? (problem ? "No result" : "");
-    confidence.textContent = answer ? percent(answer.confidence) : "";
-    review.dataset.level = problem ? "required" : (answer?.review?.level ?? "");
-    const reasons = problem ? problem.message : (answer?.review ? nameReasons(answer.review) : "");
-    const headline = problem ? "Failed" : (HEADLINES[answer?.review?.level] ?? (answer ? "Not known" : "Waiting"));
+    name.textContent = result?.prediction ?? (problem ? "No result" : "");
+    confidence.textContent = result ? percent(result.confidence) : "";
+    review.dataset.level = problem ? "required" : (result?.review?.level ?? "");
+    const reasons = problem ? problem.message : (result?.review ? nameReasons(result.review) : "");
+    const headline = problem ? "Failed" : (HEADLINES[result?.review?.level] ?? (result ? "Not known" : "Waiting"));
     review.replaceChildren(create("b", { textContent: headline }), create("span", { textContent: reasons }));
   }
 
@@ -81,9 +81,9 @@ export class ScanTable {
   ordered() {
     const keys = {
       order: (scan) => this.#scans.indexOf(scan),
-      class: (scan) => scan.answer?.prediction ?? "",
-      confidence: (scan) => scan.answer?.confidence ?? -1,
-      review: (scan) => -(scan.answer ? URGENCY.indexOf(scan.answer.review?.level) : NO_RESULT),
+      class: (scan) => scan.result?.prediction ?? "",
+      confidence: (scan) => scan.result?.confidence ?? -1,
+      review: (scan) => -(scan.result ? URGENCY.indexOf(scan.result.review?.level) : NO_RESULT),
     };
     const key = keys[this.#sort.by];
     const pairs = this.#scans.map((scan) => [key(scan), scan]);

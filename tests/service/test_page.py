@@ -283,7 +283,7 @@ def test_of_a_folder_what_looks_like_a_scan_is_taken(visit, tmp_path):
         folder = tmp_path / "study" / ("deep" if name == "IM0001" else ".")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    visit.page.locator("[webkitdirectory]").set_input_files(tmp_path / "study")
+    visit.page.locator("[webkitdirectory]").first.set_input_files(tmp_path / "study")
     expect(visit.page.locator(".progress output")).to_have_text("4 of 4 classified")
     assert visit.rows() == ["study/cut.png", "study/deep/IM0001", "study/mass.png", "study/noise.png"]
 
