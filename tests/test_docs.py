@@ -8,6 +8,7 @@ import pytest
 from api.__main__ import main as serve
 from api.errors import DEFECT, KINDS
 from model.command_line import main as run_model
+from tests.soak.__main__ import SCENARIOS
 from tests.test_layers import LAYERS
 from training.command_line import main as run_training
 
@@ -72,6 +73,11 @@ def test_the_page_of_development_shows_the_layers(package):
     table = (ROOT / "docs" / "development.md").read_text(encoding="utf-8").partition(f"| `{package}` |")[2]
     rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.partition("\n\n")[0].splitlines()[2:]]
     assert list(map(sorted, rows)) == [sorted(line.split()) for line in LAYERS[package].strip().splitlines()]
+
+
+def test_the_page_of_development_lists_the_scenarios_of_the_soak():
+    table = (ROOT / "docs" / "development.md").read_text(encoding="utf-8").partition("| scenario | does |")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table.partition("\n\n")[0], re.MULTILINE) == list(SCENARIOS)
 
 
 def test_every_page_is_linked_from_the_readme():
