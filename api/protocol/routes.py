@@ -187,7 +187,7 @@ async def _infer_all(service: Service, call: InferenceCall, client: ClientWatch)
     service.metrics.observe_batch(len(call.images))
     inferences = []
     for index, data in enumerate(call.images):
-        run = partial(_infer_image, service.classifier, data, index, explain=call.needs_heatmap)
+        run = partial(_infer_image, service.classifier, data, index, explain=CAM in call.outputs)
         queued = await service.queue.run(run, client)
         service.record(queued.result.prediction, queued.queue_ms)
         inferences.append(queued.result)

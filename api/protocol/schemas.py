@@ -1,14 +1,13 @@
 """Requests and responses of the Open Inference Protocol, named as in its specification.
 
-Fields of a request that are not known here are passed over: the protocol leaves room for extensions.
+Unknown fields of a request are ignored: the protocol leaves room for extensions.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Datatype = Literal["FP32", "BYTES"]
-Parameters = Annotated[dict[str, Any], Field(description="Those that are not known are passed over.")]
 
 
 class ServerLive(BaseModel):
@@ -60,32 +59,59 @@ class _RequestPart(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
-class RequestInput(_RequestPart):
-    """The images that are sent: as `data`, or behind the JSON where `parameters` holds its `binary_data_size`."""
+class InputParameters(_RequestPart):
+    """Parameters of an input; Triton's shared memory is not offered."""
 
-    name: str
-    shape: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=8)]
-    datatype: str
-    parameters: Parameters = {}
+    binary_data_size: int | None = Field(None, ge=0, description="Bytes behind the JSON, instead of `data`.")
+    shared_memory_region: None = None
+
+
+class RequestInput(_RequestPart):
+    """The images, as `data` or behind the JSON."""
+
+    name: Literal["image"]
+    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=1)]
+    datatype: Literal["BYTES"]
+    parameters: InputParameters = InputParameters()
     data: Annotated[list[str], Field(fail_fast=True, description="Encoded images, as base64.")] | None = None
 
 
-class RequestOutput(_RequestPart):
-    """A requested tensor; `binary_data` in `parameters` asks for it behind the JSON."""
+class OutputParameters(_RequestPart):
+    """Parameters of an output; Triton's extensions that change its meaning are not offered."""
 
-    name: str
-    parameters: Parameters = {}
+    binary_data: bool | None = Field(None, description="Whether it comes behind the JSON.")
+    shared_memory_region: None = None
+    classification: None = None
+
+
+class RequestOutput(_RequestPart):
+    """A requested tensor."""
+
+    name: Literal["probabilities", "logits", "cam"]
+    parameters: OutputParameters = OutputParameters()
+
+
+class RequestParameters(_RequestPart):
+    """Parameters of a request."""
+
+    binary_data_output: bool = Field(False, description="Whether outputs come behind the JSON by default.")
 
 
 class InferenceRequest(_RequestPart):
-    """A request; `binary_data_output` in `parameters` asks for all outputs behind the JSON."""
+    """A request for one tensor of images."""
 
     id: str | None = Field(None, max_length=1024, description="Returned with the response.")
-    parameters: Parameters = {}
-    inputs: list[RequestInput] = Field(min_length=1, max_length=1, description="The model's one input.")
+    parameters: RequestParameters = RequestParameters()
+    inputs: list[RequestInput] = Field(min_length=1, max_length=1)
     outputs: list[RequestOutput] = Field(
         [], max_length=3, description="By default `probabilities` and `logits`, not `cam`."
     )
+
+    @model_validator(mode="after")
+    def _check_outputs(self) -> Self:
+        if len({output.name for output in self.outputs}) != len(self.outputs):
+            raise ValueError("outputs have to differ")
+        return self
 
 
 class ResponseParameters(BaseModel):

@@ -23,22 +23,17 @@ def test_binary_images_are_taken_apart():
 
 
 def test_by_default_probabilities_and_logits_come_in_json():
-    question = read(json.dumps(ask_json(b"x", parameters={"priority": 1, "ours": [{}]}, model_name="tiny")).encode())
-    assert [(output.name, output.is_binary) for output in question.outputs] == [
-        ("probabilities", False),
-        ("logits", False),
-    ]
-    assert question.id is None
-    assert not question.needs_heatmap
+    call = read(json.dumps(ask_json(b"x", parameters={"priority": 1, "ours": [{}]}, model_name="tiny")).encode())
+    assert call.outputs == {"probabilities": False, "logits": False}
+    assert call.request.id is None
 
 
-def test_what_is_said_of_one_output_overrides_what_is_said_of_all():
+def test_the_parameters_of_an_output_override_those_of_the_request():
     outputs = [{"name": "cam", "parameters": {"binary_data": False}}, {"name": "logits"}]
     request = ask_json(b"x", id="7", parameters={"binary_data_output": True}, outputs=outputs)
-    question = read(json.dumps(request).encode())
-    assert [(output.name, output.is_binary) for output in question.outputs] == [("cam", False), ("logits", True)]
-    assert question.id == "7"
-    assert question.needs_heatmap
+    call = read(json.dumps(request).encode())
+    assert list(call.outputs.items()) == [("cam", False), ("logits", True)]
+    assert call.request.id == "7"
 
 
 def _with(tensor, **changes):

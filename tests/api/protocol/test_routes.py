@@ -113,10 +113,10 @@ def test_triton_gets_what_predict_says(client_of_triton, expected, binary, binar
 @pytest.mark.parametrize(
     ("name", "array", "datatype", "message"),
     [
-        ("inputs", np.zeros((1, 3, 64, 64), np.float32), "FP32", r"The model has no such input; expected 'image'\."),
-        ("image", np.zeros(1, np.float32), "FP32", r"Expected the datatype BYTES for the input 'image'\."),
-        ("image", np.array([[b"text"]], np.object_), "BYTES", r"Expected the shape \[N\] .* N from 1 to 3\."),
-        ("image", np.array([b"text"] * 4, np.object_), "BYTES", r"with N from 1 to 3\."),
+        ("inputs", np.zeros((1, 3, 64, 64), np.float32), "FP32", r"inputs\.0\.name: Input should be 'image'\."),
+        ("image", np.zeros(1, np.float32), "FP32", r"inputs\.0\.datatype: Input should be 'BYTES'\."),
+        ("image", np.array([[b"text"]], np.object_), "BYTES", r"inputs\.0\.shape: List should have at most 1 item"),
+        ("image", np.array([b"text"] * 4, np.object_), "BYTES", r"Expected at most 3 images; found 4\."),
         ("image", np.array([b"text"], np.object_), "BYTES", r"Item 0: Expected an image in one of the formats"),
     ],
 )
