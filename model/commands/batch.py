@@ -14,7 +14,7 @@ PENDING_PER_THREAD = 4  # enough that no thread waits while the oldest item is s
 def map_in_order(
     call: Callable[[Item], Result], items: Iterable[Item], num_threads: int
 ) -> Generator[Result, None, None]:
-    """Call on several threads at once; results come in the order of the items.
+    """Apply `call` to items on several threads; yield the results in the order of the items.
 
     At most `num_threads * PENDING_PER_THREAD` items are started and not yet yielded, which bounds memory. If the caller
     stops early, by an exception or `close`, no item is started any more, and running ones are waited for.

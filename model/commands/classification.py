@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.classifier import Classifier
-from model.commands.overlay_files import save_overlay
-from model.commands.result_files import save_results
+from model.commands.result_files import save_dicom, save_picture
 from model.commands.rows import Row, name_file
 from model.commands.volume_rows import predict_volume
 from model.dicom_results.results import write_results
@@ -59,12 +58,12 @@ def _classify_image(classifier: Classifier, task: Task) -> Row:
 
 def _save(row: Row, data: bytes, visualization: Visualization, task: Task) -> Row:
     if task.overlay is not None:
-        save_overlay(visualization, task.overlay)
+        save_picture(visualization.png, task.overlay)
         row = replace(row, overlay=name_file(task.overlay))
     if task.capture is None:
         return row
     try:
-        report = save_results(write_results(data, visualization), task.capture)
+        report = save_dicom(write_results(data, visualization), task.capture)
     except InputError as error:  # the prediction is valid, only its results have no study
         return replace(row, note=str(error))
     return replace(row, capture=name_file(task.capture), report=name_file(report))

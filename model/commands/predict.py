@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import repeat
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,10 +20,8 @@ from model.classifier import Classifier
 from model.commands.batch import map_in_order
 from model.commands.classification import FileOptions, Task, classify_file
 from model.commands.image_files import FROM_INPUT, ImageFile, find_images, read_listing
-from model.commands.overlay_files import SUFFIX as OVERLAY_SUFFIX
-from model.commands.overlay_files import plan_overlays
 from model.commands.ray_cluster import map_on_ray
-from model.commands.result_files import CAPTURE_SUFFIX
+from model.commands.result_files import CAPTURE_SUFFIX, PICTURE_SUFFIX, plan_paths
 from model.commands.row_file import RowWriter, open_rows
 from model.commands.rows import CsvTable, JsonLines, Row, RowFormat, name_file
 from model.dicom_results.results import check_packages
@@ -82,7 +81,7 @@ def predict_files(options: argparse.Namespace) -> int:
         check_packages()
     files = find_images(options.names, _read_input(options))
     file_options = FileOptions(options.frame, options.slice)
-    overlays = _plan(options.overlays, files, OVERLAY_SUFFIX)
+    overlays = _plan(options.overlays, files, PICTURE_SUFFIX)
     captures = _plan(options.dicom, files, CAPTURE_SUFFIX)
     paths = zip((file.path for file in files), overlays, captures, strict=True)
     tasks = [Task(path, overlay, capture, file_options) for path, overlay, capture in paths]
@@ -103,8 +102,8 @@ def predict_files(options: argparse.Namespace) -> int:
     return 1 if writer.num_failed else 0
 
 
-def _plan(folder: Path | None, files: Sequence[ImageFile], suffix: str) -> Sequence[Path | None]:
-    return plan_overlays(folder, files, suffix) if folder else [None] * len(files)
+def _plan(folder: Path | None, files: Sequence[ImageFile], suffix: str) -> Iterable[Path | None]:
+    return plan_paths(folder, files, suffix) if folder else repeat(None, len(files))
 
 
 def _read_input(options: argparse.Namespace) -> list[str]:

@@ -30,7 +30,7 @@ _Column = dict[str, npt.NDArray[Any]]
 def map_on_ray(
     address: str, weights: Path, sha256: str, call: Callable[[Classifier, Task], Result], tasks: Sequence[Task]
 ) -> Generator[Result, None, None]:
-    """Call on tasks on all cores of a cluster; yield the results in the order of the tasks.
+    """Apply `call` to tasks on all cores of a cluster; yield the results in the order of the tasks.
 
     This package is sent to the nodes; they need requirements-serve.txt, requirements/ray.txt, and the weights and the
     files of the tasks under the same paths.
@@ -39,7 +39,7 @@ def map_on_ray(
         address: Of the cluster, as `ray.init` takes it: "auto", "ray://HOST:PORT", or "local" for a new one here.
         weights: Loaded by every node.
         sha256: Identity that the weights must have.
-        call: Called on the nodes, with a classifier of one core.
+        call: Runs on the nodes, with a classifier of one core.
 
     Raises:
         ClusterError: If Ray is not installed, cannot be reached, or a node fails.

@@ -1,15 +1,48 @@
-"""The files of DICOM results: a picture, and its report beside it."""
+"""Pictures and DICOM results, in a folder that mirrors the folders of their images."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from model.commands.image_files import ImageFile
 from model.dicom_results.results import DicomResults
+from model.errors import OutputError
 from model.host.atomic_file import write_file
 
+PICTURE_SUFFIX = ".png"
 CAPTURE_SUFFIX = ".sc.dcm"
 REPORT_SUFFIX = ".sr.dcm"
 
 
-def save_results(results: DicomResults, capture: Path) -> Path:
+def plan_paths(folder: Path, files: Sequence[ImageFile], suffix: str) -> Iterator[Path]:
+    """Choose a path for the result of each file: `scans/deep/a.jpg`, found in `scans`, gets `folder/deep/a.jpg.png`.
+
+    If two files have the same place (of two folders, or a file named twice), the later one gets a number. The choice
+    depends on the arguments only, so that a resumed run chooses the same.
+
+    Raises:
+        OutputError: If the results would be in a folder of images to classify.
+    """
+    for root in {file.root for file in files if file.root}:
+        if folder.resolve().is_relative_to(root.resolve()):
+            raise OutputError(f"{folder} is in {root}, whose images are classified; write the results elsewhere")
+    taken = {file.path.resolve() for file in files}  # no result replaces a scan
+    for file in files:
+        path = folder / file.place.with_name(file.place.name + suffix)
+        number = 1
+        while path.resolve() in taken:
+            number += 1
+            path = path.with_name(f"{file.place.name}-{number}{suffix}")
+        taken.add(path.resolve())
+        yield path
+
+
+def save_picture(png: bytes, path: Path) -> None:
+    """Write a picture into a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png)
+
+
+def save_dicom(results: DicomResults, capture: Path) -> Path:
     """Write both results; return the path of the report.
 
     Args:

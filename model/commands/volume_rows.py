@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.classifier import Classifier
-from model.commands.overlay_files import save_overlay
+from model.commands.result_files import save_picture
 from model.commands.rows import Row, name_file
 from model.commands.volume_summary import summarise_volume
 from model.errors import InputError, TruncatedImageError, UnsupportedFormatError
@@ -55,8 +55,9 @@ def _predict_slices(classifier: Classifier, path: Path, choice: SliceChoice, ove
         if picture is None:
             yield Row(name, classifier.predict_decoded(part.decoded), volume=volume)
         else:
-            prediction = save_overlay(classifier.visualize_decoded(part.decoded), picture)
-            yield Row(name, prediction, volume=volume, overlay=name_file(picture))
+            visualization = classifier.visualize_decoded(part.decoded)
+            save_picture(visualization.png, picture)
+            yield Row(name, visualization.prediction, volume=volume, overlay=name_file(picture))
 
 
 def _read_slices(path: Path, choice: SliceChoice) -> "Iterator[VolumeSlice]":

@@ -20,8 +20,7 @@ from pathlib import Path
 from model.classifier import Classifier
 from model.commands.classification import Task, classify_file
 from model.commands.image_files import ImageFile, find_images
-from model.commands.overlay_files import SUFFIX as PICTURE_SUFFIX
-from model.commands.result_files import CAPTURE_SUFFIX
+from model.commands.result_files import CAPTURE_SUFFIX, PICTURE_SUFFIX
 from model.commands.rows import JsonLines, name_file
 from model.dicom_results.results import can_write_results
 from model.engines.loading import DEFAULT_WEIGHTS

@@ -37,38 +37,29 @@ def check_structure(data: bytes) -> None:
         TruncatedImageError: If it has more.
     """
     if data.startswith(_PNG):
-        _check_chunks(data)
+        _check_chunks(data, len(_PNG), len(data), is_png=True)
     elif data.startswith(_JPEG):
         _check_segments(data)
     elif data.startswith(b"RIFF"):
-        _check_riff_chunks(data)
+        _check_chunks(data, 12, min(len(data), 8 + int.from_bytes(data[4:8], "little")), is_png=False)
     elif data.startswith(b"BM"):
         _check_bitmap(data)
     else:
         _check_directories(data)
 
 
-def _check_chunks(data: bytes) -> None:
-    position, exif = len(_PNG), []
+def _check_chunks(data: bytes, position: int, end: int, *, is_png: bool) -> None:
+    """Check the chunks of a PNG file (length, name, data, checksum) or a RIFF file (name, length, data, padding)."""
+    exif = []
     for _ in range(MAX_CHUNKS):
-        start, length = position + 8, int.from_bytes(data[position : position + 4], "big")
-        name = data[position + 4 : start]
-        if name == b"eXIf":
+        start = position + 8
+        first, second = data[position : position + 4], data[position + 4 : start]
+        size, name = (first, second) if is_png else (second, first)
+        length = int.from_bytes(size, "big" if is_png else "little")
+        if name == (b"eXIf" if is_png else b"EXIF"):
             exif.append(data[start : start + length])
-        position = start + length + 4  # a checksum follows
-        if name == b"IEND" or position >= len(data):
-            return _check_single_exif(exif)
-    raise _too_many("chunks")
-
-
-def _check_riff_chunks(data: bytes) -> None:
-    position, exif, end = 12, [], min(len(data), 8 + int.from_bytes(data[4:8], "little"))
-    for _ in range(MAX_CHUNKS):
-        start, length = position + 8, int.from_bytes(data[position + 4 : position + 8], "little")
-        if data[position : position + 4] == b"EXIF":
-            exif.append(data[start : start + length])
-        position = start + length + length % 2
-        if position >= end:
+        position = start + length + (4 if is_png else length % 2)
+        if position >= end or (is_png and name == b"IEND"):
             return _check_single_exif(exif)
     raise _too_many("chunks")
 

@@ -51,7 +51,7 @@ def make_scans(num_scans: int) -> bytes:
 
 
 def make_fill(num_bytes: int) -> bytes:
-    return insert_segments(JPEG, b"\xff" * num_bytes)
+    return insert_segments(JPEG, b"\xff" * 100 + jpeg_segment(0xFE) + b"\xff" * (num_bytes - 100))
 
 
 def make_bitmap(num_bytes: int) -> bytes:
