@@ -47,9 +47,21 @@ def export_onnx(source: Path, target: Path) -> None:
         CheckpointError: If `source` cannot be loaded or the two files differ; `target` is then left as it was.
     """
     checkpoint = load_checkpoint(source)
-    exported = explain_on_request(trace(checkpoint))
-    for key, value in ((CARD_KEY, checkpoint.card.model_dump_json()), (SHA256_KEY, checkpoint.sha256)):
-        exported.metadata_props.add(key=key, value=value)
+    _write(explain_on_request(trace(checkpoint)), checkpoint, source, target)
+
+
+def update_card(source: Path, exported: Path) -> None:
+    """Give an ONNX file the card that its checkpoint has now, if it passes `compare_engines`.
+
+    Raises:
+        CheckpointError: If the weights are not those it was exported from; `exported` is then left as it was.
+    """
+    _write(onnx.load(exported), load_checkpoint(source), source, exported)
+
+
+def _write(exported: ModelProto, checkpoint: Checkpoint, source: Path, target: Path) -> None:
+    metadata = {CARD_KEY: checkpoint.card.model_dump_json(), SHA256_KEY: checkpoint.sha256}
+    onnx.helper.set_model_props(exported, metadata)
     onnx.checker.check_model(exported)
     with replace_file(target) as draft:
         onnx.save(exported, draft)

@@ -1,15 +1,19 @@
+import shutil
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from model.engines.engine import PREDICTED
 from model.engines.onnx_engine import OnnxEngine
 from model.engines.torch_engine import TorchEngine
 from model.errors import CheckpointError
-from model.export import _convolution_backward, compare_engines, export_onnx
+from model.export import _convolution_backward, compare_engines, export_onnx, update_card
 from model.reliability.probabilities import softmax
-from tests.samples.phantoms import CLASSES, TINY_SIZE, create_tiny_network, save_tiny_checkpoint
+from tests.samples.phantoms import CLASSES, TINY_SIZE, create_card, create_tiny_network, save_tiny_checkpoint
 
 INPUTS = np.random.default_rng(0).normal(size=(5, 3, TINY_SIZE, TINY_SIZE)).astype(np.float32)
 
@@ -47,6 +51,17 @@ def test_a_file_of_other_weights_does_not_pass_for_the_checkpoints(tiny_pair, tm
     torch.save(content, other)
     with pytest.raises(CheckpointError, match="differs"):
         compare_engines(other, tiny_pair[1])
+
+
+def test_a_card_is_replaced_in_the_file_of_the_same_weights_alone(tiny_pair, tmp_path):
+    exported = Path(shutil.copy(tiny_pair[1], tmp_path))
+    update_card(save_tiny_checkpoint(tmp_path / "new.pth", version="2.0.0"), exported)
+    assert OnnxEngine(exported).card == load_checkpoint(tmp_path / "new.pth").card
+    other = tmp_path / "other.pth"
+    save_checkpoint(other, create_tiny_network(seed=7).state_dict(), create_card(create_tiny_network(seed=7)))
+    with pytest.raises(CheckpointError, match="differs"):
+        update_card(other, exported)
+    assert OnnxEngine(exported).card.version == "2.0.0"
 
 
 def test_a_failed_export_leaves_the_old_file(tiny_pair, tmp_path):

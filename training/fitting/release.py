@@ -15,7 +15,7 @@ from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from model.classifier import Classifier
 from model.engines.engine import Engine
 from model.engines.loading import load_engine
-from model.export import export_onnx
+from model.export import export_onnx, update_card
 from model.preprocessing import self_test_inputs
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
@@ -78,7 +78,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     engine = load_engine(exported)  # on a CPU three times as fast as the network itself
     card = _measure(engine, _calibrate(engine, card, contents), contents.data.tests)
     sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
-    export_onnx(checkpoint, exported)
+    update_card(checkpoint, exported)
     for path in (checkpoint, exported):
         Classifier.load(path)
     draw_learning_curves(contents.state.history, contents.state.best_epoch, out / CURVES_FILE)
