@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from model.classifier import Classifier
 from model.commands.predict import STOPPED, add_predict_options, predict_files
@@ -76,15 +76,15 @@ def _add_command(commands: Any, name: str, run: Callable[..., int], text: str) -
     return parser
 
 
-def _write_line(output: TextIO, text: str) -> None:
-    output.write(text + "\n")
-    output.flush()
+def _write_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def _info(options: argparse.Namespace) -> int:
     engine = load_engine(options.weights)
     card = {"sha256": engine.sha256, **engine.card.describe()}
-    _write_line(sys.stdout, json.dumps(card, indent=2, ensure_ascii=False))
+    _write_line(json.dumps(card, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -97,19 +97,16 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    by_suffix: dict[str, Path] = {}
-    hashes = set()
+    hashes, by_suffix = set(), {path.suffix: path for path in options.weights}
     for path in options.weights:
-        classifier = Classifier.load(path)
-        identity = classifier.identity
-        _write_line(sys.stdout, f"{path}: {identity.name} {identity.version} {identity.sha256}: self-test passed")
-        by_suffix[path.suffix] = path
+        identity = Classifier.load(path).identity
+        _write_line(f"{path}: {identity.name} {identity.version} {identity.sha256}: self-test passed")
         hashes.add(identity.sha256)
     if {".pth", ".onnx"} <= by_suffix.keys():
         if len(hashes) > 1:
-            raise CheckpointError("the files hold different weights")
+            raise CheckpointError("expected files of the same weights; found different ones")
         from model.export import compare_engines
 
         compare_engines(by_suffix[".pth"], by_suffix[".onnx"])
-        _write_line(sys.stdout, "both engines agree")
+        _write_line("both engines agree")
     return 0

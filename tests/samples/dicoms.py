@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jpeg_ls
 import numpy as np
 import numpy.typing as npt
 import pydicom
 import pydicom.config
+from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -193,16 +195,9 @@ def _syntax_cases() -> Iterator[Case]:
     planes = RGB.transpose(2, 0, 1).tobytes()
     yield Case("dicom/rgb-planar", make_dicom(RGB, raw=planes, **{**color, "PlanarConfiguration": 1}), RGB)
     yield Case("dicom/monochrome-1", make_dicom(255 - GREY, PhotometricInterpretation="MONOCHROME1"), None)
-    frames = {
-        "rle": (RLELossless, encode_rle([GREY.tobytes()])),
-        "jpeg-lossless": (JPEGLosslessSV1, encode_lossless(GREY, 8)),
-        "jpeg-2000": (JPEG2000Lossless, encode(_picture(GREY), "JPEG2000", irreversible=False, no_jp2=True)),
-        "jpeg-ls": (JPEGLSLossless, _encode_jpeg_ls(GREY)),
-    }
-    for name, (syntax, frame) in frames.items():
-        yield Case(f"dicom/{name}", make_dicom(GREY, syntax, encapsulate([frame]), **FULL_WINDOW), expected)
-    jpeg = encapsulate([encode(_picture(GREY), "JPEG", quality=100)])
-    yield Case("dicom/jpeg", make_dicom(GREY, JPEGBaseline8Bit, jpeg, **FULL_WINDOW), expected, 4)
+    for name, (syntax, frame) in encode_frames(GREY).items():
+        data = make_dicom(GREY, syntax, encapsulate([frame]), **FULL_WINDOW)
+        yield Case(f"dicom/{name}", data, expected, 4 if name == "jpeg" else 0)
     deep = GREY.astype(np.uint16) * 16
     tags = {"WindowCenter": 2048.0, "WindowWidth": 4096.0, "BitsStored": 12}
     rle = encapsulate([encode_rle([(deep >> 8).astype(np.uint8).tobytes(), (deep & 255).astype(np.uint8).tobytes()])])
@@ -211,16 +206,16 @@ def _syntax_cases() -> Iterator[Case]:
     yield Case("dicom/jpeg-lossless-16", make_dicom(deep, JPEGLosslessSV1, lossless, **tags), expected, 1)
 
 
-def _picture(grey: npt.NDArray[Any]) -> Any:
-    from PIL import Image
-
-    return Image.fromarray(grey)
-
-
-def _encode_jpeg_ls(grey: npt.NDArray[Any]) -> bytes:
-    import jpeg_ls
-
-    return bytes(jpeg_ls.encode_array(np.ascontiguousarray(grey)))
+def encode_frames(grey: npt.NDArray[Any]) -> dict[str, tuple[UID, bytes]]:
+    """A picture in every compression, with its transfer syntax."""
+    picture = Image.fromarray(grey)
+    return {
+        "rle": (RLELossless, encode_rle([grey.tobytes()])),
+        "jpeg-lossless": (JPEGLosslessSV1, encode_lossless(grey, 8)),
+        "jpeg-2000": (JPEG2000Lossless, encode(picture, "JPEG2000", irreversible=False, no_jp2=True)),
+        "jpeg-ls": (JPEGLSLossless, bytes(jpeg_ls.encode_array(np.ascontiguousarray(grey)))),
+        "jpeg": (JPEGBaseline8Bit, encode(picture, "JPEG", quality=100)),
+    }
 
 
 def _refused_cases() -> Iterator[Case]:
@@ -236,8 +231,6 @@ def _refused_cases() -> Iterator[Case]:
         "dicom/mpeg", make_dicom(GREY, UID("1.2.840.10008.1.2.4.100"), encapsulate([b"ab"])), UnsupportedPixelsError
     )
     yield Case("dicom/window", make_dicom(GREY, WindowCenter=1.0, WindowWidth=0.0), TruncatedImageError)
-    other = encapsulate([encode(_picture(GREY.repeat(2, 0)), "JPEG2000", no_jp2=True)])
-    yield Case("dicom/other-size", make_dicom(GREY, JPEG2000Lossless, other), TruncatedImageError)
     generator = np.random.default_rng(SEED)
     for name, data in dicom_samples().items():
         for part in range(1, 8):

@@ -12,14 +12,17 @@ from model.decoding import decode_image
 from model.dicom.acquisition import NOT_MR, NOT_T1
 from model.dicom.grey import NO_WINDOW
 from model.dicom.image import describe_frame
-from model.errors import (
-    ImageTooLargeError,
-    InputError,
-    UnknownFrameError,
-    UnsupportedPixelsError,
-)
+from model.errors import InputError, TruncatedImageError, UnknownFrameError, UnsupportedPixelsError
 from tests.samples.corpus import GREY, RGB, repeat
-from tests.samples.dicoms import FULL_WINDOW, PATIENT, bundled_files, make_dataset, make_dicom, write_dataset
+from tests.samples.dicoms import (
+    FULL_WINDOW,
+    PATIENT,
+    bundled_files,
+    encode_frames,
+    make_dataset,
+    make_dicom,
+    write_dataset,
+)
 from tests.samples.phantoms import encode
 
 BUNDLED = bundled_files()
@@ -118,9 +121,11 @@ def test_a_palette_is_looked_up():
     assert np.array_equal(decoded.image, colors.T[GREY])
 
 
-def test_the_header_alone_refuses_too_many_pixels():
-    with pytest.raises(ImageTooLargeError, match="65,535 x 65,535"):
-        decode_image(make_dicom(b"", Rows=65_535, Columns=65_535))
+@pytest.mark.parametrize("name", ["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
+def test_a_compressed_frame_of_another_size_is_refused_before_it_is_decoded(name):
+    syntax, frame = encode_frames(GREY.repeat(2, 0))[name]
+    with pytest.raises(TruncatedImageError, match="compressed frame"):
+        decode_image(make_dicom(GREY, syntax, encapsulate([frame])))
 
 
 def test_a_transfer_syntax_that_is_not_read_is_named():

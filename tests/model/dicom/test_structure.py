@@ -7,7 +7,7 @@ from model.dicom.structure import MAX_DEPTH, MAX_ELEMENTS, split_dicom
 from model.errors import TruncatedImageError
 from model.images.signature import is_dicom
 from tests.samples.corpus import GREY
-from tests.samples.dicoms import bundled_files, make_dicom
+from tests.samples.dicoms import make_dicom
 
 PLAIN = make_dicom(GREY)
 BODY = 144 + int.from_bytes(PLAIN[140:144], "little")
@@ -38,11 +38,6 @@ def test_the_transfer_syntax_and_the_data_set_are_found(syntax):
     assert file.transfer_syntax == syntax
     assert (file.is_implicit, file.is_little_endian) == (syntax.is_implicit_VR, syntax.is_little_endian)
     assert GREY.tobytes() in file.body
-
-
-def test_the_files_of_pydicom_are_built_as_images_need():
-    for data in bundled_files().values():
-        split_dicom(data)
 
 
 @pytest.mark.parametrize("build", [nest, nest_implicitly])

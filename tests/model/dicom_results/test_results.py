@@ -19,6 +19,7 @@ from tests.samples.dicoms import PATIENT, bundled_files, make_dicom, make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
 VALIDATOR = Path(sys.executable).with_name("dciodvfy")
+BUNDLED = bundled_files()
 SOURCE = make_study(draw_scan(96, (0.4, 0.5))[:, :, 0], 4)
 INHERITED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
@@ -150,12 +151,10 @@ def test_the_classified_one_of_several_frames_is_named(classifier, tmp_path):
     assert validate(results.capture, tmp_path) == validate(results.report, tmp_path) == []
 
 
-@pytest.mark.parametrize("name", bundled_files())
+@pytest.mark.parametrize("name", BUNDLED)
 def test_every_file_of_pydicom_gets_valid_results_or_a_named_error(classifier, name, tmp_path):
-    data = bundled_files()[name]
     try:
-        visualization = classifier.visualize(data)
-        results = write_results(data, visualization)
+        results = write_results(BUNDLED[name], classifier.visualize(BUNDLED[name]))
     except InputError:
         return
     for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
