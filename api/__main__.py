@@ -7,10 +7,9 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 
-# Images are judged side by side, a core each. NumPy's linear algebra, which has its share of a thousandth in that,
-# would use all cores as well, and its threads go round in circles for 25 ms after each product (OpenBLAS).
+# Images are classified side by side, a core each. NumPy's linear algebra, a thousandth of the work, would use all cores
+# as well, and its threads spin for 25 ms after each product (OpenBLAS).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
 from api.exceptions import SettingsError
@@ -42,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_table())
         return 0
     configure_logs("info", "text")
-    # The server handles signals while it runs, and raises them again when it has stopped.
-    signal.signal(signal.SIGTERM, _stop)
+    # While the server runs it handles signals itself, and raises them again when it has stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = load_settings()
         configure_logs(settings.log_level, settings.log_format)
@@ -72,17 +71,13 @@ def _serve(settings: Settings) -> int:
 
 
 def _allow_files(num_files: int) -> None:
-    """Raise the soft limit on open files, of which each connection is one, as far as the hard limit lets us."""
+    """Raise the soft limit on open files, of which each connection is one, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = num_files if hard == resource.RLIM_INFINITY else min(num_files, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if wanted < num_files:
         logger.warning("this process may open %d files: too few for BRAIN_MRI_MAX_CONNECTIONS", wanted)
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
 
 
 def _help() -> str:

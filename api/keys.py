@@ -1,4 +1,4 @@
-"""API keys: who may ask for predictions, where not everyone may."""
+"""API keys, which clients need where access is not open to everyone."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ from pathlib import Path
 from api.exceptions import SettingsError
 from api.settings import Settings
 
-_KEY = re.compile(r"[!-~]{16,512}")  # visible ASCII: what a header carries unchanged
+_KEY = re.compile(r"[!-~]{16,512}")  # visible ASCII, which a header carries unchanged
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class KeyRing:
     """The keys of the settings, and those of a file that is read again whenever it changes.
 
-    Keys are rotated by writing the new one beside the old one, telling the clients, and removing the old one. Only
+    Keys are rotated by writing the new one beside the old one, informing the clients, and removing the old one. Only
     their hashes are kept, and a key is compared with all of them in constant time.
     """
 
@@ -26,14 +26,12 @@ class KeyRing:
         """Read all keys.
 
         Raises:
-            SettingsError: If the file cannot be read, or if there is a key that is not 16 to 512 visible characters.
+            SettingsError: If the file cannot be read, or if a key is not 16 to 512 visible ASCII characters.
         """
         self._fixed = _hash_keys(settings.api_keys.get_secret_value().split(","), "BRAIN_MRI_API_KEYS")
         self._file = settings.api_keys_file
-        self._filed: frozenset[bytes] = frozenset()
-        self._stamp: tuple[int, ...] | None = None
-        if self._file is not None:
-            self._stamp, self._filed = _stamp(self._file), _read_keys(self._file)
+        self._version = self._file and _find_version(self._file)
+        self._filed = _read_keys(self._file) if self._file else frozenset()
 
     @property
     def enabled(self) -> bool:
@@ -41,20 +39,17 @@ class KeyRing:
         return self._file is not None or bool(self._fixed)
 
     def accepts(self, offered: str) -> bool:
-        """Tell whether a key is one of ours."""
-        digest = _hash(offered)
+        """Check a client's key against all of ours."""
         self._read_again_if_changed()
+        digest = _hash(offered)
         matches = [hmac.compare_digest(digest, known) for known in (*self._fixed, *self._filed)]
         return any(matches)
 
     def _read_again_if_changed(self) -> None:
-        """Take the keys that the file holds now; where it holds none that can be read, those known stay."""
-        if self._file is None:
+        """Read the keys of the file again; if it has none that can be read, the known ones stay."""
+        if self._file is None or (version := _find_version(self._file)) == self._version:
             return
-        stamp = _stamp(self._file)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
+        self._version = version
         try:
             self._filed = _read_keys(self._file)
         except SettingsError as error:
@@ -85,8 +80,8 @@ def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
-def _stamp(file: Path) -> tuple[int, ...] | None:
-    """Tell one state of a file from another; None where there is none."""
+def _find_version(file: Path) -> tuple[int, ...] | None:
+    """Identify one version of a file; None where there is no file."""
     try:
         status = file.stat()
     except OSError:

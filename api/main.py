@@ -75,13 +75,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         add_docs(app)
     add_page(app, settings)
     add_error_handlers(app)
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=settings.max_upload_bytes,
-        max_bytes_of={batch.PATH: settings.max_batch_bytes},
-        max_buffered_bytes=settings.max_buffered_bytes,
-        timeout_seconds=settings.upload_timeout_seconds,
-    )
+    app.add_middleware(BodyLimit, settings=settings, max_bytes_of={batch.PATH: settings.max_batch_bytes})
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -90,7 +84,7 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
             allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "traceparent", HEADER_LENGTH],
             expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence", HEADER_LENGTH],
         )
-    app.add_middleware(RequestContext, metrics=app.state.metrics)
+    app.add_middleware(RequestContext)
     complete_document(app)
     return app
 

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import DEFECT, DEFECT_DETAIL, problem_response
 from api.exceptions import PROTOCOL_PATH, BodyTooLargeError, MalformedRequestError, QueueFullError, UploadTimeoutError
+from api.settings import Settings
 from api.telemetry.logs import describe_defect, log_request_ids, read_trace_context
-from api.telemetry.metrics import Metrics
 from api.telemetry.tracing import current_trace_ids
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -40,10 +40,9 @@ class RequestContext:
     A defect is logged by its type and place, not by its text, which may quote what a client sent.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Wrap `app`; every response is counted in `metrics`."""
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -85,7 +84,7 @@ class RequestContext:
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         method, path = scope["method"], getattr(scope.get("route"), "path", None)
-        self._metrics.observe_request(method, path, status, seconds)
+        scope["app"].state.metrics.observe_request(method, path, status, seconds)
         fields = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
         logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=fields)
 
@@ -97,25 +96,16 @@ class BodyLimit:
     would replace any response to an announced excess, a 401 too, by a 413 in plain text.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        max_bytes: int,
-        max_buffered_bytes: int,
-        timeout_seconds: float,
-        max_bytes_of: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, max_bytes_of: Mapping[str, int]) -> None:
         """Wrap `app`; the time runs from the first attempt to read the body.
 
         Args:
-            max_bytes_of: The limits of paths that have another one than `max_bytes`.
+            max_bytes_of: The limits of paths that have another one than `settings.max_upload_bytes`.
         """
         self._app = app
-        self._max_bytes = max_bytes
-        self._max_bytes_of = max_bytes_of or {}
-        self._max_buffered_bytes = max_buffered_bytes
+        self._settings = settings
+        self._max_bytes_of = max_bytes_of
         self._num_buffered_bytes = 0
-        self._timeout_seconds = timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -123,7 +113,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        max_bytes = self._max_bytes_of.get(scope["path"], self._max_bytes)
+        max_bytes = self._max_bytes_of.get(scope["path"], self._settings.max_upload_bytes)
+        timeout_seconds = self._settings.upload_timeout_seconds
         num_bytes = 0
         deadline: float | None = None
         complete = False
@@ -135,12 +126,12 @@ class BodyLimit:
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
             self._check(int(announced), max_bytes)
-            deadline = deadline or asyncio.get_running_loop().time() + self._timeout_seconds
+            deadline = deadline or asyncio.get_running_loop().time() + timeout_seconds
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError as error:
-                raise UploadTimeoutError(f"The body did not arrive within {self._timeout_seconds:g} s.") from error
+                raise UploadTimeoutError(f"The body did not arrive within {timeout_seconds:g} s.") from error
             complete = not message.get("more_body", False)
             num_new_bytes = len(message.get("body", b""))
             num_bytes += num_new_bytes
@@ -156,7 +147,7 @@ class BodyLimit:
     def _check(self, num_bytes: int, max_bytes: int) -> None:
         if num_bytes > max_bytes:
             raise BodyTooLargeError(f"The body may have at most {max_bytes:,} bytes.")
-        if self._num_buffered_bytes > max(self._max_buffered_bytes, max_bytes):
+        if self._num_buffered_bytes > max(self._settings.max_buffered_bytes, max_bytes):
             raise QueueFullError("The waiting images fill the memory set aside for them; try again in a moment.")
 
 

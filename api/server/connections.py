@@ -10,7 +10,6 @@ connected -> head (within `head_timeout_seconds`, at most `MAX_HEAD_BYTES`) -> b
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -19,32 +18,25 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from api.errors import KINDS, ProblemKind
 from api.exceptions import HeadTimeoutError, HeadTooLargeError, MalformedRequestError, TooManyConnectionsError
 from api.server.refusals import render_refusal
+from api.settings import Settings
 from api.telemetry.metrics import Metrics
 
 MAX_HEAD_BYTES = 65_536
-# For the client to read the response: closing with unread data would take it back.
+_READ_TIMEOUT_SECONDS = 30.0  # for a client to read its response
+# Where a body still comes, because closing with unread data would take the response back.
 _LINGER_SECONDS = 2.0
 _MAX_LINGER_BYTES = 8 * 2**20
 _LAST_REQUEST_SECONDS = 0.5  # for a request that is on its way when the service stops
 _UPGRADE = re.compile(rb"(?<=\r\n)upgrade(?=:)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class ConnectionLimits:
-    """How many connections there may be, and how long one may take to send a head or to read a response."""
-
-    max_connections: int
-    head_timeout_seconds: float
-    read_timeout_seconds: float
-
-
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 with limits; refusals on this level are problem documents too."""
 
-    def __init__(self, *arguments: Any, limits: ConnectionLimits, metrics: Metrics, **options: Any) -> None:
+    def __init__(self, *arguments: Any, settings: Settings, metrics: Metrics, **options: Any) -> None:
         """Make the protocol of one connection."""
         super().__init__(*arguments, **options)
-        self._limits = limits
+        self._settings = settings
         self._metrics = metrics
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._num_head_bytes = 0
@@ -55,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Accept a connection, or refuse it if it is one too many."""
         super().connection_made(cast(asyncio.Transport, _LingeringTransport(transport, self._close)))
-        if len(self.connections) > self._limits.max_connections:
+        if len(self.connections) > self._settings.max_connections:
             self._refuse(KINDS[TooManyConnectionsError], "There are too many connections; try again in a moment.")
         else:
             self._expect_head()
@@ -103,7 +95,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Give the client some time to read its response."""
         super().pause_writing()
-        self._start_timer("write", self._limits.read_timeout_seconds, self.transport.abort)
+        self._start_timer("write", _READ_TIMEOUT_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Go on: the client has read."""
@@ -144,13 +136,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _expect_head(self) -> None:
         if "head" not in self._timers:
-            self._start_timer("head", self._limits.head_timeout_seconds, self._refuse_slow_head)
+            self._start_timer("head", self._settings.head_timeout_seconds, self._refuse_slow_head)
 
     def _refuse_slow_head(self) -> None:
         if not self._num_head_bytes:
             self.transport.abort()
             return
-        seconds = self._limits.head_timeout_seconds
+        seconds = self._settings.head_timeout_seconds
         self._refuse(KINDS[HeadTimeoutError], f"The head of the request did not arrive within {seconds:g} s.")
 
     def _refuse(self, kind: ProblemKind, detail: str) -> None:

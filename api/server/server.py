@@ -12,7 +12,7 @@ import uvicorn
 
 from api.main import create_app
 from api.scheduling import use_batch_scheduling
-from api.server.connections import BoundedProtocol, ConnectionLimits
+from api.server.connections import BoundedProtocol
 from api.server.memory import keep_loaded_objects, return_freed_memory
 from api.server.refusals import QueueGuard
 from api.settings import Settings
@@ -20,7 +20,6 @@ from api.telemetry.metrics import Metrics
 
 _SPARE_SECONDS = 10
 _ATTACH_SECONDS = 0.05  # asyncio needs two turns of its loop from accepting a connection to having a protocol for it
-_READ_TIMEOUT_SECONDS = 30.0  # for a client to read its response
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +43,7 @@ class DrainingServer(uvicorn.Server):
         """
         self._app = create_app(settings, metrics)
         self._drain_seconds = settings.drain_seconds
-        limits = ConnectionLimits(settings.max_connections, settings.head_timeout_seconds, _READ_TIMEOUT_SECONDS)
-        create_protocol = partial(BoundedProtocol, limits=limits, metrics=self._app.state.metrics)
+        create_protocol = partial(BoundedProtocol, settings=settings, metrics=self._app.state.metrics)
         config = uvicorn.Config(
             QueueGuard(self._app),
             loop="asyncio",

@@ -12,13 +12,11 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
@@ -47,7 +45,8 @@ def serve_with_workers(settings: Settings) -> int:
     Raises:
         SettingsError: If the address cannot be taken.
     """
-    with take_address(settings) as listener, _metrics_folder() as folder:
+    in_memory = _MEMORY_FOLDER if os.access(_MEMORY_FOLDER, os.W_OK) else None
+    with take_address(settings) as listener, TemporaryDirectory(prefix="brain-mri-", dir=in_memory) as folder:
         supervisor = Supervisor(settings, listener, folder)
         supervisor.run()
     return supervisor.exit_status
@@ -66,7 +65,7 @@ class Worker(Process):
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal comes or the supervisor is gone; this runs in the process itself."""
         os.setpgrp()  # Ctrl+C in a terminal reaches the supervisor alone, which passes it on
-        signal.signal(signal.SIGTERM, _exit)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         configure_logs(self._settings.log_level, self._settings.log_format)
         for task in (self.always_pong, _stop_when_alone):
             threading.Thread(target=task, daemon=True).start()
@@ -119,9 +118,10 @@ class Supervisor(Multiprocess):
         """Pass a signal to stop on to all workers, and further signals too: a second one ends the draining."""
         for listener in self.sockets:
             listener.close()  # the workers' own copies decide how long connections are accepted
+        pass_on = super().terminate_all
+        pass_on()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._pass_on)
-        super().terminate_all()
+            signal.signal(number, lambda *_: pass_on())
 
     def _start(self, index: int) -> Process:
         worker = Worker(self, index)
@@ -142,10 +142,6 @@ class Supervisor(Multiprocess):
             time.sleep(_PAUSE_SECONDS)
         self.processes[index] = self._start(index)
 
-    def _pass_on(self, _number: int, _frame: FrameType | None) -> None:
-        for worker in self.processes:
-            worker.terminate()
-
 
 def _stop_when_alone() -> None:
     """Stop this worker when its supervisor is gone."""
@@ -153,15 +149,3 @@ def _stop_when_alone() -> None:
     if supervisor is not None:
         supervisor.join()
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _exit(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
-
-
-@contextmanager
-def _metrics_folder() -> Iterator[str]:
-    """Make a folder where the workers' metrics come together."""
-    in_memory = os.access(_MEMORY_FOLDER, os.W_OK)
-    with TemporaryDirectory(prefix="brain-mri-metrics-", dir=_MEMORY_FOLDER if in_memory else None) as folder:
-        yield folder

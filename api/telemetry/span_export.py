@@ -13,7 +13,7 @@ _QUERY = "url.query"
 
 
 class _WithoutQueries(BatchSpanProcessor):
-    """Keeps from the collector what a client wrote into its query."""
+    """Keeps a client's query from the collector."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if span.attributes and _QUERY in span.attributes:
@@ -22,7 +22,7 @@ class _WithoutQueries(BatchSpanProcessor):
 
 
 def create_provider() -> TracerProvider:
-    """Make what sends spans to the collector that the environment names."""
+    """Make the provider that sends spans to the collector of the environment."""
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", _SERVICE_NAME)})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(_WithoutQueries(OTLPSpanExporter()))

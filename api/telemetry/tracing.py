@@ -1,12 +1,12 @@
-"""Traces for OpenTelemetry, where the standard variables name a collector: off otherwise, and optional to install.
+"""OpenTelemetry traces, if the standard variables name a collector; its packages are optional.
 
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
-Spans say which route was asked, what came of it and how long its parts took; never what was sent.
+Spans hold the route of a request, its outcome and the times of its parts; never what a client sent.
 """
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-# Others are asked by machines, or unknown: a client's own words.
 _PATHS = ("/predict", "/predict/visualize", "/predict/batch", "/model")
 
 
 def create_tracer_provider() -> "TracerProvider | None":
-    """Make what sends spans to the collector that the environment names; None where it names none.
+    """Make the provider that sends spans to the collector of the environment; None if it names none.
 
     Raises:
         SettingsError: If one is named, and the packages of requirements/tracing.txt are not installed.
@@ -40,7 +39,7 @@ def create_tracer_provider() -> "TracerProvider | None":
 
 
 def configure_telemetry(provider: "TracerProvider | None") -> TelemetryConfig:
-    """Tell FastAPI what to trace: predictions and the card, as spans alone.
+    """Configure FastAPI to trace predictions and the card, as spans alone.
 
     Metrics and logs are our own; FastAPI's would hold the texts of exceptions.
     """
@@ -49,7 +48,7 @@ def configure_telemetry(provider: "TracerProvider | None") -> TelemetryConfig:
     )
     if provider is not None:
         config["tracer_provider"] = provider
-        config["exclude"] = _is_left_out
+        config["exclude"] = lambda scope: scope["path"] not in _PATHS  # others hold a client's own words
     return config
 
 
@@ -72,8 +71,3 @@ def _is_wanted() -> bool:
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     exporter = os.environ.get("OTEL_TRACES_EXPORTER", "otlp")
     return not disabled and exporter != "none" and any(os.environ.get(name) for name in _ENDPOINTS)
-
-
-def _is_left_out(scope: Any) -> bool:
-    """Leave out what may hold a client's own words in its path or query."""
-    return scope["path"] not in _PATHS
