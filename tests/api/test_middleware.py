@@ -37,8 +37,20 @@ def test_a_length_that_is_no_number_is_a_400(client, length):
     check_problem(response, 400, "malformed_request")
 
 
+async def post(app, receive, *headers) -> dict[str, Any]:
+    """What a request to /predict gets whose body comes from `receive`."""
+    scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b""}
+    sent: list[dict[str, Any]] = []
+
+    async def send(message):
+        sent.append(message)
+
+    await app({**scope, "headers": headers, "state": {}}, receive, send)
+    return {**sent[0], "code": json.loads(sent[1]["body"])["code"]}
+
+
 def test_a_body_that_does_not_arrive_in_time_is_a_408(settings):
-    async def send_slowly(sent):
+    async def scenario():
         arrived = [{"type": "http.request", "body": b"x", "more_body": True}]
 
         async def receive():
@@ -46,27 +58,41 @@ def test_a_body_that_does_not_arrive_in_time_is_a_408(settings):
                 await asyncio.sleep(60)
             return arrived.pop()
 
-        async def send(message):
-            sent.append(message)
-
         app = create_app(settings.model_copy(update={"upload_timeout_seconds": 0.05}))
-        scope = {
-            "type": "http",
-            "method": "POST",
-            "path": "/predict",
-            "raw_path": b"/predict",
-            "query_string": b"",
-            "headers": [(b"content-length", b"100")],
-            "state": {},
-        }
         async with app.router.lifespan_context(app):
-            await app(scope, receive, send)
+            return await post(app, receive, (b"content-length", b"100"))
 
-    sent: list[dict[str, Any]] = []
-    asyncio.run(send_slowly(sent))
-    assert sent[0]["status"] == 408
-    assert (b"connection", b"close") in sent[0]["headers"]
-    assert json.loads(sent[1]["body"])["code"] == "upload_timeout"
+    response = asyncio.run(scenario())
+    assert (response["status"], response["code"]) == (408, "upload_timeout")
+    assert (b"connection", b"close") in response["headers"]
+
+
+def test_bodies_that_together_take_too_much_memory_are_a_503(settings):
+    """Three requests of which 60 KB each have arrived: the third is one too many, and afterwards there is room."""
+
+    async def scenario():
+        app = create_app(settings.model_copy(update={"max_buffered_bytes": 150_000, "max_upload_bytes": 100_000}))
+        release = asyncio.Event()
+
+        async def ask():
+            parts = [{"type": "http.request", "body": bytes(60_000), "more_body": True}]
+
+            async def receive():
+                if parts:
+                    return parts.pop()
+                await release.wait()
+                return {"type": "http.request", "body": b"", "more_body": False}
+
+            return (await post(app, receive))["status"]
+
+        async with app.router.lifespan_context(app):
+            tasks = [asyncio.create_task(ask()) for _ in range(3)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            release.set()
+            return [*await asyncio.gather(*tasks), await ask()]
+
+    *together, last = asyncio.run(scenario())
+    assert (sorted(together), last) == ([415, 415, 503], 415)
 
 
 @pytest.mark.parametrize("path", ["/livez", "/model", "/nowhere", "/docs", "/openapi.json"])
@@ -92,40 +118,6 @@ def test_a_defect_is_a_500_without_its_text_and_is_logged_without_it(app, settin
     assert "secret" not in caplog.text
     (record,) = (record for record in caplog.records if record.getMessage() == "defect")
     assert record.error == "ZeroDivisionError"
-
-
-def test_bodies_that_together_take_too_much_memory_are_a_503(settings):
-    """Two requests whose bodies are both half there: the third half is one too many."""
-
-    async def scenario():
-        app = create_app(settings.model_copy(update={"max_buffered_bytes": 150_000, "max_upload_bytes": 100_000}))
-        release = asyncio.Event()
-        answers: list[list[dict[str, Any]]] = [[], [], [], []]
-
-        async def ask(sent, size):
-            parts = [{"type": "http.request", "body": bytes(size), "more_body": True}]
-
-            async def receive():
-                if not parts:
-                    await release.wait()
-                    return {"type": "http.request", "body": b"", "more_body": False}
-                return parts.pop()
-
-            async def send(message):
-                sent.append(message)
-
-            scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict"}
-            await app({**scope, "query_string": b"", "headers": [], "state": {}}, receive, send)
-
-        async with app.router.lifespan_context(app):
-            tasks = [asyncio.create_task(ask(answers[index], 60_000)) for index in range(3)]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            release.set()
-            await asyncio.gather(*tasks)
-            await ask(answers[3], 60_000)
-        return [sent[0]["status"] for sent in answers]
-
-    assert sorted(asyncio.run(scenario())) == [415, 415, 415, 503]
 
 
 @pytest.mark.parametrize(("origin", "allowed"), [("https://viewer.example", True), ("https://other.example", False)])

@@ -45,6 +45,13 @@ def running_server(**settings: object) -> Iterator[tuple[subprocess.Popen[str], 
     assert "Traceback" not in log
 
 
+def exchange_bytes(port: int, data: bytes) -> bytes:
+    """Send bytes, and read until the server ends the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(data)
+        return read_to_end(connection)
+
+
 def read_to_end(connection: socket.socket) -> bytes:
     """What comes until the other side ends the connection."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
