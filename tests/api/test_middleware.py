@@ -101,7 +101,7 @@ def test_a_browser_is_told_to_run_and_frame_nothing(client, path):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert ("script-src" in headers["content-security-policy"]) == (path == "/docs")
+    assert ("default-src 'none'" in headers["content-security-policy"]) == (path != "/docs")
     assert "access-control-allow-origin" not in headers
 
 
