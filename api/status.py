@@ -18,7 +18,15 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 _METRICS: dict[int | str, dict[str, Any]] = {
     **_RESPONSES,
-    200: {"headers": RESPONSE_HEADERS, "content": {"text/plain": {"schema": {"type": "string"}}}},
+    200: {
+        "headers": RESPONSE_HEADERS,
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": 'http_requests_total{method="POST",path="/predict",status="200"} 17.0\n',
+            }
+        },
+    },
 }
 _NOT_READY = {**_RESPONSES, **problem_responses(503)}
 

@@ -4,8 +4,10 @@ import csv
 import io
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import numpy as np
@@ -255,7 +257,9 @@ def check_table(download: Download, address: str, path) -> None:
     assert (found["prediction"], found["review"]) == (expected["prediction"], expected["review"]["level"])
     assert {name: float(found[f"p_{name}"]) for name in card["classes"]} == pytest.approx(expected["probabilities"])
     assert (rows["IM0001"]["frame"], rows["IM0001"]["num_frames"]) == ("3", "5")
-    assert rows["IM0001"]["warnings"]
+    empty = {name for name, value in rows["IM0001"].items() if not value}
+    of_volumes = {"volume", "num_slices", "num_judged", *(f"slices_{name}" for name in card["classes"])}
+    assert empty - {"review_reasons"} == {*of_volumes, "note", "overlay", "capture", "report", "error"}
     assert rows["text"]["error"].startswith("The format is not accepted.")
     assert {row["model_sha256"] for row in rows.values()} == {card["sha256"], ""}
 
@@ -314,6 +318,47 @@ def test_the_page_fits_its_window_in_the_colours_that_are_wanted(browser, addres
     edge = np.asarray(Image.open(picture).convert("L"))[:, :4]
     assert (edge.mean() < 60) == (scheme == "dark")
     visit.page.close()
+
+
+class PrefixProxy(BaseHTTPRequestHandler):
+    """A reverse proxy that serves another address below `/brain/`."""
+
+    address = ""
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name: value for name, value in self.headers.items() if name.startswith(("Content-T", "X-"))}
+        path = self.path.removeprefix("/brain")
+        assert path != self.path
+        response = httpx.request(self.command, self.address + path, content=body, headers=headers)
+        self.send_response(response.status_code)
+        for name in ("Content-Type", "Content-Length", "Content-Security-Policy", "Location"):
+            if name in response.headers:
+                self.send_header(name, response.headers[name])
+        self.end_headers()
+        self.wfile.write(response.content)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_it_works_behind_a_proxy_below_a_prefix(browser, address):
+    handler = type("Proxy", (PrefixProxy,), {"address": address})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        visit = open_page(browser, f"http://127.0.0.1:{proxy.server_port}/brain/demo")
+        visit.upload(**{"mass.png": MASS, "IM0001": VOLUME})
+        visit.page.locator("tbody button", has_text="IM0001").click()
+        expect(visit.page.locator(".evidence")).to_have_attribute("src", re.compile("blob:"))
+        expect(visit.page.locator(".card")).to_be_visible()
+        assert visit.page.url.endswith("/brain/")
+        assert "/brain/predict?frame=3" in (visit.page.locator(".command pre").text_content() or "")
+        assert visit.complaints == []
+        visit.page.close()
+        proxy.shutdown()
 
 
 def test_a_key_is_asked_for_and_used(browser):

@@ -51,6 +51,13 @@ def test_a_browser_that_has_a_file_is_not_sent_it_again(client, path):
     assert client.get(path, headers={"if-none-match": '"other"'}).status_code == 200
 
 
+def test_another_content_has_another_tag(client, settings):
+    tags = [client.get(path).headers["etag"] for path in ("/", "/page/page.js", "/page/page.css")]
+    with create_client(settings, api_keys=SecretStr(KEY)) as other:
+        tags.append(other.get("/").headers["etag"])
+    assert len(set(tags)) == len(tags)
+
+
 def test_a_head_has_the_length_and_no_body(client):
     response = client.head("/")
     assert response.content == b""
