@@ -8,8 +8,10 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from model.errors import TruncatedImageError
+from model.images.damage import refuse_damage
 from model.images.signature import MAGIC_END
 
 MAX_ELEMENTS = 2**17  # with items and fragments; 1,000 frames with 100 elements each make 100,000
@@ -50,10 +52,8 @@ def split_dicom(data: bytes) -> DicomFile:
     Raises:
         TruncatedImageError: If there is none, or it holds more parts than an image needs.
     """
-    try:
+    with refuse_damage("The DICOM header is damaged; send the complete file."):
         syntax, start = _read_meta(data)
-    except (struct.error, UnicodeDecodeError) as error:
-        raise TruncatedImageError("The DICOM header is damaged; send the complete file.") from error
     file = DicomFile(syntax, _inflate(memoryview(data)[start:]) if syntax == DEFLATED else data[start:])
     _Walk(file.body, file.is_little_endian).check()
     return file
@@ -76,15 +76,11 @@ def _read_meta(data: bytes) -> tuple[str, int]:
 
 def _inflate(deflated: memoryview) -> bytes:
     """Inflate at most `MAX_INFLATED_BYTES`; the first pass counts them and keeps none."""
-    num_bytes = 0
-    try:
-        for step in _inflate_steps(deflated):
-            num_bytes += len(step)
+    with refuse_damage("The deflated data are damaged; send the complete file."):
+        for num_bytes in accumulate(map(len, _inflate_steps(deflated))):
             if num_bytes > MAX_INFLATED_BYTES:
                 raise TruncatedImageError("The file inflates to more bytes than an image needs; send it uncompressed.")
         return b"".join(_inflate_steps(deflated))
-    except zlib.error as error:
-        raise TruncatedImageError("The deflated data are damaged; send the complete file.") from error
 
 
 def _inflate_steps(deflated: memoryview) -> Iterator[bytes]:
