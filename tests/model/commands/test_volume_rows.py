@@ -1,4 +1,3 @@
-import json
 import re
 import sys
 
@@ -6,7 +5,6 @@ import numpy as np
 import pytest
 
 from model.classifier import Classifier
-from model.command_line import main
 from model.commands.volume_rows import NO_HEAD, predict_volume
 from model.nifti.slices import SliceChoice
 from tests.samples.phantoms import CLASSES
@@ -56,30 +54,26 @@ def test_each_slice_with_a_head_has_a_picture(classifier, path, tmp_path):
     assert str(tmp_path / "out" / "scan.nii.gz-axial-30.png") in drawn
 
 
-def test_the_command_writes_the_rows_of_a_volume(tiny_pair, path, tmp_path, capsys):
-    arguments = ["predict", str(path), "--weights", str(tiny_pair[1])]
-    assert main(arguments) == 0
-    part, summary = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+def test_the_command_writes_the_rows_of_a_volume(predict, path):
+    part, summary = predict(path)
     assert part["input"]["format"] == "NIfTI"
     assert summary["prediction"] == part["prediction"]
-    assert main([*arguments, "--slice", "coronal:all", "--format", "csv"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1 + SHAPE[1] + 1
+    assert len(predict(path, "--slice", "coronal:all")) == SHAPE[1] + 1
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_a_run_that_ended_within_a_volume_is_resumed_to_the_same_rows(tiny_pair, path, tmp_path, form):
-    save_volume(tmp_path / "a.nii", draw_volume())
+def test_a_run_that_ended_within_a_volume_is_resumed_to_the_same_rows(predict, path, tmp_path, form):
     output = tmp_path / "rows"
-    arguments = ["predict", str(tmp_path / "a.nii"), str(path), "--slice", "axial:all", "--format", form]
-    arguments += ["--output", str(output), "--weights", str(tiny_pair[1])]
-    assert main(arguments) == 0
+    other = save_volume(tmp_path / "a.nii", draw_volume())
+    arguments = [other, path, "--slice", "axial:all", "--format", form, "--output", output]
+    predict(*arguments)
     names = read_names(output)
     assert len(names) == len(set(names)) == 2 * (SHAPE[2] + 1) + (form == "csv")
     data = output.read_bytes()
     output.unlink()
     for fraction in (0.3, 0.7):
         output.with_name("rows.part").write_bytes(data[: int(len(data) * fraction)])
-        assert main([*arguments, "--resume"]) == 0
+        predict(*arguments, "--resume")
         assert read_names(output) == names
         output.unlink()
 
@@ -88,11 +82,9 @@ def read_names(output):
     return [re.split(rb'[,"]', line)[3 if line.startswith(b"{") else 0] for line in output.read_bytes().splitlines()]
 
 
-def test_a_broken_volume_is_a_row_and_a_status(tiny_pair, tmp_path, capsys):
+def test_a_broken_volume_is_a_row_and_a_status(predict, tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"broken")
-    names = [str(tmp_path / "scan.nii.gz"), str(tmp_path / "missing.nii")]
-    assert main(["predict", *names, "--weights", str(tiny_pair[1])]) == 1
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    rows = predict(tmp_path / "scan.nii.gz", tmp_path / "missing.nii", status=1)
     assert [list(row) for row in rows] == [["file", "error"]] * 2
 
 
