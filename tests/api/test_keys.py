@@ -50,11 +50,8 @@ def test_either_header_and_any_key_opens(protected, scan, headers):
     ],
 )
 def test_without_a_key_of_ours_nothing_is_answered(protected, scan, headers):
-    for response in (
-        protected.post("/predict", content=scan, headers=headers),
-        protected.post("/predict/visualize", content=scan, headers=headers),
-        protected.get("/model", headers=headers),
-    ):
+    for method, path in (("POST", "/predict"), ("POST", "/predict/visualize"), ("GET", "/model")):
+        response = protected.request(method, path, content=scan, headers=headers)
         check_problem(response, 401, "unauthorized")
         assert response.headers["www-authenticate"] == "Bearer"
         assert OLD not in response.text

@@ -2,6 +2,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,34 +12,31 @@ from api.scheduling import lower_priority, use_batch_scheduling
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux schedules threads one by one")
 
 
-def observe_in_thread(*calls: Callable[[], object]) -> list[Any]:
+def run_in_thread(*calls: Callable[[], object]) -> list[Any]:
     """What the calls return, in a thread of their own."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.extend(call() for call in calls))
-    thread.start()
-    thread.join()
-    return results
+    with ThreadPoolExecutor(1) as executor:
+        return [executor.submit(call).result() for call in calls]
 
 
 def niceness() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-def test_a_thread_steps_back_and_others_do_not():
+def policy() -> int:
+    return os.sched_getscheduler(0)
+
+
+def test_the_priority_of_one_thread_is_lowered():
     before = niceness()
-    assert observe_in_thread(lower_priority, niceness)[1] == 5
+    assert run_in_thread(lower_priority, niceness)[1] == 5
     assert niceness() == before
 
 
-def test_a_thread_and_those_that_it_starts_interrupt_nobody():
-    before = os.sched_getscheduler(0)
-    _, own, [started] = observe_in_thread(
-        use_batch_scheduling,
-        lambda: os.sched_getscheduler(0),
-        lambda: observe_in_thread(lambda: os.sched_getscheduler(0)),
-    )
+def test_a_thread_and_those_that_it_starts_preempt_nobody():
+    before = policy()
+    _, own, [started] = run_in_thread(use_batch_scheduling, policy, lambda: run_in_thread(policy))
     assert own == started == os.SCHED_BATCH
-    assert os.sched_getscheduler(0) == before
+    assert policy() == before
 
 
 def test_a_sandbox_that_forbids_it_is_no_error(monkeypatch):
