@@ -24,7 +24,7 @@ from tests.samples.phantoms import LAYERS, draw_scan, encode
 from training.data.scans import find_scans
 from training.data.splits import split_data
 from training.evaluation.evaluation import measure_means
-from training.metrics.judged import judge_splits
+from training.metrics.classified import classify_splits
 from training.metrics.metrics import measure
 from training.metrics.reviews import review_means, review_scans
 
@@ -110,7 +110,7 @@ def grouped_test(real_data):
     table = real_data.parent / "groups.csv"
     if not table.is_file():
         pytest.skip("no table of groups beside the data set")
-    (judged,) = judge_splits(load_engine(EXPORTED), split_data(real_data, "grouped", table, seed=0).tests)
+    (judged,) = classify_splits(load_engine(EXPORTED), split_data(real_data, "grouped", table, seed=0).tests)
     return judged
 
 

@@ -1,1 +1,1 @@
-"""How a checkpoint is made, judged and documented; never part of the serving image."""
+"""Making, measuring and documenting checkpoints; never part of the serving image."""

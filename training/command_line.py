@@ -10,21 +10,18 @@ from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import tyro
 from tyro.conf import DisallowNone, Fixed, FlagCreatePairsOff, Positional, SuppressFixed
 
 from model.errors import ModelError
 from training.audit.audit import audit, format_headlines
-from training.audit.audit_report import REPORT as AUDIT
 from training.audit.audit_report import write_audit
 from training.comparison.comparison import ComparisonOptions, compare
-from training.comparison.comparison_report import REPORT as COMPARISON
 from training.comparison.comparison_report import format_table, update_document, write_comparison
 from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
-from training.description.statistics_report import REPORT as STATISTICS
 from training.description.statistics_report import write_statistics
 from training.errors import TrainingError, UsageError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
@@ -45,14 +42,6 @@ from training.run import RUNS
 logger = logging.getLogger(__name__)
 
 RecipeValues = Annotated[Recipe, tyro.conf.arg(name="", help="Written as in TOML.")]
-
-
-class Command(Protocol):
-    """One command with its options."""
-
-    def run(self) -> None:
-        """Do it, and print what came out."""
-        ...
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_command(arguments: Sequence[str]) -> Command:
+def parse_command(arguments: Sequence[str]) -> "Command":
     """Read a command line; where it asks for help, print that and exit.
 
     Raises:
@@ -96,7 +85,7 @@ def parse_command(arguments: Sequence[str]) -> Command:
         raise UsageError(_join_lines(report.getvalue())) from None
 
 
-def _parse(arguments: Sequence[str]) -> Command:
+def _parse(arguments: Sequence[str]) -> "Command":
     commands = _create_commands(arguments)
     descriptions = {name: str(type(command).__doc__).partition("\n")[0] for name, command in commands.items()}
     return tyro.cli(
@@ -118,7 +107,7 @@ def _join_lines(box: str) -> str:
     return re.sub(r"^Error parsing (\w+: )?", "", "; ".join(kept))
 
 
-def _create_commands(arguments: Sequence[str]) -> dict[str, Command]:
+def _create_commands(arguments: Sequence[str]) -> dict[str, "Command"]:
     """Create all commands with their defaults; those of `fit` are the values of the recipe that is named."""
     recipe = load_recipe(_parse_recipe(arguments), {})
     data: Any = tyro.MISSING
@@ -225,9 +214,8 @@ class Audit:
     def run(self) -> None:
         """Look at every file, and write the report."""
         found = audit(self.data, skip=self.out)
-        write_audit(found, self.out)
         sys.stdout.write(format_headlines(found) + "\n")
-        logger.info("wrote %s", self.out / AUDIT)
+        logger.info("wrote %s", write_audit(found, self.out))
 
 
 @dataclass(frozen=True)
@@ -245,9 +233,8 @@ class Statistics:
     def run(self) -> None:
         """Measure every image, and write the report."""
         statistics = measure_statistics(self.data, skip=self.out)
-        write_statistics(statistics, self.out)
         sys.stdout.write(format_statistics(statistics) + "\n")
-        logger.info("wrote %s", self.out / STATISTICS)
+        logger.info("wrote %s", write_statistics(statistics, self.out))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,12 +252,11 @@ class Compare(ComparisonOptions):
     def run(self) -> None:
         """Measure every system, print the table, and write the page."""
         comparison = compare(self)
-        write_comparison(comparison, self.out)
+        logger.info("wrote %s", write_comparison(comparison, self.out))
         table = format_table(comparison)
         sys.stdout.write(table)
         if self.document:
             update_document(self.document, table)
-        logger.info("wrote %s", self.out / COMPARISON)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +289,9 @@ class WriteModelCard(ModelCardOptions):
     def run(self) -> None:
         """Write the page."""
         _write(self.out, write_model_card(self))
+
+
+Command = Fit | CrossValidate | Evaluate | Audit | Statistics | Compare | Localize | WriteModelCard
 
 
 def _write(path: Path, text: str) -> None:

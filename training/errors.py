@@ -1,4 +1,4 @@
-"""What can go wrong before and during training, named; each reaches the user as one line.
+"""Errors before and during training; each reaches the user as one line.
 
 command line -> options               UsageError
 recipe file, options -> Recipe        RecipeError
@@ -7,6 +7,8 @@ model hub -> ImageNet weights         PretrainedError
 run folder -> state of a killed run   RunError
 run -> MLflow, Weights & Biases       TrackingError
 """
+
+from pathlib import Path
 
 
 class TrainingError(Exception):
@@ -23,6 +25,15 @@ class RecipeError(TrainingError):
 
 class DataError(TrainingError):
     """The data folder is not what training needs; the message names the file or folder."""
+
+
+class ImageFileError(DataError):
+    """A file is no image that can be used; `problem` says why, without the path."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        """Name the file in the message."""
+        super().__init__(f"{path}: {problem}")
+        self.problem = problem
 
 
 class PretrainedError(TrainingError):

@@ -21,16 +21,13 @@ class _Settings(BaseModel):
 class Stage(_Settings):
     """A stretch of epochs at one image size; small images first is "progressive resizing".
 
-    What is None is as the recipe says. One with a learning rate or a plateau of its own starts with a new optimiser.
+    Fields that are None are as in the recipe. A stage with a learning rate or a plateau of its own starts with a new
+    optimiser.
     """
 
     epochs: int = Field(ge=1, le=10_000, description="At most, if stopped early.")
     image_size: int = Field(ge=32, le=1024, description="Height and width of the inputs, pixels.")
-    trained_layers: int | None = Field(
-        None,
-        ge=0,
-        description="Layers with weights, from the end of the backbone, that learn beside the head; None: all.",
-    )
+    trained_layers: int | None = Field(None, ge=0, description="Last layers of the backbone that learn; None: all.")
     learning_rate: float | None = Field(None, gt=0, le=1)
     plateau_factor: float | None = Field(None, gt=0, lt=1)
     plateau_patience: int | None = Field(None, ge=0)
@@ -44,7 +41,7 @@ class Stage(_Settings):
 
 @dataclass(frozen=True)
 class StageSchedule:
-    """How the learning rate of a stage starts and falls, and when the stage ends early."""
+    """Start and fall of a stage's learning rate, and its early stopping."""
 
     learning_rate: float
     plateau_factor: float
@@ -53,7 +50,7 @@ class StageSchedule:
 
 
 class Augmentation(_Settings):
-    """Random changes that leave the diagnosis as it is; 0 switches one off."""
+    """Random changes that leave the diagnosis unchanged; 0 switches one off."""
 
     horizontal_flip: Probability = Field(0.0, description="Probability of mirroring left-right.")
     vertical_flip: Probability = Field(0.0, description="Probability of mirroring top-bottom.")
@@ -62,25 +59,21 @@ class Augmentation(_Settings):
     zoom: float = Field(0.0, ge=0, lt=1, description="Sides are scaled by 1 - zoom to 1 + zoom.")
     aspect: float = Field(0.0, ge=0, lt=0.5, description="Each side is scaled by a further 1 - it to 1 + it.")
     shear: float = Field(0.0, ge=0, lt=90, description="Largest angle to either side, degrees.")
-    crop: float = Field(
-        0.0, ge=0, lt=1, description="Random resized crop: 1 - it to 1 of the area, sides 3:4 to 4:3, anywhere."
-    )
+    crop: float = Field(0.0, ge=0, lt=1, description="Random crop: 1 - it to 1 of the area, sides 3:4 to 4:3.")
     brightness: float = Field(0.0, ge=0, lt=1, description="Values rise or fall by up to it, part of their mean.")
     contrast: float = Field(0.0, ge=0, lt=1, description="Distance from the mean is multiplied by 1 - it to 1 + it.")
     gamma: float = Field(0.0, ge=0, le=4, description="Exponent of the values is 1 / (1 + it) to 1 + it.")
     remap: Probability = Field(0.0, description="Probability of another sequence: a random curve of grey values.")
     bias_field: Probability = Field(0.0, description="Probability of a coil's uneven sensitivity.")
     noise: Probability = Field(0.0, description="Probability of Rician noise.")
-    noise_strength: float = Field(
-        0.06, ge=0.01, le=0.5, description="Largest sigma of the noise, part of the full scale; the smallest is 0.01."
-    )
+    noise_strength: float = Field(0.06, ge=0.01, le=0.5, description="Largest sigma, part of full scale; least 0.01.")
     low_resolution: Probability = Field(0.0, description="Probability of losing resolution, to 35 to 90 % of it.")
     blur: Probability = Field(0.0, description="Probability of a Gaussian blur, sigma 0.3 to 1.5 pixels.")
     erasing: Probability = Field(0.0, description="Probability of blanking 2 to 20 % of the area.")
 
 
 class Recipe(_Settings):
-    """All that decides, together with the data, which weights come out."""
+    """Everything that decides, together with the data, which weights come out."""
 
     name: str = Field(pattern=r"^\w+$", max_length=100)
     architecture: str = Field("efficientnet_b0", description="A timm name, compact_cnn or binary_cnn.")
@@ -90,9 +83,7 @@ class Recipe(_Settings):
     hidden_batch_norm: bool = Field(False, description="Whether the hidden layer is normalised.")
     hidden_dropout: float = Field(0.0, ge=0, lt=1, description="After the hidden layer.")
     output: Literal["softmax", "sigmoid"] = Field("softmax", description="sigmoid: a single output for two classes.")
-    class_map: dict[Name, Name] = Field(
-        {}, description="Which classes to learn instead of those of the folders, by the folder's."
-    )
+    class_map: dict[Name, Name] = Field({}, description="Classes to learn instead of those of the folders.")
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth, of the last block.")
     teacher: tuple[str, ...] = Field((), description="Checkpoints to distil from: one file or several.")
     start_from_teacher: bool = Field(False, description="Copy what fits of the first teacher's weights.")
@@ -111,25 +102,19 @@ class Recipe(_Settings):
     learning_rate: float = Field(1e-3, gt=0, le=1, description="Before the schedule.")
     weight_decay: float = Field(0.01, ge=0, le=1, description="Of kernels, not of biases and norms.")
     max_gradient_norm: float | None = Field(None, gt=0, description="Longer gradients are shortened to it.")
-    average_decay: float = Field(
-        0.0, ge=0, lt=1, description="Of the running average of weights; 0: the last are kept."
-    )
+    average_decay: float = Field(0.0, ge=0, lt=1, description="Of the running average of weights; 0: there is none.")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     schedule: Literal["reduce_on_plateau", "cosine", "constant"] = "reduce_on_plateau"
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="The rate is multiplied by it on a plateau.")
-    plateau_patience: int = Field(2, ge=0, description="Epochs without a lower validation loss that are borne.")
-    early_stopping_patience: int = Field(
-        0, ge=0, description="Epochs without a lower validation loss after which a stage ends; 0: it goes on."
-    )
+    plateau_patience: int = Field(2, ge=0, description="Epochs without a lower validation loss before that.")
+    early_stopping_patience: int = Field(0, ge=0, description="Epochs on a plateau that end a stage; 0: none do.")
     warmup_epochs: float = Field(0.0, ge=0, description="Of the cosine schedule: linear rise from 0.")
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
     cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
         "never", description="Likewise on a CPU that has AVX512-BF16; pays for dense convolutions."
     )
-    learn_validation: bool = Field(
-        False, description="Train on the validation part too, once all is decided: the last epoch is kept."
-    )
+    learn_validation: bool = Field(False, description="Train on the validation part too, and keep the last epoch.")
     seed: int = Field(0, ge=0, lt=2**31)
 
     @field_validator("teacher", mode="before")
@@ -159,7 +144,7 @@ class Recipe(_Settings):
         return Head(hidden_units=self.hidden_units, batch_norm=self.hidden_batch_norm, output=self.output)
 
     def schedule_of(self, stage: Stage) -> StageSchedule:
-        """Fill what a stage leaves to the recipe."""
+        """Fill a stage's schedule from the recipe."""
         names = ("learning_rate", "plateau_factor", "plateau_patience", "early_stopping_patience")
         own = {name: getattr(stage, name) for name in names}
         return StageSchedule(**{name: getattr(self, name) if own[name] is None else own[name] for name in names})

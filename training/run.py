@@ -11,10 +11,7 @@ SHIPPED_CHECKPOINT = Path("weights/efficientnet_b0.pth")
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch brought; losses in nats, `epoch` and `stage` counted from 1.
-
-    There is no validation where its scans are trained on.
-    """
+    """Results of an epoch; losses in nats, `epoch` and `stage` from 1; no validation where its scans are trained on."""
 
     epoch: int
     stage: int

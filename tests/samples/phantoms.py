@@ -19,7 +19,7 @@ from model.preprocessing import normalize_image, resize_image, self_test_inputs
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
-from training.metrics.judged import Judged
+from training.metrics.classified import SplitOutputs
 from training.metrics.metrics import Labels
 
 CLASSES = ("glioma", "notumor", "pituitary")
@@ -94,7 +94,7 @@ def save_calibrated_checkpoint(path: Path) -> Path:
     return path
 
 
-def judge_drawings(engine: Engine, seeds: range) -> Judged:
+def judge_drawings(engine: Engine, seeds: range) -> SplitOutputs:
     """What the network makes of drawn scans; a third each have no spot, one left and one right."""
     spots = (None, (0.35, 0.5), (0.65, 0.5))
     preprocessing = engine.card.preprocessing
@@ -105,10 +105,10 @@ def judge_drawings(engine: Engine, seeds: range) -> Judged:
     return create_judged(labels, outputs.logits, outputs.features, appearances)
 
 
-def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> Judged:
-    """Judged scans of which only what a network says matters."""
+def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> SplitOutputs:
+    """SplitOutputs scans of which only what a network says matters."""
     groups = [str(index) for index in range(len(labels))]
-    return Judged("drawings", (), labels, logits, features, appearances, softmax(logits), groups)
+    return SplitOutputs("drawings", (), labels, logits, features, appearances, softmax(logits), groups)
 
 
 def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:

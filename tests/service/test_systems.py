@@ -111,7 +111,7 @@ def test_both_engines_answer_over_http(system):
 def test_it_is_measured_on_the_folders_it_was_trained_on(system, tmp_path):
     evaluation = evaluate(EvaluationOptions(system.data, system.run.checkpoint, prevalence=0.1, num_threads=1))
     (split, *_) = evaluation.splits
-    assert split.judged.probabilities.shape == (24, len(system.classes))
+    assert split.classified.probabilities.shape == (24, len(system.classes))
     stated = system.run.summary["metrics"]["official_test"]["accuracy"]["value"]
     assert split.metrics.__pydantic_extra__["accuracy"].value == pytest.approx(stated)
     assert {"missed_tumor_rate", "false_alarm_rate"} <= split.metrics.__pydantic_extra__.keys()

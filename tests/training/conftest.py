@@ -36,6 +36,6 @@ def grouped_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def evaluation(tiny_pair: tuple[Path, Path], grouped_folder: Path) -> Evaluation:
-    """All three splits, judged by the tiny network."""
+    """All three splits, classified by the tiny network."""
     groups = grouped_folder / "groups.csv"
     return evaluate(EvaluationOptions(grouped_folder, tiny_pair[0], groups, prevalence=0.05, num_threads=1))

@@ -15,9 +15,9 @@ def test_fit_and_evaluate(data_folder, tmp_path, capsys):
     assert summary["training"]["recipe"]["augmentation"]["rotation"] == 5
     result, page = tmp_path / "result.json", tmp_path / "card" / "README.md"
     checkpoint = str(out / "efficientnet_b0_scratch.pth")
-    judge = ["evaluate", str(data_folder), "--checkpoint", checkpoint, "--json", str(result), "--shift"]
-    judge += ["--shift-scans", "4"]
-    assert main([*judge, "--out", str(tmp_path / "evaluation"), "--prevalence", "0.1"]) == 0
+    command = ["evaluate", str(data_folder), "--checkpoint", checkpoint, "--json", str(result), "--shift"]
+    command += ["--shift-scans", "4"]
+    assert main([*command, "--out", str(tmp_path / "evaluation"), "--prevalence", "0.1"]) == 0
     assert "balanced_accuracy" in capsys.readouterr().out
     measured = json.loads(result.read_text(encoding="utf-8"))
     assert measured == json.loads((tmp_path / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))

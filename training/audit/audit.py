@@ -1,4 +1,4 @@
-"""Looking at a data set before training on it.
+"""Copies and shortcuts in a data set, before training on it.
 
 folder -> files -> copies (pairs, groups) -> overlaps of splits, label conflicts
              +---> facts -> shortcuts, sources, unreadable files
@@ -19,7 +19,6 @@ from training.audit.shortcuts import Shortcuts, measure_shortcuts
 from training.audit.sources import guess_source
 from training.data.copies import Copies, find_copies, weakest_correlation
 from training.data.image_tree import TreeFile, find_files
-from training.data.scans import TESTING, TRAINING
 from training.data.thumbnails import MIN_CORRELATION
 from training.errors import DataError
 
@@ -38,13 +37,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a folder.
+    """Findings in a folder.
 
     Attributes:
-        files: All files, and `copies` knows each by its position here.
+        files: All files; `copies` knows each by its position here.
         sources: Guessed collection of each file.
-        shortcuts: None if no image is usable, or there is only one class.
-        largest: The largest groups of more than one file, largest first.
+        shortcuts: None without a usable image, or with one class only.
+        largest: The largest groups of more than one file.
     """
 
     root: Path
@@ -77,10 +76,7 @@ class Audit:
 
 
 def audit(root: Path, skip: Path | None = None) -> Audit:
-    """Look at every file of a folder ROOT/SPLIT/CLASS/... or ROOT/CLASS/....
-
-    Args:
-        skip: A folder not to look into, such as the one that is written to.
+    """Look at every file of ROOT/SPLIT/CLASS/... or ROOT/CLASS/..., except in the folder `skip`.
 
     Raises:
         DataError: If the folder is missing or holds no usable image.
@@ -93,7 +89,13 @@ def audit(root: Path, skip: Path | None = None) -> Audit:
         )
     sources = tuple(guess_source(file.name, facts) for file, facts in zip(files, copies.facts, strict=True))
     return Audit(
-        root, files, copies, sources, find_overlaps(files, copies), _find_shortcuts(files, copies), _largest(copies)
+        root,
+        files,
+        copies,
+        sources,
+        tuple(find_overlaps(files, copies)),
+        _find_shortcuts(files, copies),
+        _largest(copies),
     )
 
 
@@ -103,7 +105,7 @@ def summarize(found: Audit) -> dict[str, Any]:
     A file counts as an exact (same bytes), near or mirrored copy if it is one of a file listed before it.
     """
     copies, pairs = found.copies, found.copies.pairs
-    known = next((each for each in found.overlaps if _is(each.split, TESTING) and _is(each.other, TRAINING)), None)
+    known = next((each for each in found.overlaps if _has_official_names(each)), None)
     return {
         "files": len(found.files),
         "images": int(copies.usable.sum()),
@@ -159,9 +161,9 @@ def format_headlines(found: Audit) -> str:
     return "\n".join(lines).format_map(summary)
 
 
-def _is(split: str, official: str) -> bool:
-    """Recognise Training and Testing by what others call them: train, test, TRAIN, Test-set."""
-    return split.casefold().startswith(official.casefold().removesuffix("ing"))
+def _has_official_names(overlap: Overlap) -> bool:
+    """Recognise Testing and Training by their usual names: test, train, TRAIN, Test-set."""
+    return overlap.split.casefold().startswith("test") and overlap.other.casefold().startswith("train")
 
 
 def _count_later(copies: Copies, chosen: Flags) -> int:

@@ -1,6 +1,5 @@
-"""The files an audit leaves behind: a table for training, numbers for machines, a page with pictures for people."""
+"""An audit as files: the groups for splitting, a summary for machines, a page with pictures for people."""
 
-import base64
 import csv
 import io
 import json
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps
 
 from model.decoding import decode_image
 from training.audit.audit import Audit, Flags, summarize
+from training.pages.pictures import encode_picture
 from training.pages.templates import create_environment, write_files
 
 GROUPS, SUMMARY, REPORT = "groups.csv", "summary.json", "report.html"
@@ -24,7 +24,7 @@ _NUM_MEMBERS = 16
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture in the page; `source` holds it whole, as a data URI."""
+    """One picture in the page; `source` is a `data:` address."""
 
     name: str
     label: str
@@ -33,7 +33,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Example:
-    """Pictures side by side, with what they have to do with each other."""
+    """Pictures side by side, and how they are related."""
 
     caption: str
     pictures: tuple[Picture, ...]
@@ -49,21 +49,16 @@ class Gallery:
     examples: tuple[Example, ...]
 
 
-def write_audit(found: Audit, out: Path) -> None:
-    """Write `groups.csv`, `summary.json` and `report.html`.
-
-    The table has one row a file: path relative to the root, sha256, group, source, and as split the top folder.
-
-    Raises:
-        DataError: If the folder cannot be written to.
-    """
+def write_audit(found: Audit, out: Path) -> Path:
+    """Write `groups.csv`, `summary.json` and `report.html`, whose path is returned, or raise `DataError`."""
     contents = {GROUPS: format_groups(found), SUMMARY: json.dumps(summarize(found), indent=2) + "\n"}
     contents[REPORT] = render_report(found)
     write_files(out, contents)
+    return out / REPORT
 
 
 def format_groups(found: Audit) -> str:
-    """Write the table of groups as CSV."""
+    """Write one row a file: path relative to the root, sha256, group, source, and as split the top folder."""
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow(["path", "sha256", "group", "source", "split"])
@@ -86,7 +81,7 @@ def render_report(found: Audit) -> str:
 def _make_galleries(found: Audit) -> Iterable[Gallery]:
     mirrored, identical, across = found.mirrored, found.copies.same_bytes, found.across
     near = ~identical & ~mirrored
-    text = "The same picture encoded, scaled or brightened anew; close to 0.98 it may be the next slice of a patient."
+    text = "The same picture encoded, scaled or brightened again; close to 0.98 it may be the next slice of a patient."
     yield _show_pairs(
         found, found.conflicting, "One picture, two classes", "At most one of the two labels is right.", _NUM_CONFLICTS
     )
@@ -136,7 +131,5 @@ def _show_file(found: Audit, index: int, mirror: bool = False) -> Picture:
     file = found.files[index]
     picture = Image.fromarray(decode_image(file.path.read_bytes()).image).convert("L")
     picture.thumbnail((_PICTURE_SIZE, _PICTURE_SIZE))
-    buffer = io.BytesIO()
-    (ImageOps.mirror(picture) if mirror else picture).save(buffer, "JPEG", quality=80)
-    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    source = encode_picture(ImageOps.mirror(picture) if mirror else picture)
     return Picture("mirrored back" if mirror else file.name, file.label, source)

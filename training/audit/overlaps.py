@@ -1,4 +1,4 @@
-"""How much of one split has been seen in another."""
+"""Copies of one split in another."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,11 @@ class ClassOverlap:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How many images of one split have a copy in another one.
+    """Images of one split with a copy in another one.
 
     Attributes:
-        with_copy: Mirrored copies counted.
-        without_mirroring: Those found without looking at mirror images.
-        same_pixels: Those that are equal after decoding to grey.
-        same_bytes: Those whose files are equal.
+        with_copy: Mirrored copies counted; `without_mirroring` not.
+        same_pixels: Equal after decoding to grey; `same_bytes`: equal files.
     """
 
     split: str
@@ -43,12 +41,8 @@ class Overlap:
     by_class: dict[str, ClassOverlap]
 
 
-def find_overlaps(files: Sequence[TreeFile], copies: Copies) -> tuple[Overlap, ...]:
+def find_overlaps(files: Sequence[TreeFile], copies: Copies) -> Iterator[Overlap]:
     """Count for each split and each other one the images that have a copy there."""
-    return tuple(_count(files, copies))
-
-
-def _count(files: Sequence[TreeFile], copies: Copies) -> Iterator[Overlap]:
     names, split_of = np.unique([file.split for file in files], return_inverse=True)
     labels = np.array([file.label for file in files])
     straight = copies.pairs.correlation > MIN_CORRELATION
@@ -76,7 +70,7 @@ def _count(files: Sequence[TreeFile], copies: Copies) -> Iterator[Overlap]:
 
 
 def _reached_splits(copies: Copies, split_of: npt.NDArray[np.int64], num_splits: int, chosen: Flags) -> Flags:
-    """Tell for each file in which splits it has a copy, (N, S)."""
+    """Flag for each file the splits in which it has a copy, (N, S)."""
     reached = np.zeros((len(copies.facts), num_splits), bool)
     first, second = copies.pairs.first[chosen], copies.pairs.second[chosen]
     reached[first, split_of[second]] = True

@@ -1,8 +1,7 @@
 """How much a file gives its class away before anyone looks at the brain.
 
-A network learns whatever tells the classes apart. Each property here is judged alone: guess the most frequent class
-among the images with the same value (numbers: in the same sixteenth of all values), counted on other images. The guess
-should be hardly better than always naming the largest class.
+Each property is scored alone: guess the most frequent class among the other images with the same value (numbers: in
+the same sixteenth of all values). The guess should hardly beat always naming the largest class.
 """
 
 from collections import Counter
@@ -23,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Shortcut:
-    """One property of the files and what it says about the class.
+    """One property of the files and how far it predicts the class.
 
     Attributes:
         accuracy: Of guessing the class from this property alone, cross-validated over whole groups.
@@ -39,25 +38,25 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """All properties, and what naming the largest class without looking gets right."""
+    """All properties, and the accuracy of always naming the largest class."""
 
     majority: float
     found: tuple[Shortcut, ...]
 
 
 def measure_shortcuts(facts: Sequence[FileFacts], labels: Sequence[str], groups: Sequence[str]) -> Shortcuts:
-    """Measure what colour mode, encoding, size, brightness and border say about the class.
+    """Measure how far colour mode, encoding, size, brightness and border predict the class.
 
     Args:
         facts: Of usable images.
         labels: Class of each.
-        groups: Copies share one; they are counted and guessed in different folds never.
+        groups: Group of each; copies share one, and are never counted and guessed at once.
     """
     truth = np.unique(labels, return_inverse=True)[1]
     folds = np.unique(groups, return_inverse=True)[1] % _NUM_FOLDS
-    found = [_judge_values(name, [value(each) for each in facts], labels, truth, folds) for name, value in _VALUES]
+    found = [_score_values(name, [value(each) for each in facts], labels, truth, folds) for name, value in _VALUES]
     found += [
-        _judge_numbers(name, np.array([number(each) for each in facts]), labels, truth, folds)
+        _score_numbers(name, np.array([number(each) for each in facts]), labels, truth, folds)
         for name, number in _NUMBERS
     ]
     majority = max(Counter(labels).values()) / len(labels)
@@ -65,12 +64,10 @@ def measure_shortcuts(facts: Sequence[FileFacts], labels: Sequence[str], groups:
 
 
 def guess_accuracy(values: Indices, truth: Indices, folds: Indices) -> float:
-    """Look each value's most frequent class up in the other folds, and count how often it is right.
-
-    A value that the other folds do not hold is guessed as their largest class.
+    """Look up each value's most frequent class in the other folds, and count how often it is right.
 
     Args:
-        values: (N,), 0 to V - 1.
+        values: (N,), 0 to V - 1; one that the other folds lack is guessed as their largest class.
         truth: Class of each, (N,).
         folds: Fold of each, (N,).
     """
@@ -91,7 +88,7 @@ def border_mean(facts: FileFacts) -> float:
     return float((thumbnail.sum() - inner.sum()) / (thumbnail.size - inner.size))
 
 
-def _judge_values(name: str, values: Sequence[str], labels: Sequence[str], truth: Indices, folds: Indices) -> Shortcut:
+def _score_values(name: str, values: Sequence[str], labels: Sequence[str], truth: Indices, folds: Indices) -> Shortcut:
     codes = np.unique(values, return_inverse=True)[1]
     pairs, sizes = Counter(zip(labels, values, strict=True)), Counter(labels)
     shown = [value for value, _ in Counter(values).most_common(_MAX_VALUES_SHOWN)]
@@ -99,7 +96,7 @@ def _judge_values(name: str, values: Sequence[str], labels: Sequence[str], truth
     return Shortcut(name, guess_accuracy(codes, truth, folds), True, by_class)
 
 
-def _judge_numbers(
+def _score_numbers(
     name: str, numbers: npt.NDArray[np.float64], labels: Sequence[str], truth: Indices, folds: Indices
 ) -> Shortcut:
     edges = np.quantile(numbers, np.arange(1, _NUM_BINS) / _NUM_BINS)

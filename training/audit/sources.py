@@ -1,4 +1,4 @@
-"""A guess at which public collection a file came from, by what those who copied it left of its name.
+"""Guesses the public collection that a file came from by its name.
 
 The merged Kaggle sets of brain MRI take their files from Figshare (Cheng, 3,064 slices of 512 x 512), SARTAJ and Br35H.
 `Tr-`, `Te-` names are those of masoudnickparvar/brain-tumor-mri-dataset, whose `no` files come from Br35H, and whose
@@ -25,11 +25,7 @@ _PATTERNS = (
 
 
 def guess_source(name: str, facts: FileFacts) -> str:
-    """Name a collection, or `unknown` where nothing speaks for one.
-
-    Args:
-        name: Path of the file, with slashes.
-    """
+    """Name the collection of a file, by its path with slashes; `unknown` where nothing speaks for one."""
     stem = PurePosixPath(name).stem
     fits_figshare = (facts.width, facts.height) == FIGSHARE_SIZE
     for pattern, only_figshare_size, source in _PATTERNS:

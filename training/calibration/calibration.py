@@ -1,9 +1,8 @@
-"""What is fitted after training, on scans that share no group with any other: temperature, sets, outliers.
+"""Temperature, prediction sets and outlier detector, fitted after training on scans that share no group with any other.
 
 A calibration part, never trained on and never reported on, decides the temperature and the threshold of the
-prediction sets. What the outlier detector calls known is the training part; its thresholds, which lie where scans are
-rare, are decided by the calibration and the validation part together, as is the tumour probability of
-`training.calibration.review_thresholds`.
+prediction sets. The outlier detector learns from the training part; its thresholds, which lie where scans are rare,
+are decided by the calibration and the validation part together.
 """
 
 import math
@@ -19,8 +18,8 @@ from model.images.decoded import FloatArray
 from model.reliability.appearance import NUM_THUMBNAIL_VALUES
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
+from training.metrics.classified import SplitOutputs
 from training.metrics.intervals import Values, Weights, bootstrap
-from training.metrics.judged import Judged
 from training.metrics.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
@@ -33,12 +32,12 @@ _SMALLEST_LIMIT = 1e-12  # where all scans are the same
 _BATCH_SIZE = 32
 
 
-def calibrate(card: ModelCard, train: Judged, validation: Judged, calibration: Judged) -> ModelCard:
+def calibrate(card: ModelCard, train: SplitOutputs, validation: SplitOutputs, calibration: SplitOutputs) -> ModelCard:
     """Fit everything and write it into a copy of the card.
 
     Args:
-        train: What the network was trained on; its logits are not used.
-        validation: What decided which epoch was kept; its logits are not used either.
+        train: Scans that were trained on; only their features and appearances count, as of `validation`.
+        validation: Scans that decided which epoch was kept.
         calibration: Scans that share no group with the training, validation and test scans.
     """
     temperature = fit_temperature(calibration.labels, calibration.logits)
@@ -57,8 +56,8 @@ def calibrate(card: ModelCard, train: Judged, validation: Judged, calibration: J
 def fit_temperature(labels: Labels, logits: FloatArray) -> float:
     """Find the temperature with the lowest negative log-likelihood.
 
-    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2: one parameter, so the order
-    of the classes stays. The loss is convex in 1 / T and has one minimum in log T.
+    Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2. The loss is convex in 1 / T and has
+    one minimum in log T.
     """
 
     def loss(log_temperature: float) -> float:
@@ -73,21 +72,22 @@ def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0
 
     Split conformal prediction with the score 1 - p(true class) (Sadinle, Lei and Wasserman, "Least Ambiguous
     Set-Valued Classifiers With Bounded Error Levels", JASA 2019): the ceil((n + 1) * level)-th smallest of n
-    scores. On exchangeable scans coverage is at least `level`. Too few scans for it give the threshold 1: sets
-    of all classes.
+    scores. On exchangeable scans coverage is at least `level`; too few scans for it give the threshold 1, sets of all
+    classes.
     """
     scores = np.sort(1 - probabilities[np.arange(len(labels)), labels])
     rank = math.ceil((len(scores) + 1) * level)
     return ConformalSets(level=level, threshold=float(scores[rank - 1]) if rank <= len(scores) else 1.0)
 
 
-def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: float = 99) -> OutlierDetector:
+def fit_outlier_detector(
+    train: SplitOutputs, unseen: Sequence[SplitOutputs], percentile: float = 99
+) -> OutlierDetector:
     """Learn where the training scans lie; the threshold is a percentile of scans that were not trained on.
 
-    The distances of features and of appearance are brought to one scale by their own percentile. The threshold of the
-    larger of the two is a tolerance limit: the upper end of the 95 % interval of its percentile, from a bootstrap over
-    groups, since the few scans near a percentile come from even fewer patients (Wilks, "Determination of Sample Sizes
-    for Setting Tolerance Limits", Ann. Math. Stat. 1941).
+    The distances of features and of appearance are scaled by their own percentiles. The threshold of the larger of the
+    two is a tolerance limit, since the few scans near a percentile come from even fewer patients (Wilks, "Determination
+    of Sample Sizes for Setting Tolerance Limits", Ann. Math. Stat. 1941).
     """
     weights = np.ones(train.appearances.shape[1])
     weights[-NUM_THUMBNAIL_VALUES:] = _THUMBNAIL_WEIGHT
@@ -107,12 +107,7 @@ def fit_outlier_detector(train: Judged, unseen: Sequence[Judged], percentile: fl
 
 
 def tolerance_limit(scores: DoubleArray, groups: Sequence[str], percentile: float) -> float:
-    """Find the upper end of the 95 % interval of a percentile, from a bootstrap over groups.
-
-    Args:
-        scores: (N,).
-        groups: (N,), who each belongs with.
-    """
+    """Find the upper end of the 95 % interval of a percentile of scores (N,), from a bootstrap over groups (N,)."""
 
     def percentiles(weights: Weights) -> dict[str, Values]:
         found = [np.quantile(scores, percentile / 100, weights=row, method="inverted_cdf") for row in weights]
@@ -129,7 +124,7 @@ def fit_region(
     Args:
         vectors: (N, D), of the training scans.
         unseen: (C, D); the percentile of their distances becomes the limit.
-        scale: (D,), how much each value counts.
+        scale: (D,), the weight of each value.
     """
     mean = vectors.mean(axis=0, dtype=np.float64)
     centred = (vectors - mean) * scale

@@ -1,4 +1,4 @@
-"""When a scan called healthy goes to a person, decided on what other scanners and sequences would make of tumours."""
+"""The tumour probability that sends a scan called healthy to review, chosen on tumours under simulated shifts."""
 
 import math
 from collections.abc import Sequence
@@ -13,18 +13,22 @@ from training.metrics.metrics import find_healthy_class
 from training.metrics.reviews import LEVELS
 from training.robustness.shift import choose_scans
 from training.robustness.shift_catalogue import SHIFTS, UNCHANGED
-from training.robustness.shifted_verdicts import Condition, Verdicts, create_judge, judge_conditions, list_conditions
+from training.robustness.shifted_verdicts import (
+    Condition,
+    Verdicts,
+    classify_conditions,
+    create_classifier,
+    list_conditions,
+)
 
 _NUM_TUMORS = 1000  # shifted at most: 27,000 images
-_MIN_MISSED = 10  # a shift under which fewer are missed says too little by itself
+_MIN_MISSED = 10  # fewer are too few for a shift by itself
 _FLAGGED = 0.97  # of them to be sent to review; 0.95 on other scans is what is wanted
 _MAX_HEALTHY_REVIEWED = 0.25  # of the healthy scans, unshifted: reviewing all of them would help nobody
 
 
 def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> ReviewThresholds:
-    """Choose how much tumour probability sends a scan called healthy to review.
-
-    The scans' tumours are judged under every simulated shift; see `choose_tumor_probability`.
+    """Choose the tumour probability that sends a scan called healthy to review; see `choose_tumor_probability`.
 
     Args:
         card: With temperature, prediction sets and outlier detector as they will be served.
@@ -38,12 +42,12 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
     if healthy is None:
         return review
     review = review.model_copy(update={"healthy_class": card.classes[healthy], "tumor_probability": 1.0})
-    judge = create_judge(engine, card.model_copy(update={"review": review}))
+    classify = create_classifier(engine, card.model_copy(update={"review": review}))
     tumors = choose_scans([scan for scan in scans if scan.label != healthy], _NUM_TUMORS, seed=0)
     shifts = [shift for shift in SHIFTS if not shift.shortcut]
-    shifted = judge_conditions(judge, tumors, list_conditions(shifts))
-    (unshifted,) = judge_conditions(
-        judge, [scan for scan in scans if scan.label == healthy], [Condition(UNCHANGED, 0.0)]
+    shifted = classify_conditions(classify, tumors, list_conditions(shifts))
+    (unshifted,) = classify_conditions(
+        classify, [scan for scan in scans if scan.label == healthy], [Condition(UNCHANGED, 0.0)]
     )
     chosen = choose_tumor_probability(shifted, 1 - unshifted.probabilities[:, healthy], healthy)
     return review.model_copy(update={"tumor_probability": chosen})
@@ -52,11 +56,11 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
 def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, healthy: int) -> float:
     """Find the largest threshold that sends `_FLAGGED` of the missed tumours to review under each shift.
 
-    Shifts under which few tumours are missed count together, as if they were one.
+    Shifts under which few tumours are missed count together, as one.
 
     Args:
         shifted: On tumours, under each shift; their levels are those that other reasons give.
-        doubts: (H,), the tumours' probability on healthy scans as they are.
+        doubts: (H,), the tumour probability of healthy scans as they are.
         healthy: The label of the healthy class.
 
     Returns:

@@ -1,7 +1,7 @@
 """Several systems on the same splits.
 
-A system is one recipe's checkpoint, or two: one trained on the official split and one on groups. Each split is judged
-by the one that has not seen it, where there is one.
+A system is one recipe's checkpoint, or two: one trained on the official split and one on groups. Each split is
+measured with the one that has not seen it, where there is one.
 """
 
 import os
@@ -29,14 +29,14 @@ from training.metrics.ranking import Mask
 
 @dataclass(frozen=True)
 class NamedCheckpoint:
-    """A `.pth`; where `.onnx` of the same name lies beside it, that one is judged and timed."""
+    """A `.pth`; where `.onnx` of the same name lies beside it, that one is measured and timed."""
 
     path: Path
     name: str | None = None
 
     @property
     def served(self) -> Path:
-        """The file that is judged."""
+        """The file that is measured."""
         exported = self.path.with_suffix(".onnx")
         return exported if exported.is_file() else self.path
 
@@ -58,7 +58,7 @@ _NAMED = PrimitiveConstructorSpec(
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """What is compared, and on what; see `training.evaluation.evaluation.EvaluationOptions`.
+    """Systems and the scans to compare them on; see `training.evaluation.evaluation.EvaluationOptions`.
 
     Attributes:
         data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
@@ -80,11 +80,7 @@ class ComparisonOptions:
 
 @dataclass(frozen=True)
 class System:
-    """One system with what it made of the splits.
-
-    Attributes:
-        epochs: Of the training that made its weights; None where the card does not tell, `seconds` likewise.
-    """
+    """One system with its results; `epochs` and `seconds` of its training are None where the card lacks them."""
 
     name: str
     evaluation: Evaluation
@@ -94,17 +90,17 @@ class System:
 
     @property
     def card(self) -> ModelCard:
-        """What travels with the weights."""
+        """The card of the weights."""
         return self.evaluation.classifier.card
 
     def split(self, name: str) -> SplitEvaluation | None:
-        """Find what the system made of a split."""
+        """Find the results on a split."""
         return next((split for split in self.evaluation.splits if split.name == name), None)
 
 
 @dataclass(frozen=True)
 class SharedVerdicts:
-    """Which scans, (N,), two systems called right, by the classes that both tell apart."""
+    """Which scans, (N,), two systems classified correctly, by the classes that both know."""
 
     classes: tuple[str, ...]
     first_right: Mask
@@ -113,7 +109,7 @@ class SharedVerdicts:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two systems on one split, judged by the classes that both tell apart; `adjusted` is Holm's p-value."""
+    """Two systems on one split, by the classes that both know; `adjusted` is Holm's p-value."""
 
     split: str
     first: str
@@ -133,7 +129,7 @@ class Comparison:
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """The splits that were judged, in the order of the first system."""
+        """The splits that were classified, in the order of the first system."""
         return tuple(split.name for split in self.systems[0].evaluation.splits)
 
     def describe(self) -> dict[str, Any]:
@@ -145,13 +141,13 @@ class Comparison:
 
 
 def compare(options: ComparisonOptions) -> Comparison:
-    """Judge several checkpoints on the same splits.
+    """Measure several checkpoints on the same splits.
 
     Raises:
         CheckpointError: If one cannot be loaded.
-        DataError: If the folder is not what it should be, or two checkpoints of one name were trained on one split.
+        DataError: If the folder is not as expected, or two checkpoints of one name were trained on one split.
     """
-    systems = tuple(_judge_system(name, members, options) for name, members in _group_by_name(options.checkpoints))
+    systems = tuple(_measure_system(name, members, options) for name, members in _group_by_name(options.checkpoints))
     return Comparison(options, systems, _compare_pairs(systems))
 
 
@@ -170,7 +166,7 @@ def _group_by_name(checkpoints: Sequence[NamedCheckpoint]) -> list[tuple[str, di
     return list(systems.items())
 
 
-def _judge_system(name: str, members: dict[str, NamedCheckpoint], options: ComparisonOptions) -> System:
+def _measure_system(name: str, members: dict[str, NamedCheckpoint], options: ComparisonOptions) -> System:
     official, grouped = (members.get(split) or members.get("common") for split in ("official", "grouped"))
     main = grouped or members["official"]
     evaluation = evaluate(
@@ -201,7 +197,7 @@ def _compare_pairs(systems: Sequence[System]) -> tuple[Pair, ...]:
             if one is not None and other is not None:
                 shared = share_verdicts(one, other)
                 if shared is not None:
-                    test = compare_pair(shared.first_right, shared.second_right, one.judged.groups)
+                    test = compare_pair(shared.first_right, shared.second_right, one.classified.groups)
                     tests.append((first, second, shared, test))
         adjusted = adjust_p_values([test.p_value for *_, test in tests])
         pairs += [
@@ -212,11 +208,7 @@ def _compare_pairs(systems: Sequence[System]) -> tuple[Pair, ...]:
 
 
 def share_verdicts(first: SplitEvaluation, second: SplitEvaluation) -> SharedVerdicts | None:
-    """Find which scans two systems called right, by the coarser of their classes.
-
-    Returns:
-        None where neither system's classes are merged from the other's.
-    """
+    """Find which scans two systems classified correctly by the coarser of their classes, if one's are merged."""
     for coarse in (first.classifier.card, second.classifier.card):
         right, other_right = _find_right_by(first, coarse), _find_right_by(second, coarse)
         if right is not None and other_right is not None:
@@ -226,15 +218,15 @@ def share_verdicts(first: SplitEvaluation, second: SplitEvaluation) -> SharedVer
 
 def _find_right_by(split: SplitEvaluation, coarse: ModelCard) -> Mask | None:
     """Add up the probabilities of what are the same class to `coarse`; None where it does not know a class."""
-    classes, judged = split.classifier.card.classes, split.judged
+    classes, classified = split.classifier.card.classes, split.classified
     if classes == coarse.classes:
-        return judged.probabilities.argmax(axis=1) == judged.labels  # type: ignore[no-any-return]
+        return classified.probabilities.argmax(axis=1) == classified.labels  # type: ignore[no-any-return]
     if not set(classes) <= coarse.class_map.keys():
         return None
     columns = np.array([coarse.classes.index(coarse.class_map[name]) for name in classes])
-    merged = np.zeros((len(judged.labels), len(coarse.classes)))
-    np.add.at(merged.T, columns, judged.probabilities.T)
-    right: Mask = merged.argmax(axis=1) == columns[judged.labels]
+    merged = np.zeros((len(classified.labels), len(coarse.classes)))
+    np.add.at(merged.T, columns, classified.probabilities.T)
+    right: Mask = merged.argmax(axis=1) == columns[classified.labels]
     return right
 
 

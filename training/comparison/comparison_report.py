@@ -8,10 +8,10 @@ from jinja2 import Environment
 from training.comparison.comparison import Comparison
 from training.errors import DataError
 from training.evaluation.plots import SIDE, Line, draw_roc_line
-from training.evaluation.report import format_interval
 from training.metrics.metrics import find_healthy_class
 from training.metrics.ranking import Mask, Scores
 from training.pages import columns
+from training.pages.tables import format_interval
 from training.pages.templates import create_environment, write_files
 
 RESULT, REPORT = "comparison.json", "comparison.html"
@@ -19,15 +19,11 @@ _BEGIN, _END = "<!-- compare: begin -->", "<!-- compare: end -->"
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_auc", "missed_tumor_rate", "ece")
 
 
-def write_comparison(comparison: Comparison, out: Path) -> None:
-    """Write `comparison.json` and `comparison.html`.
-
-    Raises:
-        DataError: If the folder cannot be written to.
-    """
+def write_comparison(comparison: Comparison, out: Path) -> Path:
+    """Write `comparison.json` and `comparison.html`, whose path is returned, or raise `DataError`."""
     text = json.dumps(comparison.describe(), indent=2, ensure_ascii=False) + "\n"
-    contents = {RESULT: text, REPORT: render_comparison(comparison)}
-    write_files(out, contents)
+    write_files(out, {RESULT: text, REPORT: render_comparison(comparison)})
+    return out / REPORT
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -70,25 +66,25 @@ def update_document(path: Path, table: str) -> None:
 
 
 def draw_tumor_curves(comparison: Comparison, split: str) -> dict[str, Line]:
-    """Draw one ROC curve a system, by its name: any tumour against none, which systems of other classes share."""
+    """Draw one ROC curve a system, by its name: any tumour against none, whatever its classes."""
     lines: dict[str, Line] = {}
     for system in comparison.systems:
         found, healthy = system.split(split), find_healthy_class(system.card.classes)
         if found is not None and healthy is not None:
-            positive, scores = found.judged.labels != healthy, 1 - found.judged.probabilities[:, healthy]
+            positive, scores = found.classified.labels != healthy, 1 - found.classified.probabilities[:, healthy]
             lines |= _draw(system.name, positive, scores)
     return lines
 
 
 def draw_class_curves(comparison: Comparison, split: str) -> dict[str, dict[str, Line]]:
-    """Draw for each class one ROC curve a system that knows it; of two classes `draw_tumor_curves` says it all."""
+    """Draw for each class one ROC curve a system that knows it; two classes have the curve of any tumour alone."""
     curves: dict[str, dict[str, Line]] = {}
     for system in comparison.systems:
         found = system.split(split)
         if found is None or len(system.card.classes) == 2:
             continue
         for label, name in enumerate(system.card.classes):
-            drawn = _draw(system.name, found.judged.labels == label, found.judged.probabilities[:, label])
+            drawn = _draw(system.name, found.classified.labels == label, found.classified.probabilities[:, label])
             curves.setdefault(name, {}).update(drawn)
     return curves
 

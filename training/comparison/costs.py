@@ -1,4 +1,4 @@
-"""What a system costs to serve: weights, bytes and milliseconds."""
+"""Costs of serving a system: weights, bytes and milliseconds."""
 
 import time
 from dataclasses import dataclass
@@ -18,10 +18,9 @@ class Costs:
     """Of one checkpoint.
 
     Attributes:
-        parameters: Numbers that were learnt.
         bytes: Of the file that is served.
-        latency_ms: Median time of the network for one image on one core, and the largest of those measured.
-        engine: What computed.
+        latency_ms: Median time of the network for one image on one core; `slowest_ms` is the longest.
+        engine: Its name.
     """
 
     parameters: int

@@ -1,4 +1,4 @@
-"""Where experts saw the tumour."""
+"""The boxes that experts drew around tumours."""
 
 import csv
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from training.errors import DataError
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle; left, top, right and bottom in [0, 1] of the image's width and height."""
+    """A rectangle: left, top, right and bottom in [0, 1] of the image's width and height."""
 
     x0: float
     y0: float
@@ -24,8 +24,13 @@ class Box:
         """The middle (x, y)."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
+    @property
+    def area(self) -> float:
+        """Part of the image inside."""
+        return (self.x1 - self.x0) * (self.y1 - self.y0)
+
     def contains(self, x: float, y: float) -> bool:
-        """Tell whether a point lies inside, the border counted."""
+        """Return whether a point lies inside or on the border."""
         return self.x0 <= x <= self.x1 and self.y0 <= y <= self.y1
 
     def coverage(self, height: int, width: int) -> FloatArray:
@@ -34,7 +39,7 @@ class Box:
 
 
 def load_boxes(path: Path) -> dict[str, Box]:
-    """Read a table with the columns path, x0, y0, x1, y1; further columns are passed over.
+    """Read a table with the columns path, x0, y0, x1, y1, and perhaps others.
 
     Returns:
         The box of each image, by its path relative to the data folder.

@@ -9,31 +9,25 @@ from training.errors import DataError
 
 @dataclass(frozen=True)
 class ClassMapping:
-    """How labels of folders become labels of classes.
-
-    Attributes:
-        classes: In the order of the labels.
-        used: The class of each folder.
-        labels: The label of each folder's label.
-    """
+    """The class of each folder in `used`, and the label of each folder's label in `labels`."""
 
     classes: tuple[str, ...]
     used: dict[str, str]
     labels: tuple[int, ...]
 
     def relabel(self, scans: Sequence[Scan]) -> tuple[Scan, ...]:
-        """Give scans, labelled by their folders, the labels of the classes."""
+        """Replace the labels of folders by those of the classes."""
         return tuple(replace(scan, label=self.labels[scan.label]) for scan in scans)
 
 
 def map_classes(
     folders: Sequence[str], class_map: Mapping[str, str], classes: Sequence[str] | None = None
 ) -> ClassMapping:
-    """Say which class each folder holds.
+    """Map folders to classes.
 
     Args:
-        folders: Their names, in the order of the labels; a folder that has the name of a class holds that class.
-        class_map: Classes by names of folders; there may be more than there are folders.
+        folders: Names in the order of the labels; a folder with the name of a class holds that class.
+        class_map: Classes by names of folders, of which some may be absent.
         classes: In the order of the labels to be; by default those found, in the order of their names.
 
     Raises:

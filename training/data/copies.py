@@ -1,4 +1,4 @@
-"""Which files show the same picture: as identical bytes, encoded anew, resized, or mirrored.
+"""Files that show the same picture: identical bytes, encoded again, resized, or mirrored.
 
 files -> facts -> pairs (same pixels, or thumbnails of correlation > 0.98) -> connected components = groups
 """
@@ -16,21 +16,21 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from training.data.file_facts import THUMBNAIL_SIZE, FileFacts, read_files
-from training.data.thumbnails import BLOCK_SIZE, Pairs, correlate, find_similar, join_pairs
+from training.data.thumbnails import Pairs, correlate, find_similar, join_pairs
 
 _MAX_MEMBERS_COMPARED = 2000  # 16 MB of correlations
 
 
 @dataclass(frozen=True)
 class Copies:
-    """What was found in a list of files.
+    """The copies among a list of files.
 
     Attributes:
         facts: Of each file.
         pairs: Usable images that show the same picture, by index in the list; with the same pixels, correlation is 1.
         same_pixels: Whether a pair is equal after decoding to grey, (P,).
         same_bytes: Whether the files of a pair are equal, (P,).
-        groups: Of each file the name of its connected component; a file without a copy is a group of its own.
+        groups: Name of each file's connected component; a file without a copy is a group of its own.
     """
 
     facts: tuple[FileFacts, ...]
@@ -45,17 +45,11 @@ class Copies:
         return np.array([each.thumbnail is not None for each in self.facts], bool)
 
 
-def find_copies(files: Sequence[Path], block_size: int = BLOCK_SIZE) -> Copies:
-    """Read files and find out which show the same picture.
-
-    A file that is no usable image is in a group with those of the same bytes, and in no pair.
-
-    Args:
-        block_size: Thumbnails that are compared with as many others at once.
-    """
+def find_copies(files: Sequence[Path]) -> Copies:
+    """Read files and find which show the same picture; those that are no usable image match by their bytes alone."""
     facts = tuple(read_files(files))
     contents = _group_contents(facts)
-    pairs = _find_pairs(facts, contents, block_size)
+    pairs = _find_pairs(facts, contents)
     same_pixels, same_bytes = (
         codes[pairs.first] == codes[pairs.second]
         for codes in (_number([each.pixels for each in facts]), _number([each.sha256 for each in facts]))
@@ -66,14 +60,14 @@ def find_copies(files: Sequence[Path], block_size: int = BLOCK_SIZE) -> Copies:
 
 
 def weakest_correlation(facts: Sequence[FileFacts]) -> float:
-    """Find how little the two least alike pictures of a group have in common, mirrored or not.
+    """Compute the correlation of the two least alike pictures of a group, mirrored or not.
 
-    A group is a chain of copies of copies. Far below 0.98 the chain has led astray. (Of a group of more than 2,000
-    only the first 2,000 are compared.)
+    A group is a chain of copies of copies; far below 0.98 the chain has led astray. Only the first 2,000 pictures are
+    compared.
     """
     thumbnails = [each.thumbnail for each in facts[:_MAX_MEMBERS_COMPARED] if each.thumbnail is not None]
     stack = np.array(thumbnails, np.uint8).reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE)
-    return float(correlate(stack, stack).min(initial=1))
+    return float(np.maximum(*correlate(stack, stack)).min(initial=1))
 
 
 def _number(names: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -81,7 +75,7 @@ def _number(names: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _group_contents(facts: Sequence[FileFacts]) -> list[list[int]]:
-    """Collect files of the same pixels or, where no image can be had from them, of the same bytes."""
+    """Collect files of the same pixels or, where there is no image, of the same bytes."""
     members: defaultdict[str, list[int]] = defaultdict(list)
     for index, each in enumerate(facts):
         if each.sha256:
@@ -89,10 +83,10 @@ def _group_contents(facts: Sequence[FileFacts]) -> list[list[int]]:
     return list(members.values())
 
 
-def _find_pairs(facts: Sequence[FileFacts], contents: Sequence[Sequence[int]], block_size: int) -> Pairs:
+def _find_pairs(facts: Sequence[FileFacts], contents: Sequence[Sequence[int]]) -> Pairs:
     usable = np.array([index for index, each in enumerate(facts) if each.thumbnail is not None], int)
     stack = np.array([facts[index].thumbnail for index in usable], np.uint8)
-    similar = find_similar(stack.reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE), block_size)
+    similar = find_similar(stack.reshape(-1, THUMBNAIL_SIZE, THUMBNAIL_SIZE))
     similar = Pairs(usable[similar.first], usable[similar.second], similar.correlation, similar.mirrored)
     pixels = _number([each.pixels for each in facts])
     exact = [pair for members in contents if facts[members[0]].pixels for pair in combinations(members, 2)]

@@ -1,37 +1,35 @@
-"""What one image file is: its bytes, how they are encoded, and a thumbnail of what they show."""
+"""Facts of single image files: hashes, encoding, and a thumbnail."""
 
 import hashlib
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
-from tqdm import tqdm
 
 from model.decoding import decode_image
 from model.errors import InputError
 from model.images.decoded import ImageArray
 from model.images.raster import FORMATS
+from training.data.reading import read_in_threads
 
 THUMBNAIL_SIZE = 32
-_NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
 _IJG_LUMINANCE_SUM = 3688  # of the example table in ISO/IEC 10918-1, K.1, which the IJG's library scales by quality
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What can be said about a file without knowing its class.
+    """Facts of a file that do not depend on its class.
 
     Attributes:
         sha256: Of the bytes; empty if they cannot be read.
-        problem: Why the file is no image that can be used; empty if it is one. Without it, the rest is empty.
+        problem: Why the file is no usable image, else empty; the fields below are then empty.
         pixels: SHA-256 of size and pixels after decoding to grey.
-        thumbnail: Grey, (32, 32) uint8; None if there is a problem.
-        format: As the bytes have it, such as JPEG.
-        mode: Pillow's word for the stored channels, such as L, RGB or P.
+        thumbnail: Grey, (32, 32) uint8, means over equal areas; the proportions are not kept.
+        format: Of the bytes, such as JPEG.
+        mode: Pillow's name of the stored channels, such as L, RGB or P.
         quality: Of a JPEG, 1 to 100 on the scale of the IJG's library; else 0.
     """
 
@@ -48,8 +46,7 @@ class FileFacts:
 
 def read_files(paths: Sequence[Path]) -> list[FileFacts]:
     """Read files in their order; none of them stops the others."""
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return list(tqdm(pool.map(read_file, paths), "reading", len(paths), unit="file", disable=None))
+    return read_in_threads(read_file, paths, "reading", "file")
 
 
 def read_file(path: Path) -> FileFacts:
@@ -68,18 +65,13 @@ def read_file(path: Path) -> FileFacts:
     return FileFacts(
         sha256=sha256,
         pixels=hashlib.sha256(repr(grey.size).encode() + grey.tobytes()).hexdigest(),
-        thumbnail=make_thumbnail(grey),
+        thumbnail=np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX)),
         format=str(header.format),
         mode=header.mode,
         width=grey.width,
         height=grey.height,
         quality=estimate_quality(header),
     )
-
-
-def make_thumbnail(grey: Image.Image) -> ImageArray:
-    """Average a grey picture over 32 x 32 equal areas, (32, 32) uint8; its proportions are not kept."""
-    return np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX))
 
 
 def estimate_quality(header: Image.Image) -> int:

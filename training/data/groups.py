@@ -1,4 +1,4 @@
-"""Who belongs with whom: patients, copies of one picture, and perhaps a fixed split."""
+"""Tables of images that belong together: patients, copies of one picture, and perhaps a fixed split."""
 
 import csv
 from dataclasses import dataclass
@@ -12,17 +12,16 @@ PARTS = ("train", "validation", "calibration", "test")
 
 @dataclass(frozen=True)
 class GroupRow:
-    """What a table knows about one image; `split` is one of `PARTS`, or None where the table fixes no split."""
+    """The row of one image; `split` is one of `PARTS`, or None where the table fixes no split."""
 
     group: str
     split: str | None
 
 
 def load_groups(path: Path) -> dict[str, GroupRow]:
-    """Read a table with the columns path, group and, perhaps, split; further columns are passed over.
+    """Read a table with the columns path, group and, perhaps, split and others.
 
-    A column that names train, validation and test is a fixed split; any other, such as the folders' names that
-    `audit` writes, is not.
+    A split column that names train, validation and test is a fixed split; any other, such as that of `audit`, is not.
 
     Returns:
         A row by the image's path relative to the data folder.
@@ -40,17 +39,11 @@ def load_groups(path: Path) -> dict[str, GroupRow]:
     if not all(row.get("path") and row.get("group") for row in found):
         raise DataError(f"{path}: {_EXPECTED}")
     fixed = {"train", "validation", "test"} <= {row.get("split") for row in found}
-    rows = {row["path"]: GroupRow(row["group"], _part_of(row) if fixed else None) for row in found}
-    _check_parts(path, rows)
-    return rows
-
-
-def _part_of(row: dict[str, str]) -> str | None:
-    return row["split"] if row["split"] in PARTS else None
-
-
-def _check_parts(path: Path, rows: dict[str, GroupRow]) -> None:
+    rows = {
+        row["path"]: GroupRow(row["group"], row["split"] if fixed and row["split"] in PARTS else None) for row in found
+    }
     part_of: dict[str, str | None] = {}
     for row in rows.values():
         if part_of.setdefault(row.group, row.split) != row.split:
             raise DataError(f"{path}: group {row.group} is in two parts of the split")
+    return rows

@@ -1,4 +1,4 @@
-"""Somebody's folder of labelled images, with or without a level of splits."""
+"""A folder of labelled images, with or without a level of splits."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from training.errors import DataError
 
 @dataclass(frozen=True)
 class TreeFile:
-    """A file and what the folders it lies in say about it.
+    """A file with the names of the folders that it lies in.
 
     Attributes:
         name: The path relative to the root, with slashes.
@@ -26,13 +26,10 @@ class TreeFile:
 
 
 def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
-    """List what lies in ROOT/SPLIT/CLASS/... or ROOT/CLASS/..., in the order of the names.
+    """List the files in ROOT/SPLIT/CLASS/... or ROOT/CLASS/..., in the order of the names, except in the folder `skip`.
 
-    The top folders are splits if names below them recur (Training/glioma, Testing/glioma), or if there is only
-    one top folder; else they are classes. Hidden files, and files directly in the root, are passed over.
-
-    Args:
-        skip: A folder not to enter, such as the one that is written to.
+    The top folders are splits if names below them recur (Training/glioma, Testing/glioma), or if there is only one top
+    folder; else they are classes. Hidden files, and files directly in the root, are left out.
 
     Raises:
         DataError: If there is no such folder, or nothing in it.
@@ -43,8 +40,11 @@ def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
     parts = [names for names in parts if len(names) > 1]
     if not parts:
         raise DataError(f"expected images in {root}/SPLIT/CLASS/ or {root}/CLASS/; found none")
-    has_splits = _has_splits(parts)
-    return tuple(_describe(root, names, has_splits) for names in parts)
+    has_splits, found = _has_splits(parts), []
+    for names in parts:
+        split, *folders = names[:-1] if has_splits else ("", *names[:-1])
+        found.append(TreeFile(root.joinpath(*names), "/".join(names), split, folders[0] if folders else ""))
+    return tuple(found)
 
 
 def _walk(root: Path, skip: Path | None) -> Iterator[Path]:
@@ -61,8 +61,3 @@ def _has_splits(parts: Sequence[tuple[str, ...]]) -> bool:
     if len(below) == 1:
         return any(below.values())
     return any(first & second for first, second in combinations(below.values(), 2))
-
-
-def _describe(root: Path, names: tuple[str, ...], has_splits: bool) -> TreeFile:
-    folders = names[:-1] if has_splits else ("", *names[:-1])
-    return TreeFile(root.joinpath(*names), "/".join(names), folders[0], folders[1] if len(folders) > 1 else "")

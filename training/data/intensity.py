@@ -19,7 +19,8 @@ def change_intensity(image: GreyArray, settings: Augmentation, generator: np.ran
     if generator.random() < settings.bias_field:
         image = _apply_bias_field(image, generator)
     if generator.random() < settings.blur:
-        image = _filter(image, ImageFilter.GaussianBlur(float(generator.uniform(0.3, 1.5))))
+        kernel = ImageFilter.GaussianBlur(float(generator.uniform(0.3, 1.5)))
+        image = np.asarray(Image.fromarray(image).filter(kernel))
     if generator.random() < settings.low_resolution:
         image = _lower_resolution(image, float(generator.uniform(_LOWEST_RESOLUTION, 0.9)))
     if generator.random() < settings.noise:
@@ -28,14 +29,10 @@ def change_intensity(image: GreyArray, settings: Augmentation, generator: np.ran
 
 
 def draw_curve(settings: Augmentation, generator: np.random.Generator) -> GreyArray:
-    """Draw one curve that stands for gamma, brightness, contrast and, now and then, another sequence.
+    """Draw one curve of grey values, (256,) uint8: gamma, brightness, contrast and, now and then, another sequence.
 
-    "Another sequence" is a curve through random points that need not rise (Zhou et al., "Models Genesis",
-    MICCAI 2019, non-linear intensity transformation): tissue changes its order as it does between T1, T2 and
-    FLAIR, air stays black.
-
-    Returns:
-        (256,) uint8, the new value of each value.
+    "Another sequence" is a curve through random points that need not rise (Zhou et al., "Models Genesis", MICCAI 2019,
+    non-linear intensity transformation): tissues change their order as between T1, T2 and FLAIR, air stays black.
     """
     values = np.linspace(0, 1, 256)
     if generator.random() < settings.remap:
@@ -50,12 +47,9 @@ def draw_curve(settings: Augmentation, generator: np.random.Generator) -> GreyAr
 
 
 def add_rician_noise(image: GreyArray, sigma: float, generator: np.random.Generator) -> GreyArray:
-    """Add the noise of a magnitude image: |signal + complex Gaussian noise|.
+    """Add the noise of a magnitude image: |signal + complex Gaussian noise|; `sigma` is a share of full scale.
 
     Gudbjartsson and Patz, "The Rician distribution of noisy MRI data", Magn. Reson. Med. 34, 1995.
-
-    Args:
-        sigma: Standard deviation of each of the two parts, part of the full scale.
     """
     real, imaginary = generator.standard_normal((2, *image.shape[:2]), np.float32) * np.float32(255 * sigma)
     if image.ndim == 3:
@@ -82,7 +76,3 @@ def _lower_resolution(image: GreyArray, factor: float) -> GreyArray:
     picture = Image.fromarray(image)
     small = (max(8, round(picture.width * factor)), max(8, round(picture.height * factor)))
     return np.asarray(picture.resize(small, Image.Resampling.BILINEAR).resize(picture.size, Image.Resampling.BILINEAR))
-
-
-def _filter(image: GreyArray, kernel: ImageFilter.GaussianBlur) -> GreyArray:
-    return np.asarray(Image.fromarray(image).filter(kernel))

@@ -1,4 +1,4 @@
-"""The data folder: which scans there are, whether all can be read, and who is in which split.
+"""The scans of a data folder.
 
 DIR/Training/CLASS/*.jpg    trained on, with a part carved out for validation
 DIR/Testing/CLASS/*.jpg     reported on, and nothing else
@@ -7,18 +7,14 @@ DIR/Testing/CLASS/*.jpg     reported on, and nothing else
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
-from model.decoding import decode_image
-from model.errors import InputError
-from training.errors import DataError
+from model.checkpoints.file_hash import hash_file
+from training.data.reading import read_image, read_in_threads
+from training.errors import DataError, ImageFileError
 
 TRAINING, TESTING = "Training", "Testing"
-_NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
 _MAX_NAMED_FILES = 5
 
 
@@ -54,12 +50,10 @@ class Manifest:
 
 
 def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> ScanFolder:
-    """List the files of `root/split/CLASS/`.
-
-    Hidden files are passed over.
+    """List the files of `root/split/CLASS/`, hidden ones left out.
 
     Args:
-        classes: Where given, the only class folders that may be there, in the order of the labels.
+        classes: The only class folders allowed, in the order of the labels; by default those found.
 
     Raises:
         DataError: If a folder is missing or empty, a file lies outside a class folder, or a class is unknown.
@@ -83,16 +77,13 @@ def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> 
 
 
 def check_scans(folder: ScanFolder) -> Manifest:
-    """Read and decode every scan once.
+    """Decode and hash every scan once.
 
     Raises:
         DataError: If files cannot be decoded; the message names the first of them.
     """
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = list(
-            tqdm(pool.map(_check_file, folder.scans), "checking", len(folder.scans), unit="scan", disable=None)
-        )
-    broken = [f"{scan.path}: {problem}" for scan, (_, problem) in zip(folder.scans, results, strict=True) if problem]
+    results = read_in_threads(_hash_or_name_problem, folder.scans, "checking", "scan")
+    broken = [problem for _, problem in results if problem]
     if broken:
         shown = "; ".join(broken[:_MAX_NAMED_FILES])
         raise DataError(f"{len(broken)} of {len(folder.scans)} scans cannot be used: {shown}")
@@ -111,12 +102,9 @@ def _list_files(folder: Path) -> list[Path]:
     return files
 
 
-def _check_file(scan: Scan) -> tuple[str, str | None]:
+def _hash_or_name_problem(scan: Scan) -> tuple[str, str]:
     try:
-        data = scan.path.read_bytes()
-        decode_image(data)
-    except InputError as error:
+        read_image(scan.path)
+        return hash_file(scan.path), ""
+    except ImageFileError as error:
         return "", str(error)
-    except OSError as error:
-        return "", error.strerror or "cannot be read"
-    return hashlib.sha256(data).hexdigest(), None

@@ -1,8 +1,8 @@
-"""Who is trained on, who validates, who calibrates and who is tested: parts that share no group.
+"""Parts that share no group: for training, validation, calibration and tests.
 
-official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, as everyone
-            does, and once more without what has a copy in Training
-grouped     all images are divided anew, by whole groups, or as a table says
+official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, whole and
+            without what has a copy in Training
+grouped     all images are divided by whole groups, or as a table says
 common      trained on what lies in DIR/Training and in the training part of a table; tested on all of the above,
             none of which such weights have seen
 """
@@ -51,12 +51,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class DataSplits:
-    """Parts that share no group; `calibration` may be empty where there is too little to calibrate on.
-
-    Attributes:
-        classes: In the order of the labels.
-        class_map: What the folders' classes became, where they are others.
-    """
+    """Parts that share no group, by `classes`; `class_map` holds the class of each folder where they differ."""
 
     classes: tuple[str, ...]
     train: tuple[Scan, ...]
@@ -66,7 +61,7 @@ class DataSplits:
     class_map: dict[str, str] = field(default_factory=dict)
 
     def learn_validation(self) -> "DataSplits":
-        """Let the validation part be trained on too: nothing is left to choose by."""
+        """Move the validation part into the training part."""
         return replace(self, train=(*self.train, *self.validation), validation=())
 
 
@@ -82,68 +77,59 @@ def split_data(
 
     Args:
         root: Holds Training/CLASS/ and perhaps Testing/CLASS/.
-        name: See the head of this module.
         groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
         seed: Decides who goes where, unless the table does.
-        fold: Of a grouped split, the part to test on. A fixed test part in the table then takes no part at all: it is
-            for the last measurement only.
-        class_map: The classes to tell apart, by those of the folders. It does not change who goes where.
+        fold: Of a grouped split, the part to test on. A fixed test part in the table is then left out.
+        class_map: Classes by those of the folders; it does not change who goes where.
 
     Raises:
         DataError: If the folder or the table is not as expected, or a part lacks a class.
     """
-    classes, training, testing = _find_grouped_scans(root, None, groups)
+    folder = _read_folder(root, None, groups)
     if name == "official":
-        parts = carve(training, OFFICIAL_FRACTIONS, seed)
-        tests = _official_tests(training, testing, groups)
+        parts = carve(folder.training, OFFICIAL_FRACTIONS, seed)
+        tests = _official_tests(folder)
     elif name == "common":
-        parts = _common_parts(root, training, testing, groups)
-        tests = (*_official_tests(training, testing, groups), TestSplit("grouped_test", parts["test"]))
+        parts = _common_parts(folder)
+        tests = (*_official_tests(folder), TestSplit("grouped_test", parts["test"]))
     else:
-        scans, rows = (*training, *testing), load_groups(groups) if groups else {}
-        fixed = _fixed_parts(root, scans, rows)
         if fold is not None:
-            test = set(fixed["test"]) if fixed else set()
-            parts = _fold_parts([scan for scan in scans if scan not in test], fold, seed)
+            left_out = set(folder.fixed["test"]) if folder.fixed else set()
+            parts = _fold_parts([scan for scan in folder.scans if scan not in left_out], fold, seed)
         else:
-            parts = fixed or carve(scans, GROUPED_FRACTIONS, seed)
+            parts = folder.fixed or carve(folder.scans, GROUPED_FRACTIONS, seed)
         tests = (TestSplit("grouped_test", parts["test"]),)
     for part, members in parts.items():
-        _check_classes(part, members, classes)
-    if class_map:
-        mapping = map_classes(classes, class_map)
-        parts = {part: mapping.relabel(members) for part, members in parts.items()}
-        tests = tuple(replace(test, scans=mapping.relabel(test.scans)) for test in tests)
-        classes, used = mapping.classes, mapping.used
-    else:
-        used = {}
-    return DataSplits(classes, parts["train"], parts["validation"], parts["calibration"], tests, used)
+        _check_classes(part, members, folder.classes)
+    if not class_map:
+        return DataSplits(folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
+    mapping = map_classes(folder.classes, class_map)
+    train, validation, calibration = (mapping.relabel(parts[part]) for part in ("train", "validation", "calibration"))
+    tests = tuple(replace(test, scans=mapping.relabel(test.scans)) for test in tests)
+    return DataSplits(mapping.classes, train, validation, calibration, tests, mapping.used)
 
 
 def find_test_splits(
     root: Path, classes: Sequence[str], groups: Path | None, class_map: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[TestSplit, ...]:
-    """Find everything in a data folder that can be reported on.
-
-    The grouped test part is there only where a table names a fixed split.
+    """Find the splits of a data folder to report on; the grouped test is there only where a table fixes a split.
 
     Args:
         classes: In the order of the labels.
-        class_map: Which of the classes those of the folders are, where they have other names.
+        class_map: Classes by those of the folders, where they have other names.
 
     Raises:
-        DataError: If there is nothing, or the folder or the table is not as expected.
+        DataError: If there is none, or the folder or the table is not as expected.
     """
-    folders, training, testing = _find_grouped_scans(root, None if class_map else classes, groups)
-    if class_map:
-        mapping = map_classes(folders, class_map, classes)
-        training, testing = mapping.relabel(training), mapping.relabel(testing)
-    tests = list(_official_tests(training, testing, groups))
-    fixed = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
-    if fixed:
-        tests.append(TestSplit("grouped_test", fixed["test"]))
+    folder = _read_folder(root, None if class_map else classes, groups)
+    tests = [*_official_tests(folder)]
+    if folder.fixed:
+        tests.append(TestSplit("grouped_test", folder.fixed["test"]))
     if not tests:
         raise DataError(f"nothing to report on in {root}: expected {TESTING}/CLASS/, or a table with a fixed split")
+    if class_map:
+        mapping = map_classes(folder.classes, class_map, classes)
+        tests = [replace(test, scans=mapping.relabel(test.scans)) for test in tests]
     return tuple(tests)
 
 
@@ -185,60 +171,62 @@ def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple
     return {**parts, "test": tuple(scans[index] for index in test)}
 
 
-def _find_grouped_scans(
-    root: Path, classes: Sequence[str] | None, groups: Path | None
-) -> tuple[tuple[str, ...], tuple[Scan, ...], tuple[Scan, ...]]:
+@dataclass(frozen=True)
+class _Folder:
+    """All scans with their groups, from a table if there is one; `fixed` holds its parts where it fixes a split."""
+
+    classes: tuple[str, ...]
+    training: tuple[Scan, ...]
+    testing: tuple[Scan, ...]
+    has_table: bool
+    fixed: dict[str, tuple[Scan, ...]] | None
+
+    @property
+    def scans(self) -> tuple[Scan, ...]:
+        return (*self.training, *self.testing)
+
+
+def _read_folder(root: Path, classes: Sequence[str] | None, groups: Path | None) -> _Folder:
     folder = find_scans(root, TRAINING, classes)
     testing = find_scans(root, TESTING, folder.classes).scans if (root / TESTING).exists() else ()
-    scans = (*folder.scans, *testing)
-    names = _groups_of(root, scans, load_groups(groups)) if groups else find_copies([s.path for s in scans]).groups
-    grouped = tuple(replace(scan, group=name) for scan, name in zip(scans, names, strict=True))
-    return folder.classes, grouped[: len(folder.scans)], grouped[len(folder.scans) :]
+    scans, num_training = (*folder.scans, *testing), len(folder.scans)
+    rows = _find_rows(root, scans, groups) if groups else None
+    names = [row.group for row in rows] if rows else find_copies([scan.path for scan in scans]).groups
+    scans = tuple(replace(scan, group=name) for scan, name in zip(scans, names, strict=True))
+    fixed = None
+    if rows and any(row.split for row in rows):
+        places = list(zip(scans, rows, strict=True))
+        fixed = {part: tuple(scan for scan, row in places if row.split == part) for part in PARTS}
+    return _Folder(folder.classes, scans[:num_training], scans[num_training:], rows is not None, fixed)
 
 
-def _groups_of(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> list[str]:
-    keys = [relative_name(root, scan.path) for scan in scans]
+def _find_rows(root: Path, scans: Sequence[Scan], groups: Path) -> list[GroupRow]:
+    rows, keys = load_groups(groups), [scan.path.relative_to(root).as_posix() for scan in scans]
     missing = [key for key in keys if key not in rows]
     if missing:
         raise DataError(f"the table of groups lacks {len(missing)} of {len(keys)} images, the first is {missing[0]}")
-    return [rows[key].group for key in keys]
+    return [rows[key] for key in keys]
 
 
-def relative_name(root: Path, path: Path) -> str:
-    """Write a path as tables do: relative to the data folder, with slashes."""
-    return path.relative_to(root).as_posix()
-
-
-def _fixed_parts(root: Path, scans: Sequence[Scan], rows: Mapping[str, GroupRow]) -> dict[str, tuple[Scan, ...]] | None:
-    """Divide scans as a table says; None where it names no split at all."""
-    if not any(row.split for row in rows.values()):
-        return None
-    split_of = {scan: rows[relative_name(root, scan.path)].split for scan in scans}
-    return {part: tuple(scan for scan in scans if split_of[scan] == part) for part in PARTS}
-
-
-def _common_parts(
-    root: Path, training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None
-) -> dict[str, tuple[Scan, ...]]:
-    parts = _fixed_parts(root, (*training, *testing), load_groups(groups)) if groups else None
-    if parts is None:
+def _common_parts(folder: _Folder) -> dict[str, tuple[Scan, ...]]:
+    if folder.fixed is None:
         raise DataError("the common split needs a table of groups with a fixed split")
-    official = set(training)
+    official = set(folder.training)
     return {
         part: members if part == "test" else tuple(scan for scan in members if scan in official)
-        for part, members in parts.items()
+        for part, members in folder.fixed.items()
     }
 
 
-def _official_tests(training: Sequence[Scan], testing: Sequence[Scan], groups: Path | None) -> tuple[TestSplit, ...]:
+def _official_tests(folder: _Folder) -> tuple[TestSplit, ...]:
     """Free of copies is not free of patients: a table's groups may join what is no copy, so they do not decide."""
-    if not testing:
+    if not folder.testing:
         return ()
-    scans = (*training, *testing)
-    copies = find_copies([scan.path for scan in scans]).groups if groups else [scan.group for scan in scans]
-    seen = set(copies[: len(training)])
-    free = tuple(scan for scan, name in zip(testing, copies[len(training) :], strict=True) if name not in seen)
-    official = TestSplit("official_test", tuple(testing))
+    scans, num_training = folder.scans, len(folder.training)
+    copies = find_copies([scan.path for scan in scans]).groups if folder.has_table else [scan.group for scan in scans]
+    seen = set(copies[:num_training])
+    free = tuple(scan for scan, name in zip(folder.testing, copies[num_training:], strict=True) if name not in seen)
+    official = TestSplit("official_test", folder.testing)
     return (official, TestSplit("copy_free_test", free)) if free else (official,)
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from pydantic import TypeAdapter
-from tqdm import tqdm
 
-from model.decoding import decode_image
-from model.errors import InputError
 from training.data.image_tree import TreeFile, find_files
-from training.errors import DataError
+from training.data.reading import read_image, read_in_threads
+from training.errors import DataError, ImageFileError
 
 NUM_BINS = 64  # of 256 grey levels
 _NUM_COMMON_SIZES = 8
-_NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
 
 Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How numbers are spread."""
+    """Spread of numbers."""
 
     minimum: float
     median: float
@@ -42,10 +38,10 @@ class ClassStatistics:
 
     Attributes:
         share: Of the split's images.
-        weight: By which a loss would have to weigh the class for all to count alike: N / (K n).
+        weight: For a loss in which all classes count alike: N / (K n).
         brightness: Of the images' mean grey levels, 0 to 255.
         contrast: Of the standard deviations of grey levels within an image.
-        histogram: Part of all pixels in each of `NUM_BINS` equal ranges of grey levels; each image counts the same.
+        histogram: Part of the pixels in each of `NUM_BINS` equal ranges of grey levels; each image counts the same.
     """
 
     label: str
@@ -61,7 +57,7 @@ class ClassStatistics:
 
 @dataclass(frozen=True)
 class SizeCount:
-    """How many images have a size, pixels."""
+    """Number of images of a size, pixels."""
 
     width: int
     height: int
@@ -74,8 +70,8 @@ class SplitStatistics:
 
     Attributes:
         imbalance_ratio: Images of the largest class for each one of the smallest.
-        evenness: Entropy of the classes' shares, over that of equal shares: 1 where all classes are alike.
-        sizes: The most common ones, most common first; `num_sizes` are there in all.
+        evenness: Entropy of the classes' shares over that of equal shares; 1 where all classes are alike.
+        sizes: The most common of `num_sizes`, most common first.
     """
 
     name: str
@@ -90,11 +86,11 @@ class SplitStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a folder holds.
+    """The contents of a folder.
 
     Attributes:
-        unusable: Why files are no images that can be used, by their names.
-        files: Of each split and class, the names of the images, from which a report draws its samples.
+        unusable: Why files are no usable images, by their names.
+        files: Names of the images by split and class, for samples in a report.
     """
 
     root: Path
@@ -121,18 +117,13 @@ class _Measured:
 
 
 def measure_statistics(root: Path, skip: Path | None = None) -> Statistics:
-    """Read every image of a folder once.
-
-    Args:
-        root: Holds SPLIT/CLASS/ or CLASS/; see `training.data.image_tree`.
-        skip: A folder not to enter, such as the one that is written to.
+    """Read every image of SPLIT/CLASS/ or CLASS/ once, except in the folder `skip`.
 
     Raises:
-        DataError: If there is no such folder, or no image in it that can be used.
+        DataError: If there is no such folder, or no usable image in it.
     """
     files = find_files(root, skip)
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        measured = list(tqdm(pool.map(_measure, files), "reading", len(files), unit="file", disable=None))
+    measured = read_in_threads(_measure, files, "reading", "file")
     usable = [each for each in measured if not each.problem]
     if not usable:
         raise DataError(f"no image in {root} can be used; the first file: {measured[0].problem}")
@@ -169,11 +160,9 @@ def format_statistics(statistics: Statistics) -> str:
 
 def _measure(file: TreeFile) -> _Measured:
     try:
-        decoded = decode_image(file.path.read_bytes())
-    except InputError as error:
-        return _Measured(file, str(error))
-    except OSError as error:
-        return _Measured(file, error.strerror or "cannot be read")
+        decoded = read_image(file.path)
+    except ImageFileError as error:
+        return _Measured(file, error.problem)
     grey = np.asarray(Image.fromarray(decoded.image).convert("L"))
     return _Measured(
         file=file,

@@ -1,7 +1,5 @@
 """Statistics as files: numbers for machines, and one page with plots and sample images for people."""
 
-import base64
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from PIL import Image, ImageOps
 
 from model.decoding import decode_image
 from training.description.statistics import NUM_BINS, SplitStatistics, Statistics
-from training.pages.figures import render_svg
+from training.pages.pictures import encode_picture, render_svg
 from training.pages.templates import create_environment, write_files
 
 SUMMARY, REPORT = "statistics.json", "statistics.html"
@@ -29,14 +27,11 @@ class SampleRow:
     pictures: tuple[str, ...]
 
 
-def write_statistics(statistics: Statistics, out: Path) -> None:
-    """Write `statistics.json` and `statistics.html`.
-
-    Raises:
-        DataError: If the folder cannot be written to.
-    """
+def write_statistics(statistics: Statistics, out: Path) -> Path:
+    """Write `statistics.json` and `statistics.html`, whose path is returned, or raise `DataError`."""
     contents = {SUMMARY: json.dumps(statistics.describe(), indent=2) + "\n", REPORT: render_statistics(statistics)}
     write_files(out, contents)
+    return out / REPORT
 
 
 def render_statistics(statistics: Statistics) -> str:
@@ -102,7 +97,7 @@ def draw_histograms(split: SplitStatistics) -> str:
 
 
 def draw_samples(statistics: Statistics) -> list[SampleRow]:
-    """Draw some images of each split and class, drawn evenly from their list."""
+    """Draw some images of each split and class, spread evenly over their list."""
     rows = []
     for (split, label), names in statistics.files.items():
         chosen = np.unique(np.linspace(0, len(names) - 1, min(_NUM_SAMPLES, len(names))).astype(int))
@@ -113,6 +108,4 @@ def draw_samples(statistics: Statistics) -> list[SampleRow]:
 
 def _draw_sample(path: Path) -> str:
     picture = Image.fromarray(decode_image(path.read_bytes()).image).convert("L")
-    buffer = io.BytesIO()
-    ImageOps.pad(picture, (_SAMPLE_PIXELS, _SAMPLE_PIXELS)).save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return encode_picture(ImageOps.pad(picture, (_SAMPLE_PIXELS, _SAMPLE_PIXELS)))

@@ -1,4 +1,4 @@
-"""Judging weights on the test splits of a data folder: everything that the summary, the file and the report say."""
+"""Weights measured on the test splits of a data folder."""
 
 import os
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from model.errors import CheckpointError
 from training.data.splits import TestSplit, find_test_splits
 from training.errors import DataError
 from training.evaluation.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
+from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.intervals import WilsonInterval, bootstrap
-from training.metrics.judged import Judged, judge_splits
 from training.metrics.metrics import (
     CalibrationBin,
     Mean,
@@ -35,7 +35,7 @@ from training.metrics.metrics import (
 from training.metrics.prevalence import predictive_values
 from training.metrics.reviews import review_means, review_scans
 from training.robustness.shift import ShiftMeasurement, measure_shift
-from training.robustness.shifted_verdicts import create_judge
+from training.robustness.shifted_verdicts import create_classifier
 from training.run import SHIPPED_CHECKPOINT
 
 GROUPED_TEST = "grouped_test"
@@ -44,7 +44,7 @@ HIGH_CONFIDENCE = 0.9
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """What is judged, and on what.
+    """Weights and the scans to measure them on.
 
     Attributes:
         data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
@@ -84,17 +84,17 @@ class Numbers:
 
 @dataclass(frozen=True)
 class SplitEvaluation:
-    """What weights make of one split.
+    """Weights measured on one split.
 
     Attributes:
         seen: Whether training saw scans of this split, if it ran on these data.
         per_class: In the order of the card's classes.
         confident_mistakes: Those of at least `HIGH_CONFIDENCE`, the most confident first.
-        predictive_values: At the prevalence asked for; empty where none was.
+        predictive_values: At the prevalence asked for, if any.
         reviews: None where the card has no thresholds.
     """
 
-    judged: Judged
+    classified: SplitOutputs
     classifier: Classifier
     seen: bool
     metrics: SplitMetrics
@@ -110,12 +110,12 @@ class SplitEvaluation:
     @property
     def name(self) -> str:
         """The split's name."""
-        return self.judged.name
+        return self.classified.name
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What weights make of the splits of a data folder; `shift` is None where it was not asked for."""
+    """Weights measured on the splits of a data folder; `shift` is None unless asked for."""
 
     options: EvaluationOptions
     classifier: Classifier
@@ -131,12 +131,12 @@ class Evaluation:
 def evaluate(options: EvaluationOptions) -> Evaluation:
     """Measure weights on the official test split, on the part of it without copies, and on the grouped one.
 
-    With `official_checkpoint` that one judges the first two, so that no column is about scans its weights saw.
+    With `official_checkpoint` that one is measured on the first two, so that no column holds scans its weights saw.
 
     Raises:
         CheckpointError: If weights cannot be loaded, or the two files know different classes.
-        DataError: If the folder is not what it should be, has classes the weights do not know, holds a scan
-            that cannot be read, or has no class of healthy scans where a prevalence is given.
+        DataError: If the folder is not as expected, has unknown classes, holds a scan that cannot be read, or has no
+            class of healthy scans where a prevalence is given.
     """
     engine = load_engine(options.checkpoint, options.num_threads)
     official = _load_official(options, engine)
@@ -150,7 +150,9 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, grouped, options))
     shift = None
     if options.shift:
-        shift = _measure_shift(*((engine, grouped[0]) if grouped else (official, rest[0])), options)
+        shifted, split = (engine, grouped[0]) if grouped else (official, rest[0])
+        classify, healthy = create_classifier(shifted, shifted.card), find_healthy_class(card.classes)
+        shift = measure_shift(classify, split, healthy, num_scans=options.shift_scans)
     return Evaluation(options, Classifier(engine), evaluations, shift)
 
 
@@ -174,57 +176,47 @@ def _evaluate_splits(
     if not splits:
         return ()
     classifier = Classifier(engine)
-    return tuple(_evaluate_split(classifier, judged, options) for judged in judge_splits(engine, splits))
+    return tuple(_evaluate_split(classifier, classified, options) for classified in classify_splits(engine, splits))
 
 
-def _evaluate_split(classifier: Classifier, judged: Judged, options: EvaluationOptions) -> SplitEvaluation:
+def _evaluate_split(classifier: Classifier, classified: SplitOutputs, options: EvaluationOptions) -> SplitEvaluation:
     card = classifier.card
-    labels, probabilities = judged.labels, judged.probabilities
-    mistakes = find_mistakes(judged)
+    labels, probabilities = classified.labels, classified.probabilities
+    mistakes, reviews = find_mistakes(classified), review_scans(card, classified)
+    has_groups = any(scan.group for scan in classified.scans)
     return SplitEvaluation(
-        judged=judged,
+        classified=classified,
         classifier=classifier,
-        seen=_was_seen(card, judged.name),
-        metrics=_measure(card, judged),
+        seen=_was_seen(card, classified.name),
+        metrics=measure(labels, probabilities, card.classes, classified.groups if has_groups else None),
         wilson=wilson_intervals(split_means(labels, probabilities, card.classes)),
-        per_class=tuple(_measure_class(judged, label) for label in range(len(card.classes))),
+        per_class=tuple(_measure_class(classified, label) for label in range(len(card.classes))),
         confusion=confusion_matrix(labels, probabilities),
         bins=calibration_bins(labels, probabilities),
         confident_mistakes=tuple(mistake for mistake in mistakes if mistake.confidence >= HIGH_CONFIDENCE),
-        confused_pairs=find_confused_pairs(judged, mistakes),
-        predictive_values=_measure_predictive_values(card, judged, options.prevalence),
-        reviews=_measure_reviews(card, judged),
+        confused_pairs=find_confused_pairs(classified, mistakes),
+        predictive_values=_measure_predictive_values(card, classified, options.prevalence),
+        reviews=measure_means(review_means(card, classified, reviews), classified.groups) if reviews else None,
     )
 
 
-def _measure_shift(engine: Engine, split: TestSplit, options: EvaluationOptions) -> ShiftMeasurement:
-    healthy = find_healthy_class(engine.card.classes)
-    return measure_shift(create_judge(engine, engine.card), split, healthy, num_scans=options.shift_scans)
-
-
-def _measure(card: ModelCard, judged: Judged) -> SplitMetrics:
-    has_groups = any(scan.group for scan in judged.scans)
-    return measure(judged.labels, judged.probabilities, card.classes, judged.groups if has_groups else None)
-
-
-def _measure_class(judged: Judged, label: int) -> Numbers:
-    labels, probabilities = judged.labels, judged.probabilities
-    intervals = bootstrap(lambda weights: class_metrics(labels, probabilities, label, weights), judged.groups)
+def _measure_class(classified: SplitOutputs, label: int) -> Numbers:
+    labels, probabilities = classified.labels, classified.probabilities
+    intervals = bootstrap(lambda weights: class_metrics(labels, probabilities, label, weights), classified.groups)
     return Numbers(intervals, wilson_intervals(class_means(labels, probabilities, label)))
 
 
-def _measure_predictive_values(card: ModelCard, judged: Judged, prevalence: float | None) -> dict[str, Interval]:
+def _measure_predictive_values(
+    card: ModelCard, classified: SplitOutputs, prevalence: float | None
+) -> dict[str, Interval]:
     if prevalence is None:
         return {}
     return bootstrap(
-        lambda weights: predictive_values(judged.labels, judged.probabilities, card.classes, prevalence, weights),
-        judged.groups,
+        lambda weights: predictive_values(
+            classified.labels, classified.probabilities, card.classes, prevalence, weights
+        ),
+        classified.groups,
     )
-
-
-def _measure_reviews(card: ModelCard, judged: Judged) -> Numbers | None:
-    reviews = review_scans(card, judged)
-    return measure_means(review_means(card, judged, reviews), judged.groups) if reviews else None
 
 
 def _was_seen(card: ModelCard, split: str) -> bool:

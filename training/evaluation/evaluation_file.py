@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from model.card import Interval
-from model.classifier import Classifier
-from training.evaluation.evaluation import Evaluation, Numbers, SplitEvaluation
+from training.evaluation.evaluation import Evaluation, SplitEvaluation
 from training.evaluation.mistakes import ConfusedPair, Mistake
+from training.metrics.intervals import WilsonInterval
 from training.robustness.shift import ShiftMeasurement
 
 MAX_EXAMPLES = 4  # of a confused pair
@@ -20,7 +20,7 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
     """Describe all splits; paths are relative to the data folder."""
     options = evaluation.options
     return {
-        "checkpoint": _identify(evaluation.classifier),
+        "checkpoint": asdict(evaluation.classifier.identity),
         "classes": list(evaluation.classes),
         "groups": options.groups is not None,
         "prevalence": options.prevalence,
@@ -37,18 +37,15 @@ def relative_path(evaluation: Evaluation, path: Path) -> str:
 def _describe_split(split: SplitEvaluation, evaluation: Evaluation) -> dict[str, Any]:
     classes = evaluation.classes
     described: dict[str, Any] = {
-        "checkpoint": _identify(split.classifier),
+        "checkpoint": asdict(split.classifier.identity),
         "training": split.classifier.card.training,
         "seen_in_training": split.seen,
         "images": split.metrics.images,
         "groups": split.metrics.groups,
         "metrics": _dump(split.metrics.__pydantic_extra__),
-        "wilson": {name: asdict(interval) for name, interval in split.wilson.items()},
+        "wilson": _dump_wilson(split.wilson),
         "per_class": {name: _dump(split.per_class[label].intervals) for label, name in enumerate(classes)},
-        "per_class_wilson": {
-            name: {key: asdict(interval) for key, interval in split.per_class[label].wilson.items()}
-            for label, name in enumerate(classes)
-        },
+        "per_class_wilson": {name: _dump_wilson(split.per_class[label].wilson) for label, name in enumerate(classes)},
         "confusion_matrix": split.confusion.tolist(),
         "calibration_bins": [asdict(found) for found in split.bins],
         "high_confidence_errors": [_describe_mistake(mistake, evaluation) for mistake in split.confident_mistakes],
@@ -57,13 +54,13 @@ def _describe_split(split: SplitEvaluation, evaluation: Evaluation) -> dict[str,
     if split.predictive_values:
         described["predictive_values"] = _dump(split.predictive_values)
     if split.reviews is not None:
-        described["reviews"] = _describe_numbers(split.reviews)
+        reviews = split.reviews
+        described["reviews"] = {"metrics": _dump(reviews.intervals), "wilson": _dump_wilson(reviews.wilson)}
     return described
 
 
-def _describe_numbers(numbers: Numbers) -> dict[str, Any]:
-    wilson = {name: asdict(interval) for name, interval in numbers.wilson.items()}
-    return {"metrics": _dump(numbers.intervals), "wilson": wilson}
+def _dump_wilson(intervals: dict[str, WilsonInterval]) -> dict[str, dict[str, float]]:
+    return {name: asdict(interval) for name, interval in intervals.items()}
 
 
 def _describe_pair(pair: ConfusedPair, evaluation: Evaluation) -> dict[str, Any]:
@@ -83,10 +80,6 @@ def _describe_mistake(mistake: Mistake, evaluation: Evaluation) -> dict[str, Any
         "predicted": evaluation.classes[mistake.predicted],
         "confidence": mistake.confidence,
     }
-
-
-def _identify(classifier: Classifier) -> dict[str, str]:
-    return asdict(classifier.identity)
 
 
 def _dump(intervals: dict[str, Interval]) -> dict[str, dict[str, float]]:

@@ -19,7 +19,7 @@ from training.run import RUNS, SHIPPED_CHECKPOINT
 
 @dataclass(frozen=True)
 class ModelCardOptions:
-    """What a page is made from; parts of it whose file is not given are left out.
+    """The files of a page; parts of it whose file is not given are left out.
 
     Attributes:
         evaluation: JSON of `evaluate` about the weights.
@@ -47,16 +47,19 @@ def write_model_card(options: ModelCardOptions) -> str:
     classifier = Classifier(load_engine(checkpoint))
     measured = _read_json(options.evaluation)
     _check_identity(measured, options.evaluation, classifier.identity.sha256)
-    splits = {**measured["splits"], **_official_splits(_read_json(official_file) if official_file else measured)}
+    splits = dict(measured["splits"])
+    if official_file:  # the columns about Testing are of weights that have not seen it
+        splits |= {name: split for name, split in _read_json(official_file)["splits"].items() if name != GROUPED_TEST}
     training = classifier.card.training
     others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
     official = splits[others[0]]["training"] if others else None
+    files = [checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx")]
     environment = create_environment("training.evaluation", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
     return environment.get_template("model_card.md").render(
         card=classifier.card.model_dump(mode="json"),
         identity=asdict(classifier.identity),
-        files=_hash_files(checkpoint),
+        files={file.name: hash_file(file) for file in files if file.is_file()},
         checkpoint=checkpoint.name,
         recipe=_flatten(training.get("recipe", {})),
         evaluation=measured,
@@ -82,7 +85,7 @@ def format_interval(interval: Mapping[str, float] | None, digits: int = 3) -> st
 
 
 def format_value(value: object) -> str:
-    """Write a cell of a table whatever it holds: an interval, a number or text."""
+    """Write a table cell: an interval, a number or text."""
     if isinstance(value, Mapping) and {"value", "low", "high"} <= value.keys():
         return format_interval(value)
     if isinstance(value, float):
@@ -110,18 +113,8 @@ def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> Non
         raise DataError(f"{path} is about other weights: expected the SHA-256 {sha256}; found {found}")
 
 
-def _official_splits(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the columns about the Testing folder from weights that have not seen it."""
-    return {name: split for name, split in measured["splits"].items() if name != GROUPED_TEST}
-
-
 def _list_commands(training: Mapping[str, Any], runs: Path = RUNS) -> list[str]:
     return list_commands(training, training["recipe"]["name"], runs) if "recipe" in training else []
-
-
-def _hash_files(checkpoint: Path) -> dict[str, str]:
-    files = (checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx"))
-    return {file.name: hash_file(file) for file in files if file.is_file()}
 
 
 def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

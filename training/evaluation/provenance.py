@@ -51,11 +51,7 @@ def describe_knowledge(architecture: str, training: Mapping[str, Any], subject: 
 
 
 def describe_runs(training: Mapping[str, Any]) -> str:
-    """Name the recipes that weights went through, one after the other, with the epochs of each.
-
-    Args:
-        training: The `training` of a card.
-    """
+    """Name the recipes in the card's `training` that weights went through, in order, with the epochs of each."""
     if "recipe" not in training:
         return "a recipe that their card does not name"
     recipe, forerunner = training["recipe"], training.get("initial_weights")
@@ -65,11 +61,11 @@ def describe_runs(training: Mapping[str, Any]) -> str:
 
 
 def list_commands(training: Mapping[str, Any], recipe: str, runs: Path = RUNS) -> list[str]:
-    """List the commands that make weights again: those of teachers and of a forerunner first.
+    """List the commands that make weights again, those of teachers and of a forerunner first.
 
     Args:
-        training: The `training` of a card.
-        recipe: The weights' own; others are known by the names of their files, which `fit` takes from recipes.
+        training: From the card.
+        recipe: The weights' own; those of others are the names of their files, as `fit` gives them.
         runs: The folder for all of them.
     """
     teachers, forerunner = training.get("teachers", ()), training.get("initial_weights")

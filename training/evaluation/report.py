@@ -1,19 +1,26 @@
-"""An evaluation as one HTML file that needs nothing else: tables, plots, and the mistakes with their heat maps."""
+"""An evaluation as one HTML file: tables, plots, and the mistakes with their heat maps."""
 
+import io
+from pathlib import Path
+
+from PIL import Image
 from tqdm import tqdm
 
-from model.card import Interval
+from model.classifier import Classifier
+from model.drawing.overlay import View
 from training.evaluation.evaluation import HIGH_CONFIDENCE, Evaluation, SplitEvaluation
 from training.evaluation.evaluation_file import MAX_EXAMPLES, relative_path
 from training.evaluation.mistakes import Mistake
-from training.evaluation.pictures import draw_explained
-from training.evaluation.plots import SIDE, reliability_bars, roc_lines
+from training.evaluation.plots import SIDE, roc_lines
 from training.evaluation.provenance import describe_runs
 from training.metrics.intervals import WilsonInterval
 from training.pages import columns
+from training.pages.pictures import encode_picture
+from training.pages.tables import format_interval
 from training.pages.templates import create_environment
 from training.robustness.shift_report import draw_shift
 
+_SIDE_PIXELS = 160  # of one of the two halves
 MAX_CONFIDENT_MISTAKES = 24  # shown of a split: a report of three splits stays below 2 MB
 
 
@@ -21,12 +28,12 @@ def render_report(evaluation: Evaluation) -> str:
     """Write the report; it holds no link to anything outside itself.
 
     Raises:
-        InputError: If a scan can no longer be judged.
+        InputError: If a scan can no longer be classified.
     """
     environment = create_environment("training.evaluation")
     environment.filters |= {"interval": format_interval, "wilson": format_wilson}
     environment.globals |= {"relative_path": relative_path, "describe_runs": describe_runs}
-    environment.globals |= {"roc_lines": roc_lines, "bars": reliability_bars}
+    environment.globals |= {"roc_lines": roc_lines}
     return environment.get_template("evaluation.html").render(
         evaluation=evaluation,
         classes=evaluation.classes,
@@ -42,18 +49,18 @@ def render_report(evaluation: Evaluation) -> str:
     )
 
 
-def format_interval(interval: Interval | None, digits: int = 3) -> str:
-    """Write a value with its interval; a hyphen where it is not defined."""
-    if interval is None:
-        return "-"
-    return f"{interval.value:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
-
-
 def format_wilson(interval: WilsonInterval | None) -> str:
     """Write a proportion as counts with Wilson's interval; nothing for what is none."""
     if interval is None:
         return ""
     return f"{interval.count} of {interval.total}; Wilson {interval.low:.3f} to {interval.high:.3f}"
+
+
+def draw_explained(classifier: Classifier, path: Path) -> str:
+    """Draw a scan and its heat map side by side as a `data:` address, (160, 320) pixels whatever the scan's shape."""
+    png = classifier.visualize(path.read_bytes(), view=View.SIDE_BY_SIDE).png
+    picture = Image.open(io.BytesIO(png)).convert("RGB").resize((2 * _SIDE_PIXELS, _SIDE_PIXELS))
+    return encode_picture(picture)
 
 
 def _draw_pictures(evaluation: Evaluation) -> dict[tuple[str, Mistake], str]:

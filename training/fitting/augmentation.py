@@ -15,7 +15,7 @@ _MAX_ERASED = 0.2  # part of the area
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a point of the augmented image comes from: source = matrix @ (x, y, 1), both in [0, 1]."""
+    """Source of each point of the augmented image: matrix @ (x, y, 1), both in [0, 1]."""
 
     matrix: tuple[float, float, float, float, float, float]
 
@@ -40,14 +40,7 @@ class Pose:
 
 
 def augment(image: GreyArray, settings: Augmentation, generator: np.random.Generator) -> tuple[GreyArray, Pose]:
-    """Turn, shift, scale, mirror and re-light an image.
-
-    Args:
-        image: (S, S) or (S, S, 3) uint8.
-
-    Returns:
-        The changed image of the same shape, and how its positions map to the original's.
-    """
+    """Turn, shift, scale, mirror and re-light an image (S, S) or (S, S, 3) uint8; return it with its new pose."""
     pose = draw_pose(settings, generator)
     image = _transform(image, pose)
     image = change_intensity(image, settings, generator)
@@ -77,10 +70,9 @@ def draw_pose(settings: Augmentation, generator: np.random.Generator) -> Pose:
 
 
 def _draw_crop(largest_loss: float, generator: np.random.Generator) -> tuple[float, float, float, float]:
-    """Draw a part of the image: width, height, left and top, parts of the sides.
+    """Draw a part of the image: width, height, left and top, parts of the sides; cut to the image.
 
-    Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6. What would be wider or higher than the image
-    is cut to it.
+    Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6.
     """
     area = generator.uniform(1 - largest_loss, 1)
     ratio = math.exp(generator.uniform(-1, 1) * math.log(4 / 3))

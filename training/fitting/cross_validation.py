@@ -1,4 +1,4 @@
-"""The same recipe on every fold: how much a result depends on who happened to be tested."""
+"""One recipe on every fold: how far a result depends on who happened to be tested."""
 
 import json
 import logging
@@ -10,9 +10,11 @@ import numpy as np
 from model.card import SplitMetrics
 from model.engines.loading import load_engine
 from training.data.splits import Fold, split_data
-from training.fitting.fit import STATE_FILE, FitOptions, fit
-from training.metrics.judged import Judged, judge_splits
+from training.fitting.epochs import STATE_FILE
+from training.fitting.fit import FitOptions, fit
+from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.metrics import measure
+from training.pages.tables import align, format_interval
 from training.recipe import Recipe
 
 RESULT_FILE = "cross_validation.json"
@@ -22,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What was measured.
+    """Metrics over folds.
 
     Attributes:
-        folds: The metrics of each fold, by weights that saw none of its groups.
-        pooled: All folds' predictions together, with intervals from a bootstrap over groups. They come from
-            several networks, so that thresholds and calibration are those of a family rather than of one.
+        folds: Of each fold, by weights that saw none of its groups.
+        pooled: Of all folds' predictions together, with intervals from a bootstrap over groups. They come from several
+            networks: thresholds and calibration are those of a family rather than of one.
     """
 
     folds: tuple[SplitMetrics, ...]
@@ -42,11 +44,11 @@ def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> Cross
     Raises:
         CheckpointError, DataError, PretrainedError, RunError: As `training.fitting.fit.fit`.
     """
-    judged = [_run_fold(recipe, options, Fold(index, num_folds)) for index in range(num_folds)]
+    classified = [_run_fold(recipe, options, Fold(index, num_folds)) for index in range(num_folds)]
     classes = split_data(
         options.data, "grouped", options.groups, recipe.seed, Fold(0, num_folds), recipe.class_map
     ).classes
-    result = CrossValidation(tuple(_measure([fold], classes) for fold in judged), _measure(judged, classes))
+    result = CrossValidation(tuple(_measure([fold], classes) for fold in classified), _measure(classified, classes))
     content = {
         "recipe": recipe.model_dump(mode="json"),
         "folds": [metrics.model_dump(mode="json") for metrics in result.folds],
@@ -57,29 +59,26 @@ def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> Cross
 
 
 def format_cross_validation(result: CrossValidation) -> str:
-    """Write the result as text for a terminal: mean and standard deviation over folds, and the pooled value."""
-    rows = [f"{len(result.folds)} folds, {result.pooled.images} images of {result.pooled.groups} groups"]
-    rows.append(f"  {'':<20} {'mean':>7} {'+- sd':>7}   pooled, 95 % interval from a bootstrap over groups")
+    """Write mean and standard deviation over folds, and the pooled value, for a terminal."""
+    title = f"{len(result.folds)} folds, {result.pooled.images} images of {result.pooled.groups} groups"
+    rows = [["", "mean", "+- sd", "pooled, 95 % interval from a bootstrap over groups"]]
     for name, interval in result.pooled.__pydantic_extra__.items():
         values = [fold.__pydantic_extra__[name].value for fold in result.folds if name in fold.__pydantic_extra__]
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        rows.append(
-            f"  {name:<20} {np.mean(values):7.4f} {spread:7.4f}   "
-            f"{interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
-        )
-    return "\n".join(rows)
+        rows.append([name, f"{np.mean(values):.4f}", f"{spread:.4f}", format_interval(interval, 4)])
+    return title + "\n" + align(rows, 2)
 
 
-def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> Judged:
+def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> SplitOutputs:
     logger.info("fold %d of %d", fold.index + 1, fold.count)
     out = options.out / f"fold-{fold.index}"
     resume = options.resume and (out / STATE_FILE).exists()
     report = fit(recipe, replace(options, out=out, split="grouped", resume=resume), fold)
     tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold, recipe.class_map).tests
-    return judge_splits(load_engine(report.exported), tests)[0]
+    return classify_splits(load_engine(report.exported), tests)[0]
 
 
-def _measure(judged: Sequence[Judged], classes: Sequence[str]) -> SplitMetrics:
-    labels = np.concatenate([fold.labels for fold in judged])
-    probabilities = np.concatenate([fold.probabilities for fold in judged])
-    return measure(labels, probabilities, classes, [group for fold in judged for group in fold.groups])
+def _measure(classified: Sequence[SplitOutputs], classes: Sequence[str]) -> SplitMetrics:
+    labels = np.concatenate([fold.labels for fold in classified])
+    probabilities = np.concatenate([fold.probabilities for fold in classified])
+    return measure(labels, probabilities, classes, [group for fold in classified for group in fold.groups])

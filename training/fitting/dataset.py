@@ -1,29 +1,26 @@
-"""Scans as tensors: decoded once a stage, augmented anew every epoch, the same for any number of workers."""
+"""Scans as tensors: decoded once a stage, augmented again every epoch, the same for any number of workers."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
+from torch.utils.data import DataLoader, Dataset
 
 from model.card import Preprocessing
-from model.decoding import decode_image
 from model.host.allocator import give_back_freed_memory
 from model.images.decoded import ImageArray
 from model.preprocessing import normalize_image, resize_image
 from training.data.boxes import Box
+from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
 from training.recipe import Augmentation
 
-_NUM_THREADS = 4
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side
 
 Sample = tuple[Tensor, int, Tensor]
@@ -40,25 +37,22 @@ class ScanDataset(Dataset[Sample]):
         boxes: Mapping[Path, Box] | None = None,
         seed: int = 0,
     ) -> None:
-        """Decode and resize all scans; they are augmented anew whenever one is read."""
+        """Decode and resize all scans; each is augmented again whenever it is read."""
         self._preprocessing = preprocessing
         self._augmentation = augmentation
         self._seed = seed
         self._labels = [scan.label for scan in scans]
         self._boxes = [(boxes or {}).get(scan.path) for scan in scans]
-        with ThreadPoolExecutor(_NUM_THREADS) as pool:
-            images = pool.map(self._read, scans)
-            self._images = list(tqdm(images, "decoding", len(scans), unit="scan", leave=False, disable=None))
+        self._images = read_in_threads(self._read, scans, "decoding", "scan")
 
     def __len__(self) -> int:
         """Count the scans."""
         return len(self._images)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """Read a scan as inputs (3, S, S) with its label and where its tumour lies, (28, 28).
+        """Read a scan by its key, epoch and index: inputs (3, S, S), its label, and its tumour's location (28, 28).
 
-        Args:
-            key: Epoch and index; together with the seed they decide how the scan is augmented.
+        Key and seed decide how the scan is augmented.
         """
         epoch, index = key
         image, box = self._images[index], self._boxes[index]
@@ -71,7 +65,7 @@ class ScanDataset(Dataset[Sample]):
         return inputs, self._labels[index], _locate(box)
 
     def _read(self, scan: Scan) -> ImageArray:
-        image = resize_image(decode_image(scan.path.read_bytes()).image, self._preprocessing)
+        image = resize_image(read_image(scan.path).image, self._preprocessing)
         return image[:, :, 0].copy() if self._preprocessing.color == "grey" else image
 
 
@@ -81,33 +75,19 @@ def _locate(box: Box | None) -> Tensor:
     return torch.from_numpy(box.coverage(LOCATION_GRID, LOCATION_GRID))
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Keys (epoch, index) of one epoch, or one process's share of them."""
+def order_epoch(
+    num_scans: int, batch_size: int, epoch: int, seed: int | None = None, processes: Processes = ALONE
+) -> list[tuple[int, int]]:
+    """List the keys (epoch, index) of one epoch, or one process's share of them: every n-th image of every batch.
 
-    def __init__(
-        self, num_scans: int, batch_size: int, epoch: int, seed: int | None = None, processes: Processes = ALONE
-    ) -> None:
-        """Shuffle where a seed is given; then an incomplete last batch is dropped.
-
-        (Batch normalisation over a last batch of one or two images would make the statistics wild.)
-
-        Args:
-            batch_size: Of all processes together; each gets every n-th image of every batch.
-        """
-        order = np.arange(num_scans)
-        if seed is not None:
-            np.random.default_rng([seed, epoch]).shuffle(order)
-            whole = num_scans // batch_size * batch_size
-            order = order[: whole or num_scans]
-        self._keys = [(epoch, int(index)) for index in order[processes.rank :: processes.size]]
-
-    def __len__(self) -> int:
-        """Count the keys."""
-        return len(self._keys)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        """Go through all of them once."""
-        return iter(self._keys)
+    Where a seed is given they are shuffled, and an incomplete last batch is dropped, whose statistics would be wild.
+    """
+    order = np.arange(num_scans)
+    if seed is not None:
+        np.random.default_rng([seed, epoch]).shuffle(order)
+        whole = num_scans // batch_size * batch_size
+        order = order[: whole or num_scans]
+    return [(epoch, int(index)) for index in order[processes.rank :: processes.size]]
 
 
 def create_loader(
@@ -125,7 +105,7 @@ def create_loader(
     return DataLoader(
         dataset,  # type: ignore[arg-type]  # of samples, which _collate turns into batches
         max(1, batch_size // processes.size),
-        sampler=EpochSampler(len(dataset), batch_size, epoch, shuffle_seed, processes),
+        sampler=order_epoch(len(dataset), batch_size, epoch, shuffle_seed, processes),
         num_workers=num_workers,
         collate_fn=_collate,
     )

@@ -1,4 +1,4 @@
-"""Which layers of a backbone learn."""
+"""Freezing layers of a backbone."""
 
 from torch import nn
 
@@ -6,16 +6,13 @@ from model.networks.network import find_classifier
 
 
 def freeze_layers(network: nn.Module, num_trained: int | None) -> tuple[nn.Module, ...]:
-    """Let the classifier learn, and of the backbone only the last layers.
+    """Freeze the backbone but for its last `num_trained` layers (None: all of them learn).
 
-    A layer is a module that has weights of its own, such as a convolution or a normalisation; activations, pooling and
+    A layer is a module with weights of its own, such as a convolution or a normalisation; activations, pooling and
     sums, which other libraries count too, are none.
 
-    Args:
-        num_trained: Layers of the backbone that learn; None: all of them.
-
     Returns:
-        The layers that do not, to be kept in evaluation mode.
+        The frozen layers, to be kept in evaluation mode.
     """
     classifier = find_classifier(network)
     backbone = [

@@ -1,4 +1,4 @@
-"""What a run's epochs brought, as a picture."""
+"""Learning curves as a picture."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What a run always writes for people to read: a CSV file, and TensorBoard's curves and graph."""
+"""Logs that every run writes: a CSV file, and TensorBoard's curves and graph."""
 
 import copy
 import csv
@@ -50,7 +50,7 @@ class RunLog:
                     self._board.add_scalar(f"{split}/{name}", interval["value"], best_epoch)
 
     def close(self, *, failed: bool) -> None:
-        """Close the files; they look the same whether the run failed or not."""
+        """Close the files."""
         del failed
         self._board.close()
 

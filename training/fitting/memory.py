@@ -15,9 +15,5 @@ _PAD_BYTES = 256 * 2**20
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library to keep what is freed for what comes next; for the whole process, from now on.
-
-    Returns:
-        Whether the C library is one that can be told (glibc).
-    """
+    """Make the C library keep freed memory, from now on and for the whole process; return False unless it is glibc."""
     return set_allocator_options({MMAP_MAX: 0, TRIM_THRESHOLD: _NEVER_TRIM, TOP_PAD: _PAD_BYTES})

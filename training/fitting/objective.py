@@ -1,4 +1,4 @@
-"""What training minimises: labels, a teacher's opinion, and where the tumour is.
+"""The loss that training minimises: labels, a teacher's outputs, and the tumour's location.
 
 (1 - d) cross-entropy + d distillation + f feature distance + l location loss
 """
@@ -23,7 +23,7 @@ _SHARPNESS = 2.0  # of the distribution over cells that a standardised map is tu
 
 @dataclass(frozen=True)
 class Batch:
-    """What is learnt from at once.
+    """Scans that are learnt from at once.
 
     Attributes:
         inputs: (N, 3, S, S).
@@ -37,17 +37,13 @@ class Batch:
 
 
 class Learner(nn.Module):
-    """A network with what only training needs: projections into the teachers' feature spaces.
+    """A network with projections into the teachers' feature spaces, which only training needs.
 
     Everything that has weights is computed in `forward`, once, as distributed training demands.
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe, teachers: Sequence[nn.Module]) -> None:
-        """Wrap `network`; the projections are there only if the recipe weighs features.
-
-        Raises:
-            CheckpointError: If a network lacks one of the recipe's `feature_layers`.
-        """
+        """Wrap `network`; there are projections only if the recipe weighs features."""
         super().__init__()
         self.network = network
         self._locates = recipe.location_weight > 0
@@ -60,7 +56,7 @@ class Learner(nn.Module):
         )
 
     def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Compute logits (N, K), the labels' maps (N, h, w), and the features as each teacher would put them.
+        """Compute logits (N, K), the labels' maps (N, h, w), and the features projected for each teacher.
 
         The latter are, teacher by teacher, the outputs of the recipe's `feature_layers` and the last activation.
         """
@@ -77,7 +73,7 @@ class Objective:
     """The sum of losses that a recipe describes."""
 
     def __init__(self, recipe: Recipe, teachers: Sequence[nn.Module], half: torch.dtype | None = None) -> None:
-        """Prepare to ask `teachers`, frozen, about every batch; `half` is what they compute in, if not float32."""
+        """Compare with frozen `teachers`, which compute in `half` if not in float32."""
         self._recipe = recipe
         self._teachers = teachers
         self._half = half
@@ -109,7 +105,7 @@ class Objective:
 
 
 def compute_features(network: nn.Module, inputs: Tensor, layers: Sequence[str] = ()) -> list[Tensor]:
-    """Compute the outputs of layers, named by their paths, and last what enters the pooling before the classifier."""
+    """Compute the outputs of layers, named by their paths, and last the input of the pooling before the classifier."""
     outputs: dict[str, Tensor] = {}
     with _listening(network, layers, outputs):
         last = network.forward_features(inputs)  # type: ignore[operator]  # timm's
@@ -117,9 +113,9 @@ def compute_features(network: nn.Module, inputs: Tensor, layers: Sequence[str] =
 
 
 def create_projection(width: int, target_width: int) -> nn.Conv2d:
-    """Make a 1 x 1 convolution between feature spaces; where they are equally wide it starts as the identity.
+    """Create a 1 x 1 convolution between feature spaces; where they are equally wide it starts as the identity.
 
-    Layers that were copied from the teacher expect its features channel by channel.
+    Layers copied from the teacher expect its features channel by channel.
     """
     projection = nn.Conv2d(width, target_width, 1)
     if width == target_width:
@@ -129,7 +125,7 @@ def create_projection(width: int, target_width: int) -> nn.Conv2d:
 
 
 def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager[None]:
-    """Compute in half precision what bears it, or everything in float32 where `half` is None."""
+    """Compute in half precision where it is safe, or everything in float32 where `half` is None."""
     return torch.autocast(device.type, half, enabled=half is not None)
 
 
@@ -173,16 +169,15 @@ def class_activation_maps(network: nn.Module, features: Tensor, labels: Tensor) 
 def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
     """Compute -log of the part of a map that lies in the tumour's box.
 
-    Each map is enlarged as it is when served, standardised, and turned into a distribution over cells by a
-    softmax: the loss depends on where the evidence is and not on how much there is.
+    Each map is enlarged as it is when served, standardised, and turned into a distribution over cells by a softmax: the
+    loss depends on where the evidence is and not on how much there is.
 
     Args:
         maps: (N, h, w), any sign.
         locations: (N, 28, 28); images without a box count as 0.
 
     Returns:
-        The sum over images with a box divided by N, so that the mean over equal shares of a batch is the
-        value of the whole.
+        The sum over images with a box divided by N, so that equal shares of a batch average to the whole.
     """
     known = locations.flatten(1).amax(dim=1) > 0
     rows, columns = (torch.from_numpy(spline_weights(LOCATION_GRID, cells)).to(maps) for cells in maps.shape[1:])
@@ -195,7 +190,7 @@ def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
 
 @contextmanager
 def _listening(network: nn.Module, layers: Sequence[str], outputs: dict[str, Tensor]) -> Iterator[None]:
-    """Keep what layers put out meanwhile. No hook stays: copies of the network must not inherit it."""
+    """Record outputs of layers meanwhile. No hook stays: copies of the network must not inherit it."""
 
     def listen(layer: str) -> RemovableHandle:
         return find_layer(network, layer).register_forward_hook(
@@ -211,7 +206,7 @@ def _listening(network: nn.Module, layers: Sequence[str], outputs: dict[str, Ten
 
 
 def _widths(network: nn.Module, layers: Sequence[str]) -> list[int]:
-    """Find the channels of what `compute_features` gives."""
+    """Find the channels of each output of `compute_features`."""
     device = next(network.parameters()).device
     was_training = network.training
     with torch.no_grad():

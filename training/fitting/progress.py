@@ -1,4 +1,4 @@
-"""Where a run is among the stages of its recipe, read from what its epochs brought."""
+"""Position of a run among the stages of its recipe, read from its epochs."""
 
 from collections.abc import Sequence
 
@@ -26,8 +26,7 @@ def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:
 def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
     """Find the epoch whose weights are kept, counted from 1: the lowest validation loss at the size to be served.
 
-    Losses at other sizes say little about that one; before it is reached the last epoch is kept, as it is where nothing
-    is validated.
+    Before that size is reached, and where nothing is validated, it is the last.
     """
     served_size = recipe.stages[-1].image_size
     losses = {
@@ -39,7 +38,7 @@ def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
 
 
 def remaining_pixels(recipe: Recipe, history: Sequence[EpochResult]) -> int:
-    """Sum up the pixels of an image over the epochs that may be left: what the remaining time goes with."""
+    """Sum the pixels of an image over the epochs that may be left, to which the remaining time is proportional."""
     index = next_stage(recipe, history)
     if index is None:
         return 0

@@ -1,4 +1,4 @@
-"""What a finished run hands over: the checkpoint, its ONNX file, and what is known about them."""
+"""The checkpoint of a finished run, its ONNX file and its summary."""
 
 import importlib.metadata
 import json
@@ -20,17 +20,17 @@ from model.preprocessing import self_test_inputs
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
 from training.calibration.review_thresholds import fit_review
-from training.data.scans import Manifest
-from training.data.splits import DataSplits, Fold, TestSplit
+from training.data.splits import TestSplit
 from training.fitting.learning_curves import draw_learning_curves
+from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState
-from training.metrics.judged import judge_splits
+from training.metrics.classified import classify_splits
 from training.metrics.metrics import measure
 from training.recipe import Recipe
 from training.run import CURVES_FILE, RunReport
 
 _SUMMARY_FILE = "summary.json"
-_HISTORY = (  # what a card tells about how weights came about that later weights' cards repeat
+_HISTORY = (  # fields of a card that the cards of later weights repeat
     "recipe",
     "split",
     "sources",
@@ -45,11 +45,10 @@ MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
 
 @dataclass(frozen=True)
 class Release:
-    """What a finished run knows about the weights it hands over.
+    """Everything about the weights that a finished run hands over.
 
     Attributes:
         split: How the data were divided.
-        fold: The part tested on, of a run that is one of several in a cross-validation.
         initial_weights: The checkpoint of ours that the run started from, if it did.
     """
 
@@ -57,9 +56,7 @@ class Release:
     version: str
     split: str
     state: RunState
-    manifest: Manifest
-    data: DataSplits
-    fold: Fold | None = None
+    data: RunData
     initial_weights: Path | None = None
 
 
@@ -76,7 +73,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
     engine = load_engine(exported)  # on a CPU three times as fast as the network itself
-    card = _measure(engine, _calibrate(engine, card, contents), contents.data.tests)
+    card = _measure(engine, _calibrate(engine, card, contents), contents.data.splits.tests)
     sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
     update_card(checkpoint, exported)
     for path in (checkpoint, exported):
@@ -107,8 +104,8 @@ def _write_card(network: nn.Module, contents: Release) -> ModelCard:
         version=contents.version,
         architecture=recipe.architecture,
         head=recipe.head,
-        classes=contents.data.classes,
-        class_map=contents.data.class_map,
+        classes=contents.data.splits.classes,
+        class_map=contents.data.splits.class_map,
         preprocessing=recipe.preprocessing(),
         gradcam_layer=recipe.gradcam_layer,
         self_test_logits=_self_test_logits(network, recipe),
@@ -122,7 +119,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
     return {
         "recipe": contents.recipe.model_dump(mode="json"),
         "split": contents.split,
-        "fold": contents.fold and asdict(contents.fold),
+        "fold": data.fold and asdict(data.fold),
         "sources": state.sources,
         "initial_weights": contents.initial_weights and _describe_forerunner(contents.initial_weights),
         "teachers": [_describe_forerunner(Path(path)) for path in contents.recipe.teacher],
@@ -131,14 +128,14 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "validation_loss": best.validation_loss,
         "validation_accuracy": best.validation_accuracy,
         "seconds": round(sum(result.seconds for result in state.history)),
-        "num_scans": {part: len(getattr(data, part)) for part in ("train", "validation", "calibration")},
-        "manifest_sha256": contents.manifest.sha256,
+        "num_scans": {part: len(getattr(data.splits, part)) for part in ("train", "validation", "calibration")},
+        "manifest_sha256": data.manifest.sha256,
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
     }
 
 
 def _describe_forerunner(path: Path) -> dict[str, Any]:
-    """Say which checkpoint it is and how it came about, as its own card tells."""
+    """Describe a checkpoint and how it came about, from its own card."""
     forerunner = load_checkpoint(path)
     card = forerunner.card
     return {
@@ -157,23 +154,23 @@ def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
 
 
 def _calibrate(engine: Engine, card: ModelCard, contents: Release) -> ModelCard:
-    """Fit what makes probabilities honest, on scans that nothing else was fitted to.
+    """Fit temperature, sets, detector and thresholds on scans that nothing else was fitted to.
 
-    A fold's network is measured, not served: nobody needs its thresholds for review, which take 27,000 shifted scans.
+    A fold's network is measured, not served: it needs no thresholds for review, which take 27,000 shifted scans.
     """
-    data = contents.data
-    if len(data.calibration) < MIN_CALIBRATION_SCANS:
+    splits = contents.data.splits
+    if len(splits.calibration) < MIN_CALIBRATION_SCANS:
         return card
-    parts = (("train", data.train), ("validation", data.validation), ("calibration", data.calibration))
-    card = calibrate(card, *judge_splits(engine, [TestSplit(name, scans) for name, scans in parts]))
-    if contents.fold is None:
-        card = card.model_copy(update={"review": fit_review(engine, card, [*data.validation, *data.calibration])})
+    parts = [TestSplit(part, getattr(splits, part)) for part in ("train", "validation", "calibration")]
+    card = calibrate(card, *classify_splits(engine, parts))
+    if contents.data.fold is None:
+        card = card.model_copy(update={"review": fit_review(engine, card, [*splits.validation, *splits.calibration])})
     return card
 
 
 def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:
     metrics = {}
-    for judged in judge_splits(engine, tests) if tests else []:
-        probabilities = softmax(judged.logits, card.temperature)
-        metrics[judged.name] = measure(judged.labels, probabilities, card.classes, judged.groups)
+    for classified in classify_splits(engine, tests) if tests else []:
+        probabilities = softmax(classified.logits, card.temperature)
+        metrics[classified.name] = measure(classified.labels, probabilities, card.classes, classified.groups)
     return card.model_copy(update={"metrics": metrics})

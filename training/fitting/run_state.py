@@ -1,4 +1,4 @@
-"""The state of a run after each whole epoch: what a killed run continues from."""
+"""The state of a run after each whole epoch, from which a killed run continues."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,13 +19,13 @@ _FORMAT = "brain-tumor-mri-run/3"
 
 @dataclass(frozen=True)
 class RunState:
-    """All that the next epoch depends on.
+    """Everything that the next epoch depends on.
 
     Attributes:
-        trainer: Network, optimiser, schedule and loss scaling, as `Trainer.state` gives them.
+        trainer: Network, optimiser, schedule and loss scaling, as `Trainer.state` returns them.
         best_weights: The network of `best_epoch`; see `training.fitting.progress.find_best_epoch`.
         history: One result a finished epoch.
-        sources: SHA-256 of the files, other than scans, that the weights learn from, by what they are.
+        sources: SHA-256 of the files, other than scans, that the weights learn from.
     """
 
     trainer: dict[str, Any]

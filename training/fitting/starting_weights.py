@@ -1,8 +1,8 @@
-"""Where weights come from before the first step.
+"""Weights before the first step.
 
 model hub, or a file of timm weights -> pretrained backbone
 checkpoint of ours                   -> all of it, or all but the classifier
-teacher                              -> whatever has the same name and fits
+teacher                              -> everything of the same name that fits
 """
 
 import logging
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: bool) -> nn.Module:
-    """Make the recipe's network, with ImageNet weights from the model hub where they are wanted.
+    """Create the recipe's network, if `pretrained` with ImageNet weights from the model hub.
 
     Raises:
         CheckpointError: If there is no such architecture, or it lacks the recipe's Grad-CAM layer.
@@ -51,10 +51,12 @@ def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: boo
     except Exception as error:  # each hub client and each version raises types of its own
         if not pretrained:
             raise
+        scratch = recipe.name.removesuffix("_scratch") + "_scratch"
+        way_out = f"--recipe {scratch}" if scratch in recipe_names() else "--pretrained false"
         raise PretrainedError(
             f"cannot get the ImageNet weights of {recipe.architecture}: let this machine reach the model hub "
             "(or set HF_HOME to a filled cache), name a file of them with --pretrained-file, or start without "
-            f"them: {_describe_way_out(recipe)}"
+            f"them: {way_out}"
         ) from error
     find_layer(network, recipe.gradcam_layer)
     return network
@@ -123,10 +125,10 @@ def load_teachers(recipe: Recipe, classes: Sequence[str]) -> list[nn.Module]:
 
 
 def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
-    """Copy the weights that have the same name and shape, and smaller kernels into the middle of larger ones.
+    """Copy weights of the same name and shape, and smaller kernels into the middle of larger ones.
 
     Returns:
-        How many kernels were copied.
+        The number of kernels copied.
 
     Raises:
         CheckpointError: If there was none.
@@ -150,11 +152,6 @@ def copy_matching_weights(network: nn.Module, source: nn.Module) -> int:
     if not num_copied:
         raise CheckpointError("nothing of the teacher's weights fits; leave start_from_teacher out")
     return num_copied
-
-
-def _describe_way_out(recipe: Recipe) -> str:
-    scratch = recipe.name.removesuffix("_scratch") + "_scratch"
-    return f"--recipe {scratch}" if scratch in recipe_names() else "--pretrained false"
 
 
 def _fits(tensor: Tensor, other: Tensor) -> bool:

@@ -21,7 +21,7 @@ from training.recipe import Recipe, Stage
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss (what is minimised in training, cross-entropy in validation; nats) and accuracy over a pass."""
+    """Mean loss (the objective in training, cross-entropy in validation; nats) and accuracy over a pass."""
 
     loss: float
     accuracy: float
@@ -39,8 +39,8 @@ class Trainer:
         processes: Processes = ALONE,
     ) -> None:
         """Move `network` and `teachers` to `device` and prepare to train all layers by `recipe`."""
-        if processes.size > 1:
-            share_statistics(network)
+        if processes.size > 1 and device.type == "cuda":
+            network = share_statistics(network)
         self._processes = processes
         self._network = _place(network, device)
         self._learner = _place(Learner(self._network, recipe, teachers), device)
@@ -57,7 +57,7 @@ class Trainer:
 
     @property
     def network(self) -> nn.Module:
-        """The network to validate and to keep: the average where the recipe wants one."""
+        """The network to validate and to keep: the running average where the recipe has one."""
         return self._network if self._average is None else self._average.module
 
     @property
@@ -66,31 +66,28 @@ class Trainer:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def enter_stage(self, stage: Stage, *, is_new: bool) -> None:
-        """Let the layers learn that a stage wants; where it is new, start its schedule if it has one of its own.
+        """Unfreeze the layers that learn in a stage; a new stage with a schedule of its own starts that.
 
-        A plateau is looked for anew in either case: losses at another image size are not to be compared.
+        A new stage looks for a plateau afresh: losses at another image size cannot be compared.
         """
         if stage.trained_layers is not None or self._frozen:
             self._frozen = freeze_layers(self._network, stage.trained_layers)
-            self._shared_learner = self._processes.wrap(self._learner)  # anew: it asks once which gradients to share
+            self._shared_learner = self._processes.wrap(self._learner)  # again: it looks once which gradients to share
         if is_new and stage.has_own_schedule:
             self._start_schedule(stage)
         elif is_new:
             self._plateau = self._create_plateau(stage)
 
     def train(self, batches: Iterable[Batch], epoch: int, num_batches: int) -> Iterator[Score]:
-        """Train on the batches of one epoch, counted from 0.
-
-        Returns:
-            The running score after each batch, and at last that of all processes.
-        """
+        """Train on the batches of one epoch, counted from 0; yield the running score, last that of all processes."""
         self._learner.train()
         for module in self._frozen:
             module.eval()  # statistics of batches do not enter what is frozen
         tally = _Tally(self._device)
         for step, batch in enumerate(batches):
             if self._recipe.schedule == "cosine":
-                self._set_learning_rate(cosine_rate(self._recipe, epoch + step / num_batches))
+                for group in self._optimizer.param_groups:
+                    group["lr"] = cosine_rate(self._recipe, epoch + step / num_batches)
             batch = self._move(batch)
             with self._autocast():
                 loss, logits = self._objective(self._shared_learner, batch)
@@ -101,7 +98,7 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self, batches: Iterable[Batch]) -> Score:
-        """Score the network on other data: its cross-entropy alone, without label smoothing."""
+        """Score the network on other data: cross-entropy alone, without label smoothing."""
         network = self.network.eval()
         tally = _Tally(self._device)
         for batch in batches:
@@ -112,16 +109,16 @@ class Trainer:
         return tally.score(self._processes)
 
     def end_epoch(self, validation_loss: float) -> None:
-        """Let the schedule see the validation loss."""
+        """Update the schedule by the validation loss."""
         if self._recipe.schedule == "reduce_on_plateau":
             self._plateau.step(validation_loss)
 
     def state(self) -> dict[str, Any]:
-        """Collect all that the next epoch depends on."""
+        """Collect everything that the next epoch depends on."""
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state collected by `state`."""
+        """Return to a state collected by `state`."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
@@ -164,18 +161,11 @@ class Trainer:
         others = (tensor.to(self._device, non_blocking=True) for tensor in (batch.labels, batch.locations))
         return Batch(inputs, *others)
 
-    def _set_learning_rate(self, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-
 
 def cosine_rate(recipe: Recipe, position: float) -> float:
-    """Compute the learning rate at a position in the run: linear warm-up, then half a cosine to 0.
+    """Compute the learning rate after `position` epochs, fractions included: linear warm-up, then half a cosine to 0.
 
     Loshchilov and Hutter, "SGDR", ICLR 2017, equation 5, without restarts.
-
-    Args:
-        position: Epochs done, fractions included.
     """
     if position < recipe.warmup_epochs:
         return recipe.learning_rate * max(position / recipe.warmup_epochs, 1e-3)
@@ -195,7 +185,7 @@ def _create_average(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
 
 
 def _parameter_groups(learner: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Let kernels decay, but neither biases nor the scales of normalisation."""
+    """Let kernels decay, but neither biases nor scales of normalisation."""
     parameters = list(learner.parameters())
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},

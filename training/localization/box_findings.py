@@ -1,9 +1,7 @@
-"""What single heat maps say about where the tumour is, and what one would say without them."""
+"""The pointing game and the energy of single heat maps, and of two baselines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +11,11 @@ from tqdm import tqdm
 
 from model.card import Preprocessing
 from model.checkpoints.checkpoint import Checkpoint
-from model.decoding import decode_image
 from model.drawing.heatmap import upsample_heatmap
-from model.errors import InputError
 from model.images.decoded import FloatArray
 from model.preprocessing import preprocess_image
 from training.data.boxes import Box
-from training.errors import DataError
+from training.data.reading import read_image
 from training.localization.boxed_scans import BoxedScan
 from training.localization.class_maps import Method, compute_class_maps
 
@@ -32,13 +28,13 @@ Row = tuple[str, str | None]  # how a map is made: a method and its layer; a bas
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether the peak of a map lies inside the box, and how much of its energy."""
+    """Whether the peak of a map lies inside the box, and the part of its energy there."""
 
     hit: bool
     energy: float
 
 
-def judge_map(heatmap: FloatArray, box: Box, size: int) -> Finding:
+def score_map(heatmap: FloatArray, box: Box, size: int) -> Finding:
     """Play the pointing game with one map, and measure its energy inside the box.
 
     Zhang et al., "Top-down neural attention by excitation backprop", IJCV 2018: a hit if the map's largest value
@@ -46,7 +42,7 @@ def judge_map(heatmap: FloatArray, box: Box, size: int) -> Finding:
     equation 8: the part of the map's sum that is inside. A map without evidence finds nothing.
 
     Args:
-        heatmap: (h, w) in [0, 1]; enlarged as it is for those who look at it.
+        heatmap: (h, w) in [0, 1]; enlarged as it is when served.
         size: Rows and columns that it is enlarged to.
     """
     enlarged = upsample_heatmap(heatmap, size, size)
@@ -58,43 +54,35 @@ def judge_map(heatmap: FloatArray, box: Box, size: int) -> Finding:
     return Finding(hit, float((enlarged * box.coverage(size, size)).sum()) / total)
 
 
-def judge_baselines(judged: Sequence[BoxedScan], known: Sequence[BoxedScan]) -> dict[Row, list[Finding]]:
-    """Judge two "maps" that have not seen the scan.
+def score_baselines(measured: Sequence[BoxedScan], known: Sequence[BoxedScan]) -> dict[Row, list[Finding]]:
+    """Score two "maps" that have not seen the scan.
 
     image_center points to the middle of the image; its energy is that of an even map, the area of the box.
-    mean_location points to the mean centre of the boxes of the class in `known`; its energy is that of the mean
-    of these boxes, the map of where tumours of the class lie. A class that `known` lacks gets all of `known`.
+    mean_location points to the mean centre of the boxes of the class in `known`, or of all if `known` lacks it; its
+    energy is that of the mean of these boxes.
     """
-    middle = [Finding(boxed.box.contains(0.5, 0.5), _area(boxed.box)) for boxed in judged]
-    priors = {label: _Prior.of(known, label) for label in {boxed.scan.label for boxed in judged}}
-    usual = [priors[boxed.scan.label].judge(boxed.box) for boxed in judged]
+    middle = [Finding(boxed.box.contains(0.5, 0.5), boxed.box.area) for boxed in measured]
+    priors = {label: _find_prior(known, label) for label in {boxed.scan.label for boxed in measured}}
+    usual = []
+    for boxed in measured:
+        center, density = priors[boxed.scan.label]
+        energy = (density * boxed.box.coverage(_PRIOR_CELLS, _PRIOR_CELLS)).sum()
+        usual.append(Finding(boxed.box.contains(*center), float(energy)))
     return {(IMAGE_CENTER, None): middle, (MEAN_LOCATION, None): usual}
 
 
-@dataclass(frozen=True)
-class _Prior:
-    """Where tumours of a class usually lie: the mean centre of the boxes, and their mean, with sum 1."""
-
-    x: float
-    y: float
-    density: FloatArray
-
-    @classmethod
-    def of(cls, known: Sequence[BoxedScan], label: int) -> Self:
-        boxes = [boxed.box for boxed in known if boxed.scan.label == label] or [boxed.box for boxed in known]
-        x, y = np.mean([box.center for box in boxes], axis=0).tolist()
-        density = np.mean([box.coverage(_PRIOR_CELLS, _PRIOR_CELLS) for box in boxes], axis=0)
-        return cls(x, y, density / density.sum())
-
-    def judge(self, box: Box) -> Finding:
-        energy = (self.density * box.coverage(_PRIOR_CELLS, _PRIOR_CELLS)).sum()
-        return Finding(box.contains(self.x, self.y), float(energy))
+def _find_prior(known: Sequence[BoxedScan], label: int) -> tuple[tuple[float, float], FloatArray]:
+    """Average the boxes of a class: their centre, and their area, with sum 1."""
+    boxes = [boxed.box for boxed in known if boxed.scan.label == label] or [boxed.box for boxed in known]
+    x, y = np.mean([box.center for box in boxes], axis=0).tolist()
+    density = np.mean([box.coverage(_PRIOR_CELLS, _PRIOR_CELLS) for box in boxes], axis=0)
+    return (x, y), density / density.sum()
 
 
-def judge_maps(
-    checkpoint: Checkpoint, layers: Sequence[str], judged: Sequence[BoxedScan]
+def score_maps(
+    checkpoint: Checkpoint, layers: Sequence[str], measured: Sequence[BoxedScan]
 ) -> tuple[npt.NDArray[np.bool_], dict[Row, list[Finding]]]:
-    """Judge the maps of the true classes, by every method and layer.
+    """Score the maps of the true classes, by every method and layer.
 
     Returns:
         Which scans were classified correctly, (N,), and the findings by method and layer, in the scans' order.
@@ -102,13 +90,13 @@ def judge_maps(
     size = checkpoint.card.preprocessing.input_size
     correct: list[bool] = []
     findings: dict[Row, list[Finding]] = {(method.value, layer): [] for layer in layers for method in Method}
-    progress = tqdm(total=len(judged), desc="localizing", unit="scan", disable=None)
-    for batch, inputs, targets in read_batches(judged, checkpoint.card.preprocessing):
+    progress = tqdm(total=len(measured), desc="localizing", unit="scan", disable=None)
+    for batch, inputs, targets in read_batches(measured, checkpoint.card.preprocessing):
         found = compute_class_maps(checkpoint.network, layers, inputs, targets)
         correct += (found.logits.argmax(dim=1) == targets).tolist()
         for (layer, method), maps in found.maps.items():
             pairs = zip(maps.numpy(), batch, strict=True)
-            findings[method.value, layer] += [judge_map(heatmap, boxed.box, size) for heatmap, boxed in pairs]
+            findings[method.value, layer] += [score_map(heatmap, boxed.box, size) for heatmap, boxed in pairs]
         progress.update(len(batch))
     progress.close()
     return np.array(correct), findings
@@ -117,23 +105,9 @@ def judge_maps(
 def read_batches(
     scans: Sequence[BoxedScan], preprocessing: Preprocessing
 ) -> Iterator[tuple[Sequence[BoxedScan], Tensor, Tensor]]:
-    """Read scans batch by batch, as inputs (N, 3, S, S) and labels (N,).
-
-    Raises:
-        DataError: If a scan cannot be read; the message names it.
-    """
+    """Read scans in batches, as inputs (N, 3, S, S) and labels (N,), or raise `DataError`."""
     for start in range(0, len(scans), _BATCH_SIZE):
         batch = scans[start : start + _BATCH_SIZE]
-        inputs = np.concatenate([_read_inputs(boxed.scan.path, preprocessing) for boxed in batch])
+        images = [read_image(boxed.scan.path).image for boxed in batch]
+        inputs = np.concatenate([preprocess_image(image, preprocessing) for image in images])
         yield batch, torch.from_numpy(inputs), torch.tensor([boxed.scan.label for boxed in batch])
-
-
-def _read_inputs(path: Path, preprocessing: Preprocessing) -> FloatArray:
-    try:
-        return preprocess_image(decode_image(path.read_bytes()).image, preprocessing)
-    except (InputError, OSError) as error:
-        raise DataError(f"{path}: {error}") from error
-
-
-def _area(box: Box) -> float:
-    return (box.x1 - box.x0) * (box.y1 - box.y0)

@@ -1,4 +1,4 @@
-"""How well maps find the box: what was found on each scan, averaged with intervals."""
+"""Scores of heat maps against boxes, averaged with intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from model.card import Interval
 from training.localization.box_findings import Finding
 from training.localization.boxed_scans import BoxedScan
 from training.metrics.intervals import Values, Weights, bootstrap
-from training.metrics.weighted_means import weighted_means
+from training.metrics.ranking import weighted_means
 
 _OVER_CLASSES = ""  # no name of a class
 
 
 @dataclass(frozen=True)
 class BoxScore:
-    """How well maps find the box, over the scans of a class or as the mean of the classes.
+    """Scores over the scans of a class, or as the mean of the classes.
 
     Attributes:
         pointing_game: Part of the scans whose map has its peak inside the box.
         energy_inside: Mean part of the map's sum that lies inside the box.
-        pointing_game_correct: The first over the scans that were classified correctly; None if a class has none.
+        pointing_game_correct: Over correctly classified scans alone; None if a class has none.
         energy_inside_correct: Likewise.
     """
 
@@ -34,7 +34,7 @@ class BoxScore:
 
 def average_findings(
     findings: Sequence[Finding],
-    judged: Sequence[BoxedScan],
+    scans: Sequence[BoxedScan],
     correct: npt.NDArray[np.bool_],
     classes: Sequence[str],
     seed: int,
@@ -42,13 +42,13 @@ def average_findings(
     """Average over the scans of each class and over the classes, with intervals from a bootstrap over groups.
 
     Args:
-        findings: One a scan in `judged`.
+        findings: One a scan in `scans`.
         correct: (N,), the scans that were classified correctly.
 
     Returns:
         The mean over the classes that have scans, and the score of each of them.
     """
-    labels = np.array([boxed.scan.label for boxed in judged])
+    labels = np.array([boxed.scan.label for boxed in scans])
     found = np.array([(finding.hit, finding.energy) for finding in findings], np.float64)
     measured = np.hstack([found, np.where(correct[:, None], found, np.nan)])  # (N, 4), as in BoxScore
     present = np.unique(labels).tolist()
@@ -59,7 +59,7 @@ def average_findings(
         means[_OVER_CLASSES] = np.mean(list(means.values()), axis=0)
         return {f"{name} {index}": column for name, mean in means.items() for index, column in enumerate(mean.T)}
 
-    intervals = bootstrap(statistics, [boxed.scan.group for boxed in judged], seed)
+    intervals = bootstrap(statistics, [boxed.scan.group for boxed in scans], seed)
     scores = {
         name: BoxScore(
             intervals[f"{name} 0"], intervals[f"{name} 1"], intervals.get(f"{name} 2"), intervals.get(f"{name} 3")

@@ -1,4 +1,4 @@
-"""The scans that have a box, with who they belong with."""
+"""Scans with a box, their groups and parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from training.errors import DataError
 
 @dataclass(frozen=True)
 class BoxedScan:
-    """A scan, where its tumour is, and its part of the split, if there is a split."""
+    """A scan, its tumour's box, and its part of the split, if there is one."""
 
     scan: Scan
     box: Box
@@ -29,19 +29,32 @@ def find_boxed_scans(
     classes: Sequence[str],
     class_map: Mapping[str, str] = MappingProxyType({}),
 ) -> list[BoxedScan]:
-    """Join the tables of boxes and groups; the class is the name of the folder that a scan is in.
+    """Join the tables of boxes and groups; the class is the name of a scan's folder.
 
     Args:
         root: The data folder, which the tables' paths are relative to.
         groups: Without it each scan is a group of its own, in no part.
         classes: In the order of the labels.
-        class_map: Which of the classes those of the folders are, where they have other names.
+        class_map: Classes by those of the folders, where they have other names.
 
     Raises:
         DataError: If a table is not as expected, or a box belongs to no scan, no group or no known class.
     """
     rows = load_groups(groups) if groups else None
-    return [_join(root, name, box, rows, classes, class_map) for name, box in load_boxes(boxes).items()]
+    expected = ", ".join(dict.fromkeys((*class_map, *classes)))
+    found = []
+    for name, box in load_boxes(boxes).items():
+        path = root / name
+        label = class_map.get(path.parent.name, path.parent.name)
+        if label not in classes:
+            raise DataError(f"unknown class of the box of {name}: expected a folder out of {expected}")
+        if not path.is_file():
+            raise DataError(f"there is a box for {name}, but no such file in {root}")
+        if rows is not None and name not in rows:
+            raise DataError(f"the table of groups lacks {name}, for which there is a box")
+        row = rows[name] if rows is not None else GroupRow(name, None)
+        found.append(BoxedScan(Scan(path, classes.index(label), row.group), box, row.split))
+    return found
 
 
 def draw_scans(scans: Sequence[BoxedScan], num_scans: int | None, seed: int) -> list[BoxedScan]:
@@ -53,24 +66,3 @@ def draw_scans(scans: Sequence[BoxedScan], num_scans: int | None, seed: int) -> 
     for index in order:
         taken.setdefault(scans[index].scan.label, []).append(int(index))
     return [scans[index] for index in sorted(index for indices in taken.values() for index in indices[:num_scans])]
-
-
-def _join(
-    root: Path,
-    name: str,
-    box: Box,
-    rows: dict[str, GroupRow] | None,
-    classes: Sequence[str],
-    class_map: Mapping[str, str],
-) -> BoxedScan:
-    path = root / name
-    label = class_map.get(path.parent.name, path.parent.name)
-    if label not in classes:
-        expected = ", ".join(dict.fromkeys((*class_map, *classes)))
-        raise DataError(f"unknown class of the box of {name}: expected a folder out of {expected}")
-    if not path.is_file():
-        raise DataError(f"there is a box for {name}, but no such file in {root}")
-    if rows is not None and name not in rows:
-        raise DataError(f"the table of groups lacks {name}, for which there is a box")
-    row = rows[name] if rows is not None else GroupRow(name, None)
-    return BoxedScan(Scan(path, classes.index(label), row.group), box, row.split)

@@ -1,6 +1,6 @@
 """Class-activation maps of many layers by several methods, from one pass through the network.
 
-The reference that heat maps are compared with; what is served is `model.networks.gradcam`.
+A reference for heat maps; `model.networks.gradcam` makes the served ones.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from model.networks.network import find_layer
 
 
 class Method(StrEnum):
-    """How channels A_k of a layer and the gradients G_k of a logit with respect to them become a map."""
+    """Ways to turn channels A_k of a layer and the gradients G_k of a logit with respect to them into a map."""
 
     GRAD_CAM = "grad_cam"
     """ReLU(sum_k mean(G_k) A_k): Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2."""
@@ -36,7 +36,7 @@ class ClassMaps:
 
 
 def compute_class_maps(network: nn.Module, layers: Sequence[str], inputs: Tensor, targets: Tensor) -> ClassMaps:
-    """Show where the features of several layers speak for one class of each image.
+    """Compute maps of several layers for one class of each image.
 
     Args:
         network: In evaluation mode; it is left as it is.
@@ -50,7 +50,9 @@ def compute_class_maps(network: nn.Module, layers: Sequence[str], inputs: Tensor
     with torch.enable_grad(), _tap(network, layers) as taps:
         logits = network(inputs)
         evidence = logits.gather(1, targets[:, None]).sum()
-    _check_taps(layers, taps)
+    for layer in layers:
+        if layer not in taps or taps[layer].ndim != 4:
+            raise CheckpointError(f"expected a layer that puts out channels of maps, (N, C, h, w); found {layer!r}")
     gradients = torch.autograd.grad(evidence, [taps[layer] for layer in layers])
     maps = {
         (layer, method): scale_maps(torch.relu((weigh(gradient) * taps[layer].detach()).sum(dim=1)))
@@ -87,9 +89,3 @@ def _tap(network: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _check_taps(layers: Sequence[str], taps: dict[str, Tensor]) -> None:
-    for layer in layers:
-        if layer not in taps or taps[layer].ndim != 4:
-            raise CheckpointError(f"expected a layer that puts out channels of maps, (N, C, h, w); found {layer!r}")

@@ -14,7 +14,7 @@ from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
 from model.networks.network import find_layer
 from training.errors import DataError
-from training.localization.box_findings import judge_baselines, judge_maps, read_batches
+from training.localization.box_findings import read_batches, score_baselines, score_maps
 from training.localization.box_scores import BoxScore, average_findings
 from training.localization.boxed_scans import BoxedScan, draw_scans, find_boxed_scans
 from training.localization.class_maps import Method
@@ -27,7 +27,7 @@ _NUM_RANDOMIZED = 10  # scans of each class in the sanity check, which sees them
 
 @dataclass(frozen=True)
 class LocalizationOptions:
-    """What is measured.
+    """A checkpoint and the boxes to compare its maps with.
 
     Attributes:
         data: Folder that the paths in the tables are relative to.
@@ -56,7 +56,7 @@ class LocalizationOptions:
 
 @dataclass(frozen=True)
 class MapScores:
-    """One way to make maps, a method and its layer or a baseline, and its scores: mean over classes, and by class."""
+    """The scores of a method and its layer, or of a baseline: mean over classes, and by class."""
 
     method: str
     layer: str | None
@@ -66,16 +66,15 @@ class MapScores:
 
 @dataclass(frozen=True)
 class Localization:
-    """What was measured.
+    """Scores of heat maps.
 
     Attributes:
         sha256: Of the checkpoint.
         part: Of the split, or "all".
-        images: Judged, by class.
-        correct: Of those, classified correctly.
+        images: Number by class; `correct`: those classified correctly.
         rows: The baselines, then every layer by every method.
         selected_layer: Where Grad-CAM has the best pointing game, mean over classes.
-        randomization: What is left of the Grad-CAM maps as weights are thrown away.
+        randomization: Similarity of the Grad-CAM maps as weights are randomised.
     """
 
     sha256: str
@@ -93,40 +92,42 @@ class Localization:
 
 
 def localize(options: LocalizationOptions) -> Localization:
-    """Judge the maps that a checkpoint makes of the true class of each scan that has a box.
+    """Measure a checkpoint's maps of the true class of each scan that has a box.
 
     Raises:
         CheckpointError: If the checkpoint cannot be loaded or lacks a layer.
-        DataError: If a table or an image is not as expected, or no box is left to judge.
+        DataError: If a table or an image is not as expected, or no box is left.
     """
     checkpoint = load_checkpoint(options.checkpoint)
     layers, classes = choose_layers(checkpoint, options.layers), checkpoint.card.classes
     found = find_boxed_scans(options.data, options.boxes, options.groups, classes, checkpoint.card.class_map)
     part = options.part or ("validation" if any(boxed.part for boxed in found) else "all")
-    judged = draw_scans([boxed for boxed in found if part in ("all", boxed.part)], options.num_scans, options.seed)
-    if not judged:
-        raise DataError(f"no box to judge in the {part} part: expected a table of groups whose split has one")
-    # Where nothing is known to be training data the baseline learns from what it is judged on, which flatters it.
-    baselines = judge_baselines(judged, [boxed for boxed in found if boxed.part == "train"] or judged)
-    correct, maps = judge_maps(checkpoint, layers, judged)
+    measured = draw_scans([boxed for boxed in found if part in ("all", boxed.part)], options.num_scans, options.seed)
+    if not measured:
+        raise DataError(f"no box to measure in the {part} part: expected a table of groups whose split has one")
+    # Where nothing is known to be training data the baseline learns from what it is measured on, which flatters it.
+    baselines = score_baselines(measured, [boxed for boxed in found if boxed.part == "train"] or measured)
+    correct, maps = score_maps(checkpoint, layers, measured)
     rows = tuple(
-        MapScores(method, layer, *average_findings(findings, judged, correct, classes, options.seed))
+        MapScores(method, layer, *average_findings(findings, measured, correct, classes, options.seed))
         for (method, layer), findings in (baselines | maps).items()
     )
+    batches = list(read_batches(draw_scans(measured, _NUM_RANDOMIZED, options.seed), checkpoint.card.preprocessing))
+    inputs, targets = torch.cat([batch[1] for batch in batches]), torch.cat([batch[2] for batch in batches])
     return Localization(
         sha256=checkpoint.sha256,
         part=part,
-        groups=len({boxed.scan.group for boxed in judged}),
-        images=_count_by_class(judged, classes),
-        correct=_count_by_class([boxed for boxed, right in zip(judged, correct, strict=True) if right], classes),
+        groups=len({boxed.scan.group for boxed in measured}),
+        images=_count_by_class(measured, classes),
+        correct=_count_by_class([boxed for boxed, right in zip(measured, correct, strict=True) if right], classes),
         rows=rows,
         selected_layer=select_layer(rows),
-        randomization=_randomize(checkpoint, layers, judged, options.seed),
+        randomization=randomize_cascading(checkpoint.network, layers, inputs, targets, options.seed),
     )
 
 
 def choose_layers(checkpoint: Checkpoint, layers: Sequence[str]) -> tuple[str, ...]:
-    """Check the layers asked for, or choose those of `DEFAULT_LAYERS` that the network has, and the card's.
+    """Check the layers asked for, by default those of `DEFAULT_LAYERS` that the network has, and the card's.
 
     Raises:
         CheckpointError: If the network lacks one that was asked for.
@@ -146,17 +147,9 @@ def choose_layers(checkpoint: Checkpoint, layers: Sequence[str]) -> tuple[str, .
 
 
 def select_layer(rows: Sequence[MapScores]) -> str:
-    """Choose the layer where Grad-CAM, the method that is served, has the best pointing game over the classes."""
+    """Choose the layer where Grad-CAM, which is served, has the best mean pointing game over the classes."""
     scores = {row.layer: row.mean.pointing_game.value for row in rows if row.layer and row.method == Method.GRAD_CAM}
     return max(scores, key=scores.__getitem__)
-
-
-def _randomize(
-    checkpoint: Checkpoint, layers: Sequence[str], judged: Sequence[BoxedScan], seed: int
-) -> tuple[RandomizedStep, ...]:
-    batches = list(read_batches(draw_scans(judged, _NUM_RANDOMIZED, seed), checkpoint.card.preprocessing))
-    inputs, targets = (torch.cat(parts) for parts in ([batch[1] for batch in batches], [batch[2] for batch in batches]))
-    return randomize_cascading(checkpoint.network, layers, inputs, targets, seed)
 
 
 def _count_by_class(scans: Sequence[BoxedScan], classes: Sequence[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Do heat maps depend on what was learnt? One that stays when the weights are thrown away shows edges, not reasons."""
+"""Whether heat maps depend on the weights: a map that survives random weights shows edges, not reasons."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ from training.localization.class_maps import Method, compute_class_maps
 
 @dataclass(frozen=True)
 class RandomizedStep:
-    """What is left of the maps when a module and all above it are random.
+    """Similarity of the maps when a module and all above it are random.
 
     Attributes:
         module: The lowest module randomised so far.
-        rank_correlation: By layer: Spearman's, of Grad-CAM maps with those of the trained network, mean over
-            images. 1 is the same order of cells; a map that has become flat counts 0.
+        rank_correlation: By layer: Spearman's, of Grad-CAM maps with those of the trained network, mean over images. 1
+            is the same order of cells; a map that has become flat counts 0.
     """
 
     module: str

@@ -1,4 +1,4 @@
-"""Whether two systems that judged the same scans differ by more than chance."""
+"""Whether two systems differ by more than chance on the same scans."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from training.metrics.ranking import Mask
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two systems on the same N scans.
+    """Two systems on the same scans.
 
     Attributes:
-        only_first: Scans that only the first one called right; `only_second` likewise.
+        only_first: Scans that only the first classified correctly; `only_second` likewise.
         p_value: Of McNemar's exact test, which takes scans for independent.
         difference: Accuracy of the first less that of the second, with an interval from a bootstrap over groups.
     """
@@ -28,14 +28,11 @@ class PairedTest:
 
 
 def compare_pair(first: Mask, second: Mask, groups: Sequence[str]) -> PairedTest:
-    """Compare two systems by which scans they called right, (N,) each.
+    """Compare two systems by which scans, (N,), they classified correctly.
 
-    Where both are equally good, each scan that only one of them called right is as likely that of the first as of the
-    second: a binomial test (McNemar, "Note on the sampling error of the difference between correlated proportions",
-    Psychometrika 1947; the exact form).
-
-    Args:
-        groups: For each scan, who it belongs with.
+    If both are equally good, each scan that only one classified correctly is as likely the first's as the second's: a
+    binomial test (McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika
+    1947; the exact form).
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     discordant = only_first + only_second
@@ -46,7 +43,7 @@ def compare_pair(first: Mask, second: Mask, groups: Sequence[str]) -> PairedTest
 
 
 def adjust_p_values(p_values: Sequence[float]) -> list[float]:
-    """Adjust for asking several times: Holm, "A simple sequentially rejective multiple test procedure", 1979."""
+    """Adjust for several tests: Holm, "A simple sequentially rejective multiple test procedure", 1979."""
     order = np.argsort(p_values)
     factors = len(p_values) - np.arange(len(p_values))
     adjusted = np.empty(len(p_values))

@@ -1,4 +1,4 @@
-"""Numbers that say how good predictions are.
+"""Metrics of predictions.
 
 Each is computed for many weightings of the images at once, so that a bootstrap costs a few matrix products.
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sklearn.metrics
 
 from model.card import SplitMetrics
 from training.metrics.intervals import Values, Weights, WilsonInterval, bootstrap, wilson_interval
@@ -68,7 +69,7 @@ def measure(
     Args:
         labels: (N,), indices of classes.
         probabilities: (N, K), rows sum to 1.
-        groups: For each image, who it belongs with.
+        groups: The group of each image.
     """
     units = [str(index) for index in range(len(labels))] if groups is None else groups
     intervals = bootstrap(lambda weights: split_metrics(labels, probabilities, classes, weights), units, seed)
@@ -78,7 +79,7 @@ def measure(
 def split_metrics(
     labels: Labels, probabilities: Probabilities, classes: Sequence[str], weights: Weights
 ) -> dict[str, Values]:
-    """Compute what is said about a split as a whole, (B,) each, for weights (B, N)."""
+    """Compute the metrics of a split as a whole, (B,) each, for weights (B, N)."""
     by_class = [
         class_metrics(labels, probabilities, label, weights, ("sensitivity", "f1", "roc_auc"))
         for label in range(len(classes))
@@ -96,7 +97,7 @@ def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[
     """Define the means over a split's images.
 
     - missed_tumor_rate: tumours called healthy; false_alarm_rate: healthy scans called a tumour.
-    - tumor_accuracy: of scans of tumours, judged among the tumour classes alone, if there are several.
+    - tumor_accuracy: of scans of tumours, classified among the tumour classes alone, if there are several.
     - nll: -log p(true class), in nats. brier: sum over classes of (p - [class is true])^2, in [0, 2]
       (Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather Review 1950).
 
@@ -121,11 +122,7 @@ def split_means(labels: Labels, probabilities: Probabilities, classes: Sequence[
 def class_metrics(
     labels: Labels, probabilities: Probabilities, label: int, weights: Weights, names: Sequence[str] | None = None
 ) -> dict[str, Values]:
-    """Compute what is said about one class against the rest, (B,) each, for weights (B, N).
-
-    Args:
-        names: Where given, only these.
-    """
+    """Compute metrics of one class against the rest, all or those in `names`, (B,) each, for weights (B, N)."""
     true, called, scores = labels == label, probabilities.argmax(axis=1) == label, probabilities[:, label]
     metrics: dict[str, Callable[[Weights], Values]] = {
         **class_means(labels, probabilities, label),
@@ -160,8 +157,8 @@ def wilson_intervals(means: Mapping[str, Mean]) -> dict[str, WilsonInterval]:
 def confusion_matrix(labels: Labels, probabilities: Probabilities) -> npt.NDArray[np.int64]:
     """Count images by true class (rows) and predicted class (columns), (K, K)."""
     num_classes = probabilities.shape[1]
-    pairs = labels * num_classes + probabilities.argmax(axis=1)
-    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+    counts = sklearn.metrics.confusion_matrix(labels, probabilities.argmax(axis=1), labels=range(num_classes))
+    return np.asarray(counts, np.int64)
 
 
 def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> float:

@@ -1,4 +1,4 @@
-"""What a positive and a negative answer are worth where tumours are rarer, or more frequent, than in the data."""
+"""Predictive values where tumours are rarer, or more frequent, than in the data."""
 
 from collections.abc import Sequence
 
@@ -17,16 +17,16 @@ def predictive_values(
 ) -> dict[str, Values]:
     """Compute PPV and NPV per class, and of any tumour against none, by Bayes' theorem.
 
-    Images are weighed so that scans of tumours make up `prevalence` of all, with the kinds of tumour among
-    them as frequent as in the data. For any tumour against none, with sensitivity s and specificity t,
-    PPV = s P / (s P + (1 - t) (1 - P)) and NPV = t (1 - P) / (t (1 - P) + (1 - s) P).
+    Images are weighed so that tumours make up `prevalence` of all, with their kinds as frequent as in the data. For any
+    tumour against none, with sensitivity s and specificity t, PPV = s P / (s P + (1 - t) (1 - P)) and
+    NPV = t (1 - P) / (t (1 - P) + (1 - s) P).
 
     Args:
         prevalence: P, part of all scans that show a tumour, in [0, 1].
         weights: (B, N).
 
     Returns:
-        (B,) by "NAME ppv" and "NAME npv"; NaN where an answer is never given or one side has no scans.
+        (B,) by "NAME ppv" and "NAME npv"; NaN where a class is never predicted or one side has no scans.
 
     Raises:
         DataError: If no class is known to hold healthy scans.
@@ -35,14 +35,11 @@ def predictive_values(
     if healthy is None:
         raise DataError(f"a prevalence needs a class of healthy scans such as notumor; found {', '.join(classes)}")
     tumor, called = labels != healthy, probabilities.argmax(axis=1) != healthy
-    weighed = _weigh(weights, tumor, prevalence) + _weigh(weights, ~tumor, 1 - prevalence)
+    weighed = np.zeros_like(weights)
+    for members, share in ((tumor, prevalence), (~tumor, 1 - prevalence)):
+        weighed += weights * members * divide(np.full(len(weights), share), weights @ members)[:, None]
     values = {f"{ANY_TUMOR} ppv": Mean(tumor, called)(weighed), f"{ANY_TUMOR} npv": Mean(~tumor, ~called)(weighed)}
     for label, name in enumerate(classes):
         means = class_means(labels, probabilities, label)
         values |= {f"{name} {kind}": means[kind](weighed) for kind in ("ppv", "npv")}
     return values
-
-
-def _weigh(weights: Weights, members: np.ndarray[tuple[int], np.dtype[np.bool_]], share: float) -> Weights:
-    factor = divide(np.full(len(weights), share), weights @ members)
-    return weights * members * factor[:, None]

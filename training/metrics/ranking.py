@@ -1,7 +1,8 @@
-"""How well scores put the images of a class before the others: ROC curve, its area, and average precision."""
+"""How well scores rank the images of a class before the others: ROC curve, its area, and average precision."""
 
 import numpy as np
 import numpy.typing as npt
+import sklearn.metrics
 
 from training.metrics.intervals import Values, Weights
 
@@ -16,7 +17,7 @@ def roc_auc(positive: Mask, scores: Scores, weights: Weights) -> Values:
 
     Args:
         positive: (N,), the images of the class.
-        scores: (N,), higher for what is more likely of the class.
+        scores: (N,), higher for the class.
         weights: (B, N).
 
     Returns:
@@ -38,18 +39,20 @@ def average_precision(positive: Mask, scores: Scores, weights: Weights) -> Value
 
 def roc_curve(positive: Mask, scores: Scores) -> list[tuple[float, float]]:
     """List the corners of the ROC curve, (1 - specificity, sensitivity), from (0, 0) to (1, 1)."""
-    positives, negatives = (sums[0, ::-1] for sums in _sum_by_score(positive, scores, np.ones((1, len(scores)))))
-    x = np.concatenate([[0.0], negatives.cumsum() / max(1.0, negatives.sum())])
-    y = np.concatenate([[0.0], positives.cumsum() / max(1.0, positives.sum())])
-    straight = (np.diff(x)[1:] * np.diff(y)[:-1]) == (np.diff(x)[:-1] * np.diff(y)[1:])
-    corner = np.concatenate([[True], ~straight, [True]])
-    return list(zip(x[corner].tolist(), y[corner].tolist(), strict=True))
+    x, y, _ = sklearn.metrics.roc_curve(positive, scores)
+    return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def divide(numerator: Values, denominator: Values) -> Values:
     """Divide; NaN where the denominator is 0."""
     quotient: Values = np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
     return quotient
+
+
+def weighted_means(values: Values, weights: Weights) -> Values:
+    """Compute the mean of each column of (N, M), without NaN, for weights (B, N): (B, M), NaN where nothing counts."""
+    counted = np.isfinite(values)
+    return divide(weights @ np.where(counted, values, 0), weights @ counted)
 
 
 def _sum_by_score(positive: Mask, scores: Scores, weights: Weights) -> tuple[Weights, Weights]:

@@ -19,15 +19,13 @@ WORTH = {
         "something about new patients, from the same sources."
     ),
 }
+_SEEN_BY_GROUPED = (
+    "Flattered: these weights were trained on groups, whose training part takes scans from Testing too. On the "
+    "data they were trained on, they have seen part of this column."
+)
 SEEN = {
-    "official_test": (
-        "Flattered: these weights were trained on groups, whose training part takes scans from Testing too. On the "
-        "data they were trained on, they have seen part of this column."
-    ),
-    "copy_free_test": (
-        "Flattered: these weights were trained on groups, whose training part takes scans from Testing too. On the "
-        "data they were trained on, they have seen part of this column."
-    ),
+    "official_test": _SEEN_BY_GROUPED,
+    "copy_free_test": _SEEN_BY_GROUPED,
     "grouped_test": (
         "Flattered: these weights were not trained on the groups' training part. On the data they were trained on, "
         "they have seen those scans of this column that lie in Training."

@@ -1,4 +1,4 @@
-"""Reports as files: how their templates are read, and how they come into a folder."""
+"""Templates, and files of reports."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +9,7 @@ from training.errors import DataError
 
 
 def create_environment(package: str, *, autoescape: bool = True, keep_trailing_newline: bool = False) -> Environment:
-    """Read the templates of a package; a name that they do not know is an error.
-
-    Args:
-        autoescape: For HTML; off for Markdown.
-    """
+    """Read the templates of a package, with HTML escaped by default; an unknown name is an error."""
     return Environment(
         loader=PackageLoader(package),
         autoescape=autoescape,
@@ -25,11 +21,7 @@ def create_environment(package: str, *, autoescape: bool = True, keep_trailing_n
 
 
 def write_files(folder: Path, contents: Mapping[str, str]) -> None:
-    """Write files, by their names, into a folder that is made if need be.
-
-    Raises:
-        DataError: If it cannot be written to.
-    """
+    """Write files by name into a folder, created if need be; raise `DataError` where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in contents.items():

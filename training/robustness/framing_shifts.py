@@ -1,4 +1,4 @@
-"""Another field of view, another position, another preparation; images are grey, (H, W) uint8."""
+"""Another field of view, position or preparation; images are grey, (H, W) uint8."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ _SCALP_CELLS = 5  # what is thinner than twice that is no brain
 
 
 def crop(image: GreyArray, severity: float, generator: np.random.Generator) -> GreyArray:
-    """Cut `severity` of both sides off, how much of it left and on top at random, and enlarge what is left."""
+    """Cut `severity` off both sides, split at random between the two ends, and enlarge the rest."""
     height, width = image.shape
     left, top = generator.uniform(0, severity, 2) * (width, height)
     box = (left, top, left + (1 - severity) * width, top + (1 - severity) * height)
@@ -38,11 +38,11 @@ def rotate(image: GreyArray, severity: float, _generator: np.random.Generator) -
 
 
 def strip_skull(image: GreyArray, severity: float, _generator: np.random.Generator) -> GreyArray:
-    """Blank all but the brain, as pipelines do that run BET or HD-BET before anything else.
+    """Blank everything but the brain, as pipelines do that run BET or HD-BET first.
 
     Approximate: bright tissue is eroded until the scalp is gone, and the convex hull of its largest part, grown back,
-    is kept: what is dark in it or at its rim (fluid, cysts, sella) stays. Below the skull base, where thick
-    muscle and fat touch the brain, they stay too. Where nothing brain-like is found the image stays as it is.
+    is kept with what is dark in it or at its rim (fluid, cysts, sella). Below the skull base, where thick muscle and
+    fat touch the brain, they stay too. Without anything brain-like the image stays as it is.
 
     Args:
         severity: How much of the rest is taken away; 1 is all of it.

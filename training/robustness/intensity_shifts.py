@@ -1,4 +1,4 @@
-"""What another scanner or sequence does to grey values and sharpness; images are grey, (H, W) uint8."""
+"""Grey values and sharpness of other scanners and sequences; images are grey, (H, W) uint8."""
 
 import io
 
@@ -23,9 +23,9 @@ _FLAIR_CURVE = ((0, 0.2, 0.45, 0.6, 1), (0, 0.08, 0.65, 0.45, 0.9))  # as T2, bu
 def remap_to_t2(image: GreyArray, severity: float, _generator: np.random.Generator) -> GreyArray:
     """Re-order the tissues as T2 weighting does: dark fluid turns bright, white matter darker than grey.
 
-    A curve of the grey value alone: it cannot tell an oedema (bright in T2) from tissue of the same T1 value, nor
-    fluid from the partial volume at the edge of the head, which gets a bright rim. The order of tissues
-    is right, their texture is not: a test of what the network makes of unknown contrast, no synthesis of T2.
+    A curve of the grey value alone cannot tell an oedema (bright in T2) from tissue of the same T1 value, nor fluid
+    from the partial volume at the edge of the head, which gets a bright rim. The order of tissues is right, their
+    texture is not: a test with unknown contrast, no synthesis of T2.
 
     Args:
         severity: Part of the way from the image's own values, 0, to those of the curve, 1.
@@ -66,11 +66,7 @@ def add_bias_field(image: GreyArray, severity: float, generator: np.random.Gener
 
 
 def add_noise(image: GreyArray, severity: float, generator: np.random.Generator) -> GreyArray:
-    """Add Rician noise; see `add_rician_noise`.
-
-    Args:
-        severity: Standard deviation, part of the brain's value: 1 / its signal-to-noise ratio.
-    """
+    """Add Rician noise, sigma `severity` of the brain's value: 1 / its signal-to-noise ratio."""
     return add_rician_noise(image, severity * find_brain_level(image) / 255, generator)
 
 
@@ -81,7 +77,7 @@ def blur(image: GreyArray, severity: float, _generator: np.random.Generator) -> 
 
 
 def lower_resolution(image: GreyArray, severity: float, _generator: np.random.Generator) -> GreyArray:
-    """Reduce the sides by 2^severity and enlarge the result again, without making up what was lost."""
+    """Reduce the sides by 2^severity and enlarge the result again."""
     picture = Image.fromarray(image)
     width, height = (max(_MIN_SIDE_PIXELS, round(side / 2**severity)) for side in picture.size)
     small = picture.resize((width, height), Image.Resampling.BILINEAR)
@@ -96,7 +92,7 @@ def compress(image: GreyArray, severity: float, _generator: np.random.Generator)
 
 
 def find_brain_level(image: npt.NDArray[np.uint8] | npt.NDArray[np.float64]) -> float:
-    """Find the usual value of the brain: the median in the middle of the image without air, 255 if all is air."""
+    """Find the usual value of the brain: the median in the middle of the image without air; 255 if all is air."""
     height, width = image.shape
     middle = image[height // 4 : height - height // 4, width // 4 : width - width // 4]
     tissue = middle[middle > _AIR]

@@ -1,4 +1,4 @@
-"""Elsewhere than at home: what weights make of the same scans as another scanner or hospital might deliver them."""
+"""Weights on the same scans as another scanner or hospital might deliver them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,31 +9,30 @@ from model.card import Interval
 from training.data.scans import Scan
 from training.data.splits import TestSplit
 from training.errors import DataError
-from training.metrics.intervals import Values, bootstrap
+from training.metrics.classified import groups_of, labels_of
+from training.metrics.intervals import bootstrap
 from training.metrics.metrics import Labels, expected_calibration_error
+from training.metrics.ranking import weighted_means
 from training.metrics.reviews import LEVELS
-from training.metrics.weighted_means import weighted_means
 from training.robustness.shift_catalogue import SHIFTS, UNCHANGED, Shift
-from training.robustness.shifted_verdicts import Condition, Judge, Verdicts, judge_conditions, list_conditions
+from training.robustness.shifted_verdicts import Classify, Condition, Verdicts, classify_conditions, list_conditions
 
 
 @dataclass(frozen=True)
 class ShiftScore:
-    """What becomes of a model under one shift; parts are of all scans unless they say of what.
+    """Scores under one shift; parts are of all scans unless stated otherwise.
 
     Attributes:
         shift: Its name, "none" for the scans as they are.
-        unit: What `severity` counts.
-        shortcut: Whether the brain is as before, so that the answers have to be.
-        accuracy: Right answers.
-        agreement: Answers that are those for the scan as it is.
+        unit: Of `severity`.
+        shortcut: Whether the brain is unchanged, so that the predictions should be.
+        agreement: Predictions equal to those for the scan as it is.
         ece: Expected calibration error.
-        review: By level, the part of the scans that has it; None where nobody reviews.
-        outliers: Scans taken for unlike those trained on; None where nobody can tell.
+        review: Part of the scans by level; None without review.
+        outliers: Scans flagged as unlike those trained on; None without a detector.
         missed_tumor_rate: Of the tumours, those called healthy; None where no class is healthy or none a tumour.
-        missed_tumors: How many these are.
-        missed_and_flagged: Of these, the part whose review level is not "none"; None where there are none, or nobody
-            reviews.
+        missed_tumors: Number of these.
+        missed_and_flagged: Of these, the part sent to review; None where there are none, or no review.
     """
 
     shift: str
@@ -62,7 +61,7 @@ class ShiftMeasurement:
 
 
 def measure_shift(
-    judge: Judge,
+    classify: Classify,
     split: TestSplit,
     healthy: int | None,
     *,
@@ -70,27 +69,27 @@ def measure_shift(
     seed: int = 0,
     shifts: Sequence[Shift] = SHIFTS,
 ) -> ShiftMeasurement:
-    """Judge scans as they are and under simulated shifts; each is decoded once.
+    """Classify scans as they are and under simulated shifts; each is decoded once.
 
     Args:
-        judge: From RGB images (H, W, 3) uint8, of whatever sizes, to verdicts; see `create_judge`.
+        classify: See `create_classifier`.
         healthy: The label of scans without a tumour, if there is such a class.
-        num_scans: At most so many are judged, drawn by `seed` with the mixture of classes kept.
+        num_scans: Draw at most this many by `seed`, with the mixture of classes kept.
 
     Raises:
         DataError: If there is no scan, or one cannot be read; the message names it.
     """
     chosen = choose_scans(split.scans, num_scans, seed)
     if not chosen:
-        raise DataError(f"{split.name}: no scans to judge under simulated shifts")
+        raise DataError(f"{split.name}: no scans to classify under simulated shifts")
     conditions = list_conditions((UNCHANGED, *shifts))
-    verdicts = judge_conditions(judge, chosen, conditions, seed)
+    verdicts = classify_conditions(classify, chosen, conditions, seed)
     reference = verdicts[0].probabilities.argmax(axis=1)
     scores = [
         _score(condition, verdict, chosen, reference, healthy)
         for condition, verdict in zip(conditions, verdicts, strict=True)
     ]
-    return ShiftMeasurement(split.name, len(chosen), len(set(_groups_of(chosen))), scores[0], tuple(scores[1:]))
+    return ShiftMeasurement(split.name, len(chosen), len(set(groups_of(chosen))), scores[0], tuple(scores[1:]))
 
 
 def choose_scans(scans: Sequence[Scan], num_scans: int | None, seed: int) -> list[Scan]:
@@ -110,18 +109,19 @@ def choose_scans(scans: Sequence[Scan], num_scans: int | None, seed: int) -> lis
 def _score(
     condition: Condition, verdicts: Verdicts, scans: Sequence[Scan], reference: Labels, healthy: int | None
 ) -> ShiftScore:
-    labels = np.array([scan.label for scan in scans], np.int64)
+    labels = labels_of(scans)
     predicted, levels = verdicts.probabilities.argmax(axis=1), verdicts.levels
     tumors = labels != healthy if healthy is not None else np.zeros(len(labels), bool)
     missed = tumors & (predicted == healthy)
-    intervals = _mean_intervals(
-        {
-            "accuracy": np.where(predicted == labels, 1.0, 0.0),
-            "agreement": np.where(predicted == reference, 1.0, 0.0),
-            "missed_tumor_rate": np.where(tumors, missed, np.nan),
-            "missed_and_flagged": np.where(missed & (levels is not None), levels != "none", np.nan),
-        },
-        _groups_of(scans),
+    columns = {  # NaN where a scan does not count; a column where none does gets no interval
+        "accuracy": np.where(predicted == labels, 1.0, 0.0),
+        "agreement": np.where(predicted == reference, 1.0, 0.0),
+        "missed_tumor_rate": np.where(tumors, missed, np.nan),
+        "missed_and_flagged": np.where(missed & (levels is not None), levels != "none", np.nan),
+    }
+    values = np.stack(list(columns.values()), axis=1)
+    intervals = bootstrap(
+        lambda weights: dict(zip(columns, weighted_means(values, weights).T, strict=True)), groups_of(scans)
     )
     return ShiftScore(
         shift=condition.shift.name,
@@ -137,13 +137,3 @@ def _score(
         missed_tumors=int(missed.sum()),
         missed_and_flagged=intervals.get("missed_and_flagged"),
     )
-
-
-def _mean_intervals(columns: dict[str, Values], groups: Sequence[str]) -> dict[str, Interval]:
-    """Average columns (N,), NaN where a scan does not count; those where none counts are left out."""
-    values = np.stack(list(columns.values()), axis=1)
-    return bootstrap(lambda weights: dict(zip(columns, weighted_means(values, weights).T, strict=True)), groups)
-
-
-def _groups_of(scans: Sequence[Scan]) -> list[str]:
-    return [scan.group or scan.path.as_posix() for scan in scans]

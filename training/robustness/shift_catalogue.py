@@ -1,4 +1,4 @@
-"""The simulated shifts that weights are judged under, with the severities at which."""
+"""The simulated shifts and their severities."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Shift:
     """A change that another hospital may bring, or one that must not matter.
 
     Attributes:
-        unit: What the severity counts; at 0 the image stays as it is.
-        shortcut: Whether the brain stays as it is, so that the answer has to.
+        unit: Of the severity; at 0 the image stays as it is.
+        shortcut: Whether the brain is unchanged, so that the prediction should be.
         transform: From an image (H, W, 3) uint8, a severity and a generator to an image; changes nothing in place.
     """
 
@@ -30,12 +30,12 @@ class Shift:
     shortcut: bool = False
 
     def apply(self, image: ImageArray, severity: float, seed: int) -> ImageArray:
-        """Change an image (H, W, 3) uint8; by the same seed always alike, and at all severities in the same way."""
+        """Change an image (H, W, 3) uint8; the seed decides how, for all severities alike."""
         return self.transform(image, severity, np.random.default_rng(seed)) if severity else image
 
 
 def _on_grey(transform: Callable[[GreyArray, float, np.random.Generator], GreyArray]) -> Transform:
-    """Let a transform of grey values (H, W) work on the luma of a picture."""
+    """Apply a transform of grey values (H, W) to the luma of a picture."""
 
     def apply(image: ImageArray, severity: float, generator: np.random.Generator) -> ImageArray:
         grey = np.asarray(Image.fromarray(image).convert("L"))

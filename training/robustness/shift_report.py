@@ -1,4 +1,4 @@
-"""What shifts do to a model: as a table for a terminal, and as curves for a page."""
+"""Scores under shifts: a table for a terminal, and curves for a page."""
 
 from collections.abc import Callable
 from math import nan
@@ -9,9 +9,14 @@ from matplotlib.ticker import MaxNLocator
 
 from model.card import Interval
 from training.pages.columns import TITLES
-from training.pages.figures import render_svg
+from training.pages.pictures import render_svg
+from training.pages.tables import align, format_interval
 from training.robustness.shift import ShiftMeasurement, ShiftScore
 
+_HEADER = (
+    *("shift", "severity", "accuracy", "agree", "ece", "missed tumours"),
+    *("flagged", "review", "required", "outliers"),
+)
 _COLUMNS = 4
 _PANEL_INCHES = (2.9, 2.1)
 _CURVES: dict[str, tuple[str, Callable[[ShiftScore], float | None]]] = {  # label: colour, value
@@ -24,22 +29,16 @@ _CURVES: dict[str, tuple[str, Callable[[ShiftScore], float | None]]] = {  # labe
 
 def format_shift(measurement: ShiftMeasurement) -> str:
     """Write a row a shift and severity; those that must not matter come last."""
-    rows = [
+    title = (
         f"{TITLES[measurement.split]} under simulated shift, parts in %, 95 % interval over groups: "
-        f"{measurement.images} images of {measurement.groups} groups",
-        f"{'shift':<16} {'severity':<38} {'accuracy':>20} {'agree':>6} {'ece':>6} {'missed tumours':>20} "
-        f"{'flagged':>13} {'review':>7} {'required':>8} {'outliers':>8}",
-    ]
+        f"{measurement.images} images of {measurement.groups} groups"
+    )
     ordered = sorted(measurement.scores, key=lambda score: score.shortcut)
-    return "\n".join([*rows, *(_format_score(score) for score in (measurement.reference, *ordered))])
+    return title + "\n" + align([_HEADER, *(_format_score(score) for score in (measurement.reference, *ordered))])
 
 
 def draw_shift(measurement: ShiftMeasurement) -> str:
-    """Draw a panel a shift, with curves over its severity, the scans as they are at 0.
-
-    Returns:
-        An SVG element that can stand in a page of HTML or as a file; it refers to nothing outside.
-    """
+    """Draw a panel a shift, with curves over its severity, the unchanged scans at 0, as an SVG element."""
     names = list(dict.fromkeys(score.shift for score in measurement.scores))
     num_rows = -(-len(names) // _COLUMNS)
     width, height = _PANEL_INCHES
@@ -68,24 +67,24 @@ def _draw_panel(axis: Axes, scores: list[ShiftScore], named: ShiftScore) -> None
     axis.grid(alpha=0.3)
 
 
-def _format_score(score: ShiftScore) -> str:
-    severity = f"{score.severity:g} {score.unit}" if score.unit else "-"
-    flagged = "-" if score.missed_and_flagged is None else f"{100 * score.missed_and_flagged.value:.1f}"
-    flagged = f"{flagged} of {score.missed_tumors}"
-    reviewed = "-" if score.review is None else f"{100 * (1 - score.review['none']):.1f}"
-    required = "-" if score.review is None else f"{100 * score.review['required']:.1f}"
-    outliers = "-" if score.outliers is None else f"{100 * score.outliers:.1f}"
+def _format_score(score: ShiftScore) -> tuple[str, ...]:
+    review = score.review
     return (
-        f"{score.shift:<16} {severity:<38} {_format_interval(score.accuracy):>20} "
-        f"{100 * score.agreement.value:>6.1f} {100 * score.ece:>6.1f} {_format_interval(score.missed_tumor_rate):>20} "
-        f"{flagged:>13} {reviewed:>7} {required:>8} {outliers:>8}"
+        score.shift,
+        f"{score.severity:g} {score.unit}" if score.unit else "-",
+        format_interval(score.accuracy, 1, 100),
+        _format_share(score.agreement.value),
+        _format_share(score.ece),
+        format_interval(score.missed_tumor_rate, 1, 100),
+        f"{_format_share(_value(score.missed_and_flagged))} of {score.missed_tumors}",
+        _format_share(None if review is None else 1 - review["none"]),
+        _format_share(None if review is None else review["required"]),
+        _format_share(score.outliers),
     )
 
 
-def _format_interval(interval: Interval | None) -> str:
-    if interval is None:
-        return "-"
-    return f"{100 * interval.value:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+def _format_share(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
 
 
 def _value(interval: Interval | None) -> float | None:

@@ -1,4 +1,4 @@
-"""What is said about scans that are changed as another scanner or hospital might deliver them."""
+"""Verdicts on scans changed as another scanner or hospital might deliver them."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,31 +10,28 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from model.card import ModelCard
-from model.decoding import decode_image
 from model.engines.engine import Engine
-from model.errors import InputError
 from model.images.decoded import ImageArray
 from model.preprocessing import normalize_image, resize_image
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import ReliabilityCheck
+from training.data.reading import NUM_THREADS, read_image
 from training.data.scans import Scan
-from training.errors import DataError
 from training.metrics.metrics import Probabilities
 from training.robustness.shift_catalogue import Shift
 
 _BATCH_SIZE = 32
-_NUM_THREADS = 4  # Pillow, and most of NumPy and SciPy, work outside the interpreter's lock
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What is said about N images.
+    """Outputs for N images.
 
     Attributes:
         probabilities: (N, K), calibrated; rows sum to 1.
-        levels: (N,), one of `training.metrics.reviews.LEVELS`; None where nobody reviews.
-        outliers: (N,), images unlike those trained on; None where nobody can tell.
+        levels: (N,), one of `training.metrics.reviews.LEVELS`; None without review.
+        outliers: (N,), images unlike those trained on; None without a detector.
     """
 
     probabilities: Probabilities
@@ -42,7 +39,7 @@ class Verdicts:
     outliers: npt.NDArray[np.bool_] | None = None
 
 
-Judge = Callable[[Sequence[ImageArray]], Verdicts]
+Classify = Callable[[Sequence[ImageArray]], Verdicts]
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,11 @@ def list_conditions(shifts: Sequence[Shift]) -> list[Condition]:
     return [Condition(shift, severity) for shift in shifts for severity in shift.severities]
 
 
-def create_judge(engine: Engine, card: ModelCard) -> Judge:
-    """Judge images as the service would, by the temperature and the thresholds of a card."""
+def create_classifier(engine: Engine, card: ModelCard) -> Classify:
+    """Create a function from RGB images (H, W, 3) uint8 to the verdicts of the service with this card."""
     check = ReliabilityCheck(card)
 
-    def judge(images: Sequence[ImageArray]) -> Verdicts:
+    def classify(images: Sequence[ImageArray]) -> Verdicts:
         resized = [resize_image(image, card.preprocessing) for image in images]
         outputs = engine.predict(np.stack([normalize_image(image, card.preprocessing) for image in resized]))
         probabilities = softmax(outputs.logits, card.temperature)
@@ -72,24 +69,20 @@ def create_judge(engine: Engine, card: ModelCard) -> Judge:
         outliers = np.array([each.ood.outlier for each in found if each.ood], bool)
         return Verdicts(probabilities, levels if card.review else None, outliers if card.outlier_detector else None)
 
-    return judge
+    return classify
 
 
-def judge_conditions(
-    judge: Judge, scans: Sequence[Scan], conditions: Sequence[Condition], seed: int = 0
+def classify_conditions(
+    classify: Classify, scans: Sequence[Scan], conditions: Sequence[Condition], seed: int = 0
 ) -> list[Verdicts]:
-    """Judge all scans under each condition, batch by batch, so that few images are in memory.
-
-    Raises:
-        DataError: If a scan cannot be read; the message names it.
-    """
+    """Classify all scans under each condition, in batches, so that few images are in memory. Raises `DataError`."""
     parts: list[list[Verdicts]] = [[] for _ in conditions]
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
         for batch, images in _read_batches(scans, pool, len(conditions)):
             seeds = [_seed_of(scan, seed) for scan in batch]
             for part, condition in zip(parts, conditions, strict=True):
                 severities = [condition.severity] * len(batch)
-                part.append(judge(list(pool.map(condition.shift.apply, images, severities, seeds))))
+                part.append(classify(list(pool.map(condition.shift.apply, images, severities, seeds))))
     return [_concatenate(part) for part in parts]
 
 
@@ -99,19 +92,12 @@ def _read_batches(
     with tqdm(total=len(scans) * num_conditions, desc="shifting", unit="scan", disable=None) as progress:
         for start in range(0, len(scans), _BATCH_SIZE):
             batch = scans[start : start + _BATCH_SIZE]
-            yield batch, list(pool.map(_read_image, batch))
+            yield batch, list(pool.map(lambda scan: read_image(scan.path).image, batch))
             progress.update(len(batch) * num_conditions)
 
 
-def _read_image(scan: Scan) -> ImageArray:
-    try:
-        return decode_image(scan.path.read_bytes()).image
-    except (InputError, OSError) as error:
-        raise DataError(f"{scan.path}: {error}") from error
-
-
 def _seed_of(scan: Scan, seed: int) -> int:
-    """Derive a seed from the file's name and folder, so that it is the same in any selection and on any machine."""
+    """Derive a seed from the file's name and folder: the same in any selection and on any machine."""
     return zlib.crc32(f"{scan.path.parent.name}/{scan.path.name}".encode(), seed)
 
 

@@ -1,7 +1,7 @@
-"""Changes that leave the brain as it is: an answer that moves with them is read off something else.
+"""Changes that leave the brain as it is: a prediction that moves with them has another source.
 
-In public collections the class goes with the border, the colour mode, the size and the side of the scans. Images
-are RGB, (H, W, 3) uint8.
+In public collections the class correlates with the border, the colour mode, the size and the side of the scans.
+Images are RGB, (H, W, 3) uint8.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def change_color_mode(image: ImageArray, _severity: float, _generator: np.random
 
 
 def change_size(image: ImageArray, severity: float, _generator: np.random.Generator) -> ImageArray:
-    """Store the picture with 2^severity times as many rows and columns; the only change that alters the shape."""
+    """Store the picture with 2^severity times as many rows and columns: the only change of the shape."""
     picture = Image.fromarray(image)
     width, height = (max(MIN_SIDE_PIXELS, round(side * 2**severity)) for side in picture.size)
     return np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC))

@@ -1,1 +1,1 @@
-"""Where else a run is written down: MLflow and Weights & Biases, each only where it is asked for."""
+"""Records of runs in MLflow and Weights & Biases, each only where it is asked for."""

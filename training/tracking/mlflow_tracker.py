@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from urllib.parse import urlparse
 
 from training.errors import TrackingError
@@ -14,6 +14,7 @@ from training.tracking.tracker import (
     list_test_metrics,
     recall_identity,
     remember_identity,
+    report_failures,
 )
 
 EXPERIMENT = "brain-tumor-mri"
@@ -26,7 +27,7 @@ class MlflowTracker:
     """One run on an MLflow server, or in a folder; the library is needed only from here on."""
 
     def __init__(self, uri: str, run: RunDescription) -> None:
-        """Start a run, or go on with the one that `run.folder` remembers.
+        """Start a run, or continue the one that `run.folder` remembers.
 
         Args:
             uri: Of a server, or `file:FOLDER`; databases need a server in front of them.
@@ -100,19 +101,14 @@ class MlflowTracker:
             tags={"sha256": report.summary["sha256"]},
         )
 
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self) -> AbstractContextManager[None]:
         from mlflow.exceptions import MlflowException
 
-        try:
-            yield
-        except (MlflowException, OSError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise TrackingError(f"MLflow at {self._uri}: {reason}") from error
+        return report_failures(f"MLflow at {self._uri}", MlflowException)
 
 
 def _set_defaults(uri: str) -> None:
-    """Decide what MLflow would ask about; what the user has set stays."""
+    """Set what MLflow would ask for; the user's own settings stay."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of 7: a run waits for each of them

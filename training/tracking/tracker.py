@@ -1,4 +1,4 @@
-"""What is told about a run while it goes on, to whoever keeps records.
+"""Records of a run while it goes on.
 
 a run starts -> each epoch -> the finished run's files -> the end, good or bad
 """
@@ -6,11 +6,12 @@ a run starts -> each epoch -> the finished run's files -> the end, good or bad
 import json
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 from training.errors import TrackingError
 from training.recipe import Recipe
@@ -25,11 +26,11 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a run is called and how it is made.
+    """Name and making of a run.
 
     Attributes:
         recipe: The name under which its weights are registered.
-        folder: What the run writes into.
+        folder: Where the run writes.
         parameters: Every value of the recipe and how the data are divided.
     """
 
@@ -39,31 +40,31 @@ class RunDescription:
 
     @property
     def name(self) -> str:
-        """For people; tells runs of one recipe apart by their folder."""
+        """For people; the folder tells runs of one recipe apart."""
         return self.recipe if self.folder.name == self.recipe else f"{self.recipe} {self.folder.name}"
 
 
 class Tracker(Protocol):
-    """Somebody who keeps records of a run. All methods raise `TrackingError` where they cannot be kept."""
+    """Keeps records of a run. All methods raise `TrackingError` where that fails."""
 
     def write(self, result: EpochResult) -> None:
         """Record one epoch."""
         ...
 
     def finish(self, report: RunReport) -> None:
-        """Record what the finished run hands over."""
+        """Record the results of the finished run."""
         ...
 
     def close(self, *, failed: bool) -> None:
-        """Say that there is no more to come."""
+        """End the records."""
         ...
 
 
 class Trackers:
-    """Several trackers as one. A run goes on where one of them fails: that is said once an epoch."""
+    """Several trackers as one; one that fails is logged once an epoch, and the run goes on."""
 
     def __init__(self, trackers: Sequence[Tracker]) -> None:
-        """Tell all of `trackers`, in their order."""
+        """Pass everything to `trackers`, in their order."""
         self._trackers = trackers
 
     def __enter__(self) -> Self:
@@ -74,22 +75,32 @@ class Trackers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all of them, whatever happened."""
-        self._tell(lambda tracker: tracker.close(failed=kind is not None))
+        self._call(lambda tracker: tracker.close(failed=kind is not None))
 
     def write(self, result: EpochResult) -> None:
         """Record one epoch."""
-        self._tell(lambda tracker: tracker.write(result))
+        self._call(lambda tracker: tracker.write(result))
 
     def finish(self, report: RunReport) -> None:
-        """Record what the finished run hands over."""
-        self._tell(lambda tracker: tracker.finish(report))
+        """Record the results of the finished run."""
+        self._call(lambda tracker: tracker.finish(report))
 
-    def _tell(self, tell: Callable[[Tracker], None]) -> None:
+    def _call(self, action: Callable[[Tracker], None]) -> None:
         for tracker in self._trackers:
             try:
-                tell(tracker)
+                action(tracker)
             except TrackingError as error:
                 logger.warning("not recorded: %s", error)
+
+
+@contextmanager
+def report_failures(name: str, failure: type[Exception]) -> Iterator[None]:
+    """Raise `TrackingError`, with the first line of the message, for the errors of a tracker's library."""
+    try:
+        yield
+    except (failure, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise TrackingError(f"{name}: {reason}") from error
 
 
 def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> RunDescription:
@@ -99,12 +110,12 @@ def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> R
         if isinstance(value, dict):
             values |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
-            values[name] = _simplify(value)
+            values[name] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
     return RunDescription(recipe.name, folder, {**values, **others})
 
 
 def list_metrics(result: EpochResult) -> dict[str, float]:
-    """Name what an epoch brought; what stands before a slash becomes a section of the tracker's page."""
+    """Name the results of an epoch; the part before a slash becomes a section of the tracker's page."""
     return {
         re.sub("^(train|validation)_", r"\1/", name): float(value)
         for name, value in vars(result).items()
@@ -113,7 +124,7 @@ def list_metrics(result: EpochResult) -> dict[str, float]:
 
 
 def list_test_metrics(report: RunReport) -> dict[str, float]:
-    """Name what was measured on the tests, "SPLIT/METRIC"."""
+    """Name the metrics of the tests, "SPLIT/METRIC"."""
     return {
         f"{split}/{name}": float(interval["value"])
         for split, metrics in report.summary["metrics"].items()
@@ -123,7 +134,7 @@ def list_test_metrics(report: RunReport) -> dict[str, float]:
 
 
 def recall_identity(folder: Path, tracker: str) -> str | None:
-    """Find under which name a tracker keeps the run in `folder`; None where it has none."""
+    """Find the name under which a tracker keeps the run in `folder`, if it does."""
     path = folder / _IDENTITIES_FILE
     if not path.is_file():
         return None
@@ -132,11 +143,7 @@ def recall_identity(folder: Path, tracker: str) -> str | None:
 
 
 def remember_identity(folder: Path, tracker: str, identity: str) -> None:
-    """Write it down, so that a resumed run is recorded where it was."""
+    """Write the name down, so that a resumed run is recorded where it was."""
     path = folder / _IDENTITIES_FILE
     known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     path.write_text(json.dumps({**known, tracker: identity}, indent=2) + "\n", encoding="utf-8")
-
-
-def _simplify(value: Any) -> Value:
-    return value if isinstance(value, str | int | float | bool) else json.dumps(value)

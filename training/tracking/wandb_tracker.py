@@ -1,8 +1,7 @@
 """Records of runs in Weights & Biases; with WANDB_MODE=offline they stay in the run's folder until `wandb sync`."""
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from training.errors import TrackingError
 from training.run import EpochResult, RunReport
@@ -12,6 +11,7 @@ from training.tracking.tracker import (
     list_test_metrics,
     recall_identity,
     remember_identity,
+    report_failures,
 )
 
 
@@ -19,7 +19,7 @@ class WandbTracker:
     """One run of a project; the library is needed only from here on."""
 
     def __init__(self, project: str, run: RunDescription) -> None:
-        """Start a run, or go on with the one that `run.folder` remembers.
+        """Start a run, or continue the one that `run.folder` remembers.
 
         Raises:
             TrackingError: If the library is not installed, or its server cannot be reached.
@@ -63,12 +63,7 @@ class WandbTracker:
         with self._reporting():
             self._run.finish(exit_code=int(failed))
 
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
+    def _reporting(self) -> AbstractContextManager[None]:
         import wandb
 
-        try:
-            yield
-        except (wandb.Error, OSError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise TrackingError(f"Weights & Biases: {reason}") from error
+        return report_failures("Weights & Biases", wandb.Error)

@@ -13,7 +13,6 @@ from tests.samples.phantoms import draw_slice, encode
 from tests.training.audit.test_audit import plant_tree
 from training.audit.audit import audit, summarize
 from training.audit.audit_report import format_groups, render_report, write_audit
-from training.errors import DataError
 
 
 def test_the_table_has_a_row_a_file(tmp_path):
@@ -83,9 +82,3 @@ def test_three_files_are_written_and_a_second_run_writes_the_same(tmp_path):
     assert json.loads(before["summary.json"]) == json.loads(json.dumps(summarize(found)))
     write_audit(audit(tree, skip=out), out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-
-
-def test_an_output_that_cannot_be_written_is_one_line(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(DataError, match="cannot write"):
-        write_audit(audit(plant_tree(tmp_path / "tree")), tmp_path / "file" / "out")

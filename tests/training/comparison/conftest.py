@@ -1,4 +1,4 @@
-"""Three systems that judge the same made-up scans: two of three classes, one that only tells tumours."""
+"""Three systems that classify the same made-up scans: two of three classes, one that only tells tumours."""
 
 from pathlib import Path
 from typing import Any

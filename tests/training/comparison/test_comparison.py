@@ -49,9 +49,9 @@ def test_systems_of_other_classes_are_compared_by_the_coarser_ones(comparison):
         found = share_verdicts(*pair)
         assert found is not None
         assert found.classes == ("no_tumor", "tumor")
-    judged = one.judged
-    tumor = 1 - judged.probabilities[:, CLASSES.index("notumor")]
-    expected = (tumor > 0.5) == (judged.labels != CLASSES.index("notumor"))
+    classified = one.classified
+    tumor = 1 - classified.probabilities[:, CLASSES.index("notumor")]
+    expected = (tumor > 0.5) == (classified.labels != CLASSES.index("notumor"))
     found = share_verdicts(one, two)
     assert found is not None
     assert np.array_equal(found.first_right, expected)

@@ -41,17 +41,11 @@ def test_a_row_that_is_no_box_is_refused(tmp_path, row):
         load_boxes(write(tmp_path, row))
 
 
-def test_a_missing_column_is_refused(tmp_path):
+def test_a_table_that_cannot_be_used_is_named(tmp_path):
     with pytest.raises(DataError, match="expected columns"):
         load_boxes(write(tmp_path, "a.png,0,0,1", header="path,x0,y0,x1"))
-
-
-def test_an_image_with_two_boxes_is_named(tmp_path):
     with pytest.raises(DataError, match=r"several|a\.png"):
         load_boxes(write(tmp_path, "a.png,0,0,1,1", "a.png,0,0,0.5,1"))
-
-
-def test_a_missing_file_and_a_binary_file_are_named(tmp_path):
     with pytest.raises(DataError, match=r"absent\.csv"):
         load_boxes(tmp_path / "absent.csv")
     (tmp_path / "binary.csv").write_bytes(b"path\xff\x00\xfe")

@@ -45,17 +45,6 @@ def test_different_slices_are_no_copies(tmp_path):
     assert len(set(copies.groups)) == 40
 
 
-def test_the_size_of_blocks_changes_nothing(tmp_path):
-    slices = [draw_slice(seed) for seed in (0, 1, 0, 2, 3, 1, 4)]
-    slices[5] = slices[5][:, ::-1]
-    files = _store(tmp_path, *(encode(Image.fromarray(each), "JPEG", quality=80 + i) for i, each in enumerate(slices)))
-    results = [find_copies(files, block_size) for block_size in (1, 2, 3, 7, 100)]
-    assert {result.groups for result in results} == {
-        ("g00000", "g00001", "g00000", "g00002", "g00003", "g00001", "g00004")
-    }
-    assert {tuple(result.pairs.first) + tuple(result.pairs.second) for result in results} == {(0, 1, 2, 5)}
-
-
 def test_copies_of_copies_are_one_group_and_the_weakest_link_is_told(tmp_path):
     near, far = (0.7 * draw_slice(0) + weight * draw_slice(1) for weight in (0.0, 0.42))
     chain = [((1 - step) * near + step * far).round().astype(np.uint8) for step in np.linspace(0, 1, 6)]

@@ -14,34 +14,22 @@ def _describe(root, **options):
     return [(file.name, file.split, file.label) for file in find_files(root, **options)]
 
 
-def test_splits_are_the_top_folders_if_class_names_recur_below_them(tmp_path):
-    _plant(tmp_path, "train/yes/b.png", "train/yes/a.png", "val/yes/c.png", "val/no/deep/d.tif")
-    assert _describe(tmp_path) == [
-        ("train/yes/a.png", "train", "yes"),
-        ("train/yes/b.png", "train", "yes"),
-        ("val/no/deep/d.tif", "val", "no"),
-        ("val/yes/c.png", "val", "yes"),
-    ]
-
-
-def test_a_tree_without_splits_has_classes_on_top(tmp_path):
-    _plant(tmp_path, "yes/a.png", "no/b.png")
-    assert _describe(tmp_path) == [("no/b.png", "", "no"), ("yes/a.png", "", "yes")]
-
-
-def test_folders_of_patients_are_not_classes(tmp_path):
-    _plant(tmp_path, "yes/patient1/a.png", "no/patient2/b.png")
-    assert _describe(tmp_path) == [("no/patient2/b.png", "", "no"), ("yes/patient1/a.png", "", "yes")]
-
-
-def test_one_split_alone_is_a_split(tmp_path):
-    _plant(tmp_path, "Training/yes/a.png", "Training/no/b.png")
-    assert {split for _, split, _ in _describe(tmp_path)} == {"Training"}
-
-
-def test_a_file_beside_the_class_folders_has_no_class(tmp_path):
-    _plant(tmp_path, "Training/yes/a.png", "Training/stray.png")
-    assert _describe(tmp_path)[0] == ("Training/stray.png", "Training", "")
+@pytest.mark.parametrize(
+    ("names", "described"),
+    [
+        (  # class names recur below the top folders
+            ("train/yes/a.png", "val/no/deep/d.tif", "val/yes/c.png"),
+            [("train", "yes"), ("val", "no"), ("val", "yes")],
+        ),
+        (("no/b.png", "yes/a.png"), [("", "no"), ("", "yes")]),
+        (("no/patient2/b.png", "yes/patient1/a.png"), [("", "no"), ("", "yes")]),
+        (("Training/no/b.png", "Training/yes/a.png"), [("Training", "no"), ("Training", "yes")]),  # one split alone
+        (("Training/stray.png", "Training/yes/a.png"), [("Training", ""), ("Training", "yes")]),
+    ],
+)
+def test_the_names_of_folders_tell_splits_from_classes(tmp_path, names, described):
+    _plant(tmp_path, *reversed(names))
+    assert _describe(tmp_path) == [(name, *folders) for name, folders in zip(names, described, strict=True)]
 
 
 def test_hidden_files_and_the_root_and_the_output_are_passed_over(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.samples.phantoms import write_data_folder
 from training.data.scans import Scan
-from training.data.splits import GROUPED_FRACTIONS, carve, find_test_splits, split_data
+from training.data.splits import GROUPED_FRACTIONS, Fold, carve, find_test_splits, split_data
 from training.errors import DataError
 
 CLASSES = ("glioma", "notumor")
@@ -40,6 +40,18 @@ def test_parts_share_no_group_and_lose_no_scan(folder, name):
         assert sum(map(len, parts)) == len(list(folder.glob("*/*/*.png")))
     groups = [_groups(part) for part in parts]
     assert sum(map(len, groups)) == len(set.union(*groups))
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_no_group_is_in_two_parts_of_a_fold(folder, index):
+    """Groups of four scans: folds by single scans, or a validation part carved from them, would tear some apart."""
+    table = folder.parent / "patients.csv"
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.png"))
+    rows = [f"{name},{name.split('/')[1]} {number // 4}" for number, name in enumerate(names)]
+    table.write_text("path,group\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    data = split_data(folder, "grouped", table, 0, Fold(index, 3))
+    parts = [_groups(part) for part in (data.train, data.validation, data.calibration, data.tests[0].scans)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 14
 
 
 def test_the_copy_free_test_lacks_what_has_a_copy_in_training(folder):

@@ -21,14 +21,14 @@ def test_three_splits_are_measured_side_by_side(evaluation):
     assert splits["official_test"].metrics.images == 18
     assert splits["grouped_test"].metrics.images == 18  # Training 6, 7 and Testing 2 to 5 of each class
     for split in splits.values():
-        judged = split.judged
-        assert np.array_equal(split.confusion, confusion_matrix(judged.labels, judged.probabilities))
+        classified = split.classified
+        assert np.array_equal(split.confusion, confusion_matrix(classified.labels, classified.probabilities))
         assert split.confusion.sum() == split.metrics.images
         assert len(split.per_class) == len(CLASSES)
 
 
 def test_no_scan_without_copies_shares_a_group_with_training(evaluation, grouped_folder):
-    groups = set(_by_name(evaluation)["copy_free_test"].judged.groups)
+    groups = set(_by_name(evaluation)["copy_free_test"].classified.groups)
     assert groups == {f"{name} 4" for name in CLASSES}
 
 
@@ -75,8 +75,8 @@ def test_official_weights_of_other_classes_are_refused(evaluation, tmp_path):
 )
 def test_a_column_whose_scans_may_have_been_trained_on_is_marked(evaluation, tmp_path, trained_on, seen):
     weights = save_tiny_checkpoint(tmp_path / "tiny.pth", training={"split": trained_on} if trained_on else {})
-    judged = evaluate(replace(evaluation.options, checkpoint=weights))
-    assert [split.name for split in judged.splits if split.seen] == seen
+    classified = evaluate(replace(evaluation.options, checkpoint=weights))
+    assert [split.name for split in classified.splits if split.seen] == seen
 
 
 def test_reviews_are_measured_where_they_are_given(evaluation, calibrated_pair, tiny_pair):
@@ -105,8 +105,3 @@ def test_data_with_classes_the_weights_do_not_know_are_refused(tiny_pair, tmp_pa
     (data / "Training" / "glioma").rename(data / "Training" / "unicorn")
     with pytest.raises(DataError, match="unicorn"):
         evaluate(EvaluationOptions(data, tiny_pair[0]))
-
-
-def test_missing_weights_are_named(grouped_folder, tmp_path):
-    with pytest.raises(CheckpointError, match="missing"):
-        evaluate(EvaluationOptions(grouped_folder, tmp_path / "missing.pth"))

@@ -4,14 +4,16 @@ import numpy as np
 
 from training.data.scans import Scan
 from training.evaluation.mistakes import find_confused_pairs, find_mistakes
-from training.metrics.judged import Judged
+from training.metrics.classified import SplitOutputs
 
 
 def _judge(labels, probabilities):
     scans = tuple(Scan(Path(str(index)), label) for index, label in enumerate(labels))
     logits = np.log(probabilities).astype(np.float32)
     groups = ["g"] * len(scans)
-    return Judged("official_test", scans, np.array(labels), logits, logits, logits, np.array(probabilities), groups)
+    return SplitOutputs(
+        "official_test", scans, np.array(labels), logits, logits, logits, np.array(probabilities), groups
+    )
 
 
 JUDGED = _judge(

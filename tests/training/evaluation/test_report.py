@@ -1,15 +1,19 @@
+import base64
+import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from model.card import Interval
 from tests.training.conftest import AWKWARD_NAME
 from training.evaluation.evaluation import evaluate
 from training.evaluation.mistakes import Mistake
-from training.evaluation.report import format_interval, format_wilson, render_report
+from training.evaluation.report import draw_explained, format_wilson, render_report
 from training.metrics.intervals import WilsonInterval
+from training.pages.tables import format_interval
 
 VOID = {"meta", "img", "br", "line", "rect", "polyline"}
 
@@ -33,7 +37,7 @@ class _Checker(HTMLParser):
 @pytest.fixture(scope="module")
 def page(evaluation):
     split = evaluation.splits[0]
-    awkward = next(scan for scan in split.judged.scans if scan.path.name == AWKWARD_NAME)
+    awkward = next(scan for scan in split.classified.scans if scan.path.name == AWKWARD_NAME)
     changed = replace(split, confident_mistakes=(Mistake(awkward, 1, 0.97), *split.confident_mistakes))
     return render_report(replace(evaluation, splits=(changed, *evaluation.splits[1:])))
 
@@ -74,11 +78,24 @@ def test_reviews_have_a_table_of_their_own(evaluation, calibrated_pair):
     assert "What goes to a person" in render_report(evaluate(options))
 
 
-def test_numbers_are_written_with_their_interval():
-    assert format_interval(Interval(value=0.5, low=0.25, high=0.75)) == "0.500 [0.250, 0.750]"
-    assert format_interval(None) == "-"
+def test_a_proportion_is_written_as_counts():
     assert format_wilson(WilsonInterval(1, 4, 0.05, 0.7)) == "1 of 4; Wilson 0.050 to 0.700"
     assert format_wilson(None) == ""
+
+
+def test_bars_stand_on_the_axis_and_are_as_high_as_the_accuracy(page, evaluation):
+    bars = re.findall(r'y="([0-9.]+)" width="[0-9.]+" height="([0-9.]+)" fill="#9cc3e6"', page)
+    accuracies = [found.accuracy for split in evaluation.splits for found in split.bins]
+    assert [float(height) for _, height in bars] == pytest.approx([240 * accuracy for accuracy in accuracies], abs=0.06)
+    assert all(float(y) + float(height) == pytest.approx(240, abs=0.11) for y, height in bars)
+
+
+def test_a_scan_stands_beside_its_heat_map(evaluation):
+    path = evaluation.splits[0].classified.scans[0].path
+    picture = Image.open(io.BytesIO(base64.b64decode(draw_explained(evaluation.classifier, path).split(",")[1])))
+    assert picture.size == (320, 160)
+    scan = Image.open(path).convert("RGB").resize((160, 160))
+    assert np.abs(np.asarray(picture.convert("RGB"))[:, :160].astype(int) - np.asarray(scan)).mean() < 8
 
 
 def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):

@@ -7,7 +7,7 @@ from model.decoding import decode_image
 from model.preprocessing import preprocess_image
 from training.data.boxes import Box
 from training.data.scans import find_scans
-from training.fitting.dataset import EpochSampler, ScanDataset, create_loader, derive_seed
+from training.fitting.dataset import ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
 from training.recipe import Augmentation
 
@@ -49,10 +49,10 @@ def test_augmentation_differs_by_epoch_and_leaves_the_global_generator_alone(sca
 
 
 def test_every_scan_comes_once_an_epoch_in_a_new_order():
-    orders = [[index for _, index in EpochSampler(50, 10, epoch, seed=1)] for epoch in (0, 0, 1)]
+    orders = [[index for _, index in order_epoch(50, 10, epoch, seed=1)] for epoch in (0, 0, 1)]
     assert sorted(orders[0]) == list(range(50))
     assert orders[0] == orders[1] != orders[2]
-    assert [index for _, index in EpochSampler(5, 2, 0)] == [0, 1, 2, 3, 4]
+    assert [index for _, index in order_epoch(5, 2, 0)] == [0, 1, 2, 3, 4]
 
 
 def test_an_incomplete_batch_is_dropped_only_in_training(scans):
@@ -74,8 +74,8 @@ def test_the_box_moves_with_the_image(scans):
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_processes_share_every_batch(size):
-    whole = list(EpochSampler(50, 8, 3, seed=1))
-    shares = [list(EpochSampler(50, 8, 3, seed=1, processes=Processes(rank, size))) for rank in range(size)]
+    whole = order_epoch(50, 8, 3, seed=1)
+    shares = [order_epoch(50, 8, 3, seed=1, processes=Processes(rank, size)) for rank in range(size)]
     each = 8 // size
     for batch in range(6):
         shared = [key for share in shares for key in share[batch * each : (batch + 1) * each]]

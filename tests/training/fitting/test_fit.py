@@ -1,10 +1,10 @@
 import csv
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint
 from training.errors import DataError, PretrainedError, RecipeError, RunError
 from training.fitting import starting_weights
 from training.fitting.fit import FitOptions, fit
+from training.fitting.run_state import save_state
 from training.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
@@ -58,11 +59,20 @@ def test_the_card_tells_how_the_weights_came_about(run):
     assert card.metrics["official_test"].images == 8
 
 
-def test_the_best_epoch_at_the_served_size_is_kept(run):
-    summary = json.loads((run[0] / "summary.json").read_text(encoding="utf-8"))
-    losses = {row["epoch"]: row["validation_loss"] for row in summary["history"] if row["image_size"] == 64}
-    assert len(losses) == 2
-    assert summary["training"]["best_epoch"] == min(losses, key=lambda epoch: losses[epoch])
+def test_the_weights_of_the_best_epoch_are_kept_and_not_the_lasts(data_folder, tmp_path):
+    """A second epoch at a ruinous rate must leave what a run of one epoch hands over."""
+    good, ruinous = {"epochs": 1, "image_size": 32}, {"epochs": 1, "image_size": 32, "learning_rate": 1.0}
+    reports = [
+        fit(
+            _recipe(schedule="constant", stages=stages),
+            FitOptions(data_folder, tmp_path / str(len(stages)), num_workers=0),
+        )
+        for stages in ([good], [good, ruinous])
+    ]
+    first, second = (row["validation_loss"] for row in reports[1].summary["history"])
+    assert second > first
+    assert reports[1].summary["training"]["best_epoch"] == 1
+    assert _same_weights(reports[0].checkpoint, reports[1].checkpoint)
 
 
 def test_the_logs_hold_every_epoch(run):
@@ -113,6 +123,31 @@ def test_a_run_killed_in_an_epoch_resumes_to_the_same_weights(run, data_folder, 
     assert _same_weights(run[1].checkpoint, tmp_path / "efficientnet_b0_scratch.pth")
     rows = _read_log(tmp_path)
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+
+
+def test_a_run_stopped_before_a_plateau_lowers_its_rate_in_the_same_epoch(run, data_folder, tmp_path, monkeypatch):
+    """At so low a rate the running statistics alone move, away from the validation scans."""
+    changes = {"schedule": "reduce_on_plateau", "plateau_patience": 0, "learning_rate": 1e-5}
+    recipe = _recipe(stages=[{"epochs": 3, "image_size": 32}], **changes)
+    options = FitOptions(data_folder, tmp_path / "whole", num_workers=0, initial_weights=run[1].checkpoint)
+    whole = fit(recipe, options)
+    rates = [row["learning_rate"] for row in whole.summary["history"]]
+    assert rates[2] < rates[1] == rates[0]
+
+    def save_and_stop(path, state, *others):
+        save_state(path, state, *others)
+        raise KeyboardInterrupt
+
+    options = replace(options, out=tmp_path / "stopped")
+    monkeypatch.setattr("training.fitting.epochs.save_state", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, options)
+    monkeypatch.undo()
+    resumed = fit(recipe, replace(options, resume=True, initial_weights=None))
+    assert [row["learning_rate"] for row in resumed.summary["history"]] == rates
+    assert _same_weights(whole.checkpoint, resumed.checkpoint)
+    sources = resumed.summary["training"]["sources"]
+    assert sources == whole.summary["training"]["sources"] == {"initial_weights_sha256": hash_file(run[1].checkpoint)}
 
 
 def test_it_learns_what_can_be_learnt(tmp_path):
@@ -214,14 +249,6 @@ def test_locations_are_not_learnt_without_a_table_of_boxes(data_folder, tmp_path
         fit(_recipe(location_weight=0.1), FitOptions(data_folder, tmp_path / "run"))
 
 
-def test_a_resumed_run_remembers_what_it_learnt_from(run, data_folder, tmp_path):
-    recipe = _recipe(stages=[{"epochs": 1, "image_size": 64}])
-    options = FitOptions(data_folder, tmp_path, num_workers=0, initial_weights=run[1].checkpoint)
-    fit(recipe, options)
-    again = fit(recipe, FitOptions(data_folder, tmp_path, num_workers=0, resume=True))
-    assert again.summary["training"]["sources"]["initial_weights_sha256"] == hash_file(run[1].checkpoint)
-
-
 def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_folder, tmp_path):
     report = fit(_recipe(learn_validation=True), FitOptions(data_folder, tmp_path, num_workers=0))
     told, before = report.summary["training"], run[1].summary["training"]
@@ -233,12 +260,3 @@ def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_fo
     assert [row["validation_loss"] for row in _read_log(tmp_path)] == [""] * 4
     with pytest.raises(RunError, match="hyper-parameters"):
         fit(_recipe(), FitOptions(data_folder, tmp_path, num_workers=0, resume=True))
-
-
-def test_no_group_is_on_two_sides_of_a_grouped_run(data_folder, tmp_path):
-    report = fit(
-        _recipe(stages=[{"epochs": 1, "image_size": 32}]),
-        FitOptions(data_folder, tmp_path, num_workers=0, split="grouped"),
-    )
-    assert list(report.summary["metrics"]) == ["grouped_test"]
-    assert report.summary["training"]["split"] == "grouped"

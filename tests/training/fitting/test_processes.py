@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from model.checkpoints.checkpoint import load_checkpoint
-from tests.samples.phantoms import TINY
+from tests.samples.phantoms import create_tiny_network
 from training.errors import RunError
-from training.fitting.processes import ALONE, Processes, join_processes
+from training.fitting.processes import ALONE, Processes, join_processes, share_statistics
 
 ROOT = Path(__file__).parents[3]
 
@@ -36,15 +36,26 @@ def test_variables_that_torchrun_would_not_set_are_refused(monkeypatch):
         join_processes(torch.device("cpu"))
 
 
+def test_sharing_statistics_changes_no_output_and_no_weight():
+    network, inputs = create_tiny_network(), torch.randn(2, 3, 64, 64)
+    shared = share_statistics(create_tiny_network()).eval()
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in shared.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in shared.modules())
+    assert torch.equal(shared(inputs), network(inputs))
+    assert shared.state_dict().keys() == network.state_dict().keys()
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(data_folder, tmp_path):
     """The same global batch, through gloo, first with most layers frozen and then with all.
 
-    Single weights may differ: AdamW makes a step of what is rounding.
+    The network has no batch normalisation, which on a CPU sees one process's share. Single weights may differ: AdamW
+    makes a step of what is rounding.
     """
     stages = "[{epochs=1, image_size=64, trained_layers=2}, {epochs=1, image_size=64}]"
     fit = [
-        *("training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch", "--architecture", TINY),
+        *("training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch"),
+        *("--architecture", "test_efficientnet_gn", "--gradcam-layer", "conv_head"),
         *("--stages", stages, "--batch-size", "8", "--learning-rate", "0.001"),
         *("--dropout", "0", "--average-decay", "0.5", "--num-workers", "0"),
     ]

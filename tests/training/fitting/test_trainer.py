@@ -76,6 +76,16 @@ def test_a_restored_trainer_goes_on_as_if_nothing_had_happened(changes):
         assert torch.equal(ours, theirs)
 
 
+def test_a_restored_plateau_has_not_forgotten_how_long_it_lasts():
+    recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "plateau_patience": 1})
+    one, other = (Trainer(create_tiny_network(), recipe, CPU) for _ in range(2))
+    for loss in (0.5, 0.6):
+        one.end_epoch(loss)
+    other.restore(copy.deepcopy(one.state()))
+    other.end_epoch(0.6)
+    assert other.learning_rate == recipe.learning_rate * recipe.plateau_factor
+
+
 def test_the_average_follows_the_weights_exponentially():
     recipe = load_recipe("efficientnet_b0", {"stages": STAGES, "average_decay": 0.75})
     averaged, plain = (

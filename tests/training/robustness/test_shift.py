@@ -11,7 +11,7 @@ from training.errors import DataError
 from training.metrics.metrics import expected_calibration_error
 from training.robustness.shift import choose_scans, measure_shift
 from training.robustness.shift_catalogue import SHIFTS, Shift
-from training.robustness.shifted_verdicts import Verdicts, create_judge
+from training.robustness.shifted_verdicts import Verdicts, create_classifier
 
 CLASSES = ("glioma", "notumor")
 HEALTHY = 1
@@ -23,7 +23,7 @@ def split(data_folder):
     return TestSplit("official_test", find_scans(data_folder, "Training").scans)
 
 
-def judge(images):
+def classify(images):
     """Bright pixels are tumour; a dark picture is unsure, and a very dark one an outlier."""
     brightest = np.array([np.percentile(image, 99.5) for image in images], float)
     tumor = np.where(brightest > 150, 0.95, 0.1)
@@ -37,7 +37,7 @@ def value(interval):
 
 
 def test_a_planted_weakness_is_found_and_counted(split):
-    measured = measure_shift(judge, split, HEALTHY, shifts=[DARKEN])
+    measured = measure_shift(classify, split, HEALTHY, shifts=[DARKEN])
     assert (measured.images, measured.groups) == (24, 24)
     reference, dim, dark = measured.reference, *measured.scores
     assert reference.accuracy.value == reference.agreement.value == 1
@@ -54,8 +54,8 @@ def test_a_planted_weakness_is_found_and_counted(split):
 
 
 def test_numbers_are_those_computed_by_hand_on_the_shifted_images(split):
-    score = measure_shift(judge, split, HEALTHY, shifts=[DARKEN]).scores[0]
-    verdicts = judge([decode_image(scan.path.read_bytes()).image / 2 for scan in split.scans])
+    score = measure_shift(classify, split, HEALTHY, shifts=[DARKEN]).scores[0]
+    verdicts = classify([decode_image(scan.path.read_bytes()).image / 2 for scan in split.scans])
     labels = np.array([scan.label for scan in split.scans])
     assert score.ece == pytest.approx(expected_calibration_error(labels, verdicts.probabilities))
     assert score.accuracy.value == (verdicts.probabilities.argmax(axis=1) == labels).mean()
@@ -76,20 +76,15 @@ def test_a_model_that_looks_at_nothing_is_moved_by_no_shift(split):
         assert score.outliers is None
 
 
-def test_every_run_gives_the_same(split):
-    results = [measure_shift(judge, split, HEALTHY, num_scans=6, seed=1) for _ in range(2)]
-    assert results[0] == results[1]
-
-
 def test_without_a_healthy_class_no_tumour_is_missed(split):
-    measured = measure_shift(judge, split, None, shifts=[DARKEN])
+    measured = measure_shift(classify, split, None, shifts=[DARKEN])
     assert all(score.missed_tumor_rate is score.missed_and_flagged is None for score in measured.scores)
 
 
 def test_scans_of_one_group_count_as_one_for_the_intervals(split):
     grouped = [Scan(scan.path, scan.label, str(index // 6)) for index, scan in enumerate(split.scans)]
-    measured = measure_shift(judge, TestSplit("official_test", tuple(grouped)), HEALTHY, shifts=[DARKEN])
-    alone = measure_shift(judge, split, HEALTHY, shifts=[DARKEN])
+    measured = measure_shift(classify, TestSplit("official_test", tuple(grouped)), HEALTHY, shifts=[DARKEN])
+    alone = measure_shift(classify, split, HEALTHY, shifts=[DARKEN])
     assert measured.groups == 4
     widths = [each.scores[0].accuracy.high - each.scores[0].accuracy.low for each in (measured, alone)]
     assert widths[0] > 1.5 * widths[1]
@@ -106,7 +101,7 @@ def test_a_drawn_part_keeps_the_mixture_of_classes(tmp_path):
 
 def test_where_nobody_reviews_nothing_is_said_about_reviews(split):
     measured = measure_shift(
-        lambda images: Verdicts(judge(images).probabilities), split, HEALTHY, shifts=[DARKEN]
+        lambda images: Verdicts(classify(images).probabilities), split, HEALTHY, shifts=[DARKEN]
     ).scores[0]
     assert measured.missed_tumors == 12
     assert (measured.review, measured.missed_and_flagged, measured.outliers) == (None, None, None)
@@ -116,7 +111,7 @@ def test_the_judge_says_what_the_service_says(split, calibrated_pair, tiny_pair)
     engine = load_engine(calibrated_pair[1], 1)
     classifier = Classifier(engine)
     paths = [scan.path for scan in split.scans[:4]]
-    verdicts = create_judge(engine, engine.card)([decode_image(path.read_bytes()).image for path in paths])
+    verdicts = create_classifier(engine, engine.card)([decode_image(path.read_bytes()).image for path in paths])
     answers = [classifier.predict(path.read_bytes()) for path in paths]
     stated = [list(answer.probabilities.values()) for answer in answers]
     assert verdicts.probabilities == pytest.approx(np.array(stated), abs=1e-5)
@@ -125,15 +120,15 @@ def test_the_judge_says_what_the_service_says(split, calibrated_pair, tiny_pair)
     assert verdicts.levels.tolist() == [answer.review and answer.review.level.value for answer in answers]
     assert verdicts.outliers.tolist() == [answer.ood and answer.ood.outlier for answer in answers]
     plain = load_engine(tiny_pair[1], 1)
-    verdicts = create_judge(plain, plain.card)([draw_scan(64)])
+    verdicts = create_classifier(plain, plain.card)([draw_scan(64)])
     assert verdicts.levels is None
     assert verdicts.outliers is None
 
 
 def test_nothing_to_judge_and_damaged_scans_are_refused(tmp_path):
     with pytest.raises(DataError, match="no scans"):
-        measure_shift(judge, TestSplit("official_test", ()), HEALTHY)
+        measure_shift(classify, TestSplit("official_test", ()), HEALTHY)
     broken = tmp_path / "broken.png"
     broken.write_bytes(encode(np.zeros((64, 64, 3), np.uint8))[:50])
     with pytest.raises(DataError, match=r"broken\.png"):
-        measure_shift(judge, TestSplit("official_test", (Scan(broken, 0),)), HEALTHY)
+        measure_shift(classify, TestSplit("official_test", (Scan(broken, 0),)), HEALTHY)

@@ -43,10 +43,6 @@ def test_the_picture_is_one_svg_element_with_a_panel_a_shift(measurement):
     ).replace("https://matplotlib.org", "")
 
 
-def test_the_same_measurement_is_drawn_the_same(measurement):
-    assert draw_shift(measurement) == draw_shift(measurement)
-
-
 def test_where_nobody_reviews_the_table_says_so(measurement):
     unreviewed = replace(measurement.reference, review=None, missed_and_flagged=None)
     row = format_shift(replace(measurement, reference=unreviewed)).splitlines()[2]

@@ -21,21 +21,21 @@ RESULT = EpochResult(3, 1, 64, 1e-3, 1.0, 0.5, 0.9, 0.6, 1.5)
 class _Recorder:
     def __init__(self, works: bool = True) -> None:
         self.works = works
-        self.told: list[object] = []
+        self.records: list[object] = []
 
-    def _tell(self, what: object) -> None:
+    def _record(self, what: object) -> None:
         if not self.works:
             raise TrackingError("the server is away")
-        self.told.append(what)
+        self.records.append(what)
 
     def write(self, result: EpochResult) -> None:
-        self._tell(result)
+        self._record(result)
 
     def finish(self, report: RunReport) -> None:
-        self._tell(report)
+        self._record(report)
 
     def close(self, *, failed: bool) -> None:
-        self._tell(failed)
+        self._record(failed)
 
 
 def test_one_that_fails_stops_neither_the_run_nor_the_others(caplog):
@@ -44,7 +44,7 @@ def test_one_that_fails_stops_neither_the_run_nor_the_others(caplog):
     with Trackers([broken, working]) as trackers:
         trackers.write(RESULT)
         trackers.finish(report)
-    assert working.told == [RESULT, report, False]
+    assert working.records == [RESULT, report, False]
     assert caplog.text.count("the server is away") == 3
 
 
@@ -52,7 +52,7 @@ def test_a_run_that_fails_is_recorded_as_failed():
     recorder = _Recorder()
     with pytest.raises(RuntimeError), Trackers([recorder]):
         raise RuntimeError
-    assert recorder.told == [True]
+    assert recorder.records == [True]
 
 
 def test_a_description_holds_every_value_of_the_recipe(tmp_path):

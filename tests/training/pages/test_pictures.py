@@ -1,6 +1,6 @@
 from matplotlib.figure import Figure
 
-from training.pages.figures import render_svg
+from training.pages.pictures import render_svg
 
 
 def _draw() -> str:

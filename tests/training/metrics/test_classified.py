@@ -4,7 +4,7 @@ from model.engines.loading import load_engine
 from tests.samples.phantoms import draw_scan, encode, judge_drawings
 from training.data.scans import Scan
 from training.data.splits import TestSplit
-from training.metrics.judged import judge_splits
+from training.metrics.classified import classify_splits
 
 
 def test_a_split_is_judged_as_the_engine_and_the_picture_say(tiny_pair, tmp_path):
@@ -14,7 +14,7 @@ def test_a_split_is_judged_as_the_engine_and_the_picture_say(tiny_pair, tmp_path
         path = tmp_path / f"{seed}.png"
         path.write_bytes(encode(draw_scan(96, (None, (0.35, 0.5), (0.65, 0.5))[seed % 3], seed)))
         scans.append(Scan(path, (1, 0, 2)[seed % 3]))
-    (found,) = judge_splits(engine, [TestSplit("drawings", tuple(scans))])
+    (found,) = classify_splits(engine, [TestSplit("drawings", tuple(scans))])
     expected = judge_drawings(load_engine(tiny_pair[0]), range(35))
     assert np.array_equal(found.labels, expected.labels)
     assert np.array_equal(found.appearances, expected.appearances)

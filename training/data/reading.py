@@ -1,0 +1,37 @@
+"""Image files, read by several threads."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from model.decoding import decode_image
+from model.errors import InputError
+from model.images.decoded import DecodedImage
+from training.errors import ImageFileError
+
+NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_in_threads(read: Callable[[Item], Result], items: Sequence[Item], title: str, unit: str) -> list[Result]:
+    """Read items, in their order, behind a progress bar."""
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        return list(tqdm(pool.map(read, items), title, len(items), unit=unit, leave=False, disable=None))
+
+
+def read_image(path: Path) -> DecodedImage:
+    """Decode a file.
+
+    Raises:
+        ImageFileError: If it cannot be read, or is no image that can be used.
+    """
+    try:
+        return decode_image(path.read_bytes())
+    except InputError as error:
+        raise ImageFileError(path, str(error)) from error
+    except OSError as error:
+        raise ImageFileError(path, error.strerror or "cannot be read") from error

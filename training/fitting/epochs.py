@@ -1,0 +1,121 @@
+"""The epochs of a run: each trains, validates, and saves all that the next one depends on."""
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from training.fitting.dataset import ScanDataset, create_loader, derive_seed
+from training.fitting.processes import Processes
+from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
+from training.fitting.run_data import RunData
+from training.fitting.run_state import RunState, clone_weights, save_state
+from training.fitting.trainer import Score, Trainer
+from training.recipe import Recipe, Stage
+from training.run import EpochResult
+from training.tracking.tracker import Trackers
+
+STATE_FILE = "last.pt"
+
+logger = logging.getLogger(__name__)
+
+
+class EpochRunner:
+    """Trains by a recipe from wherever a run is."""
+
+    def __init__(self, recipe: Recipe, data: RunData, trainer: Trainer, processes: Processes, num_workers: int) -> None:
+        """Prepare to run epochs; `num_workers` processes augment the images."""
+        self._recipe = recipe
+        self._data = data
+        self._trainer = trainer
+        self._processes = processes
+        self._load = partial(create_loader, num_workers=num_workers, processes=processes)
+
+    def run(self, state: RunState, out: Path, trackers: Trackers | None) -> RunState:
+        """Run the epochs that `state` lacks; where there are trackers, save and record each in `out`."""
+        stage_index: int | None = None
+        history = state.history
+        start, pixels_done = time.monotonic(), 0
+        while (index := next_stage(self._recipe, history)) is not None:
+            stage = self._recipe.stages[index]
+            if stage_index != index:
+                self._trainer.enter_stage(stage, is_new=all(result.stage != index + 1 for result in history))
+                training, validation = self._create_datasets(stage)
+                stage_index = index
+            result = self._run_epoch(training, validation, len(history), index)
+            history = (*history, result)
+            state = self._advance(state, history)
+            if trackers is not None:
+                save_state(out / STATE_FILE, state, self._recipe, self._data.manifest.sha256)
+                trackers.write(result)
+            pixels_done += stage.image_size**2
+            if self._processes.is_main:
+                pixels_left = remaining_pixels(self._recipe, history)
+                self._log(result, state.best_epoch, (time.monotonic() - start) * pixels_left / pixels_done)
+        return state
+
+    def _advance(self, state: RunState, history: tuple[EpochResult, ...]) -> RunState:
+        best_epoch = find_best_epoch(self._recipe, history)
+        is_best = best_epoch == history[-1].epoch
+        best_weights = clone_weights(self._trainer.network) if is_best else state.best_weights
+        return RunState(self._trainer.state(), best_weights, best_epoch, history, state.sources)
+
+    def _create_datasets(self, stage: Stage) -> tuple[ScanDataset, ScanDataset]:
+        recipe, splits = self._recipe, self._data.splits
+        preprocessing = recipe.preprocessing(stage)
+        boxes = self._data.boxes if recipe.location_weight else None
+        training = ScanDataset(splits.train, preprocessing, recipe.augmentation, boxes, recipe.seed)
+        return training, ScanDataset(splits.validation, preprocessing)
+
+    def _run_epoch(self, training: ScanDataset, validation: ScanDataset, epoch: int, stage_index: int) -> EpochResult:
+        start, recipe, trainer = time.monotonic(), self._recipe, self._trainer
+        torch.manual_seed(derive_seed(recipe.seed, epoch, self._processes.rank))  # dropout
+        image_size = recipe.stages[stage_index].image_size
+        score = self._train(training, epoch, image_size)
+        rate = trainer.learning_rate
+        validated: Score | None = None
+        if len(validation):
+            validated = trainer.validate(self._load(validation, 2 * recipe.batch_size, epoch, shuffle_seed=None))
+            trainer.end_epoch(validated.loss)
+        return EpochResult(
+            epoch=epoch + 1,
+            stage=stage_index + 1,
+            image_size=image_size,
+            learning_rate=rate,
+            train_loss=score.loss,
+            train_accuracy=score.accuracy,
+            validation_loss=None if validated is None else validated.loss,
+            validation_accuracy=None if validated is None else validated.accuracy,
+            seconds=round(time.monotonic() - start, 3),
+        )
+
+    def _train(self, training: ScanDataset, epoch: int, image_size: int) -> Score:
+        loader = self._load(training, self._recipe.batch_size, epoch, shuffle_seed=self._recipe.seed)
+        score = Score(float("nan"), float("nan"))
+        title = f"epoch {epoch + 1}/{self._recipe.num_epochs} {image_size} px"
+        with tqdm(total=len(loader), desc=title, disable=None if self._processes.is_main else True) as bar:
+            for score in self._trainer.train(loader, epoch, len(loader)):
+                bar.update()
+                bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
+        return score
+
+    def _log(self, result: EpochResult, best_epoch: int, remaining_seconds: float) -> None:
+        validated = ""
+        if result.validation_loss is not None:
+            validated = f", validation loss {result.validation_loss:.4f} accuracy {result.validation_accuracy:.4f}"
+        logger.info(
+            "epoch %d/%d (%d px, rate %.2e): training loss %.4f accuracy %.4f%s%s; %.0f s, about %.0f min to go",
+            result.epoch,
+            self._recipe.num_epochs,
+            result.image_size,
+            result.learning_rate,
+            result.train_loss,
+            result.train_accuracy,
+            validated,
+            " (kept)" if best_epoch == result.epoch else "",
+            result.seconds,
+            remaining_seconds / 60,
+        )
