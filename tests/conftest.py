@@ -4,6 +4,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
 
 from model.export import export_onnx, update_card
 from model.networks.torchvision_operators import import_torchvision
@@ -12,6 +14,14 @@ from tests.samples.phantoms import LAYERS, save_calibrated_checkpoint, save_tiny
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("repeatable")
 import_torchvision()  # before anything that tests import imports it
+# On tiny networks several threads wait for each other more than they compute, most of all where cores are busy.
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
+threadpool_limits(1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
