@@ -138,7 +138,7 @@ class Fit(FitOptions):
     recipe: RecipeValues
 
     def run(self) -> None:
-        """Train, and log what the finished run is worth."""
+        """Train, and log the results."""
         report = fit(self.recipe, self)
         training = report.summary["training"]
         loss = training["validation_loss"]

@@ -86,7 +86,7 @@ def test_what_waits_for_the_validation_loss_needs_a_validation_part():
             load_recipe("efficientnet_b0_scratch", {**changes, "learn_validation": True})
 
 
-def test_values_that_do_not_go_together_are_told_without_the_rest_of_the_recipe():
+def test_values_that_do_not_go_together_are_named_without_the_rest_of_the_recipe():
     with pytest.raises(RecipeError, match=r"^recipe: location_weight needs a classifier without hidden_units$"):
         load_recipe("efficientnet_b3", {"location_weight": 0.1})
 

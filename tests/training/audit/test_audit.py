@@ -78,7 +78,7 @@ def test_without_splits_the_same_copies_are_found(tmp_path):
     assert found["overlaps"] == []
 
 
-def test_copies_share_a_group_and_nobody_else_does(tmp_path):
+def test_copies_alone_share_a_group(tmp_path):
     found = audit(plant_tree(tmp_path))
     group_of = {
         file.name.removesuffix(".img"): group for file, group in zip(found.files, found.copies.groups, strict=True)

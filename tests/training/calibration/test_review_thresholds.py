@@ -12,7 +12,7 @@ SURE = np.full(100, 1e-4)  # healthy scans without a doubt
 
 
 def verdicts(doubts, levels="none"):
-    """What is said about tumours: doubts above a half are no missed ones."""
+    """Verdicts on tumours; doubts above a half are not missed ones."""
     doubts = np.asarray(doubts, float)
     return Verdicts(np.stack([doubts, 1 - doubts], axis=1), np.broadcast_to(levels, doubts.shape))
 

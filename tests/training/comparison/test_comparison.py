@@ -9,7 +9,7 @@ from training.comparison.comparison import ComparisonOptions, NamedCheckpoint, c
 from training.errors import DataError
 
 
-def test_each_split_is_judged_by_weights_that_have_not_seen_it_where_there_are_such(comparison):
+def test_each_split_is_measured_with_weights_that_have_not_seen_it_where_there_are_such(comparison):
     assert [system.name for system in comparison.systems] == ["one", "other", "two"]
     seen = {
         system.name: {split.name: split.seen for split in system.evaluation.splits} for system in comparison.systems
@@ -27,7 +27,7 @@ def test_each_split_is_judged_by_weights_that_have_not_seen_it_where_there_are_s
         (("grouped", "common"), "common", "grouped"),
     ],
 )
-def test_weights_of_the_common_split_judge_what_no_others_do(grouped_folder, tmp_path, trained_on, official, grouped):
+def test_weights_of_the_common_split_measure_what_no_others_do(grouped_folder, tmp_path, trained_on, official, grouped):
     paths = [save_system(tmp_path / f"{split}.pth", "one", split, seed) for seed, split in enumerate(trained_on)]
     checkpoints = tuple(NamedCheckpoint(path) for path in paths)
     (system,) = compare(ComparisonOptions(grouped_folder, checkpoints, grouped_folder / "groups.csv")).systems
@@ -71,5 +71,5 @@ def test_two_runs_of_one_recipe_need_names(grouped_folder, tmp_path):
         compare(ComparisonOptions(grouped_folder, tuple(NamedCheckpoint(path) for path in paths)))
 
 
-def test_the_exported_file_beside_a_checkpoint_is_judged(tiny_pair):
+def test_the_exported_file_beside_a_checkpoint_is_measured(tiny_pair):
     assert NamedCheckpoint(tiny_pair[0]).served == tiny_pair[1]

@@ -45,7 +45,7 @@ def test_different_slices_are_no_copies(tmp_path):
     assert len(set(copies.groups)) == 40
 
 
-def test_copies_of_copies_are_one_group_and_the_weakest_link_is_told(tmp_path):
+def test_copies_of_copies_are_one_group_and_the_weakest_link_is_reported(tmp_path):
     near, far = (0.7 * draw_slice(0) + weight * draw_slice(1) for weight in (0.0, 0.42))
     chain = [((1 - step) * near + step * far).round().astype(np.uint8) for step in np.linspace(0, 1, 6)]
     copies = find_copies(_store(tmp_path, *(encode(Image.fromarray(each)) for each in chain)))

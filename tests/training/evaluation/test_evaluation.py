@@ -46,7 +46,7 @@ def test_without_groups_in_the_data_there_is_no_grouped_test(tiny_pair, grouped_
     assert names[0] == "official_test"
 
 
-def test_the_official_weights_judge_the_testing_folder(evaluation, tmp_path):
+def test_the_official_weights_are_measured_on_the_testing_folder(evaluation, tmp_path):
     other = save_tiny_checkpoint(tmp_path / "official.pth", temperature=3.0)
     splits = _by_name(evaluate(replace(evaluation.options, official_checkpoint=other)))
     ours = evaluation.classifier.identity

@@ -161,13 +161,13 @@ def test_what_was_not_measured_is_left_out(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "expected"),
     [
         ("compact_cnn", "compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)."),
         ("efficientnet_b0", "efficientnet_b0 (15 epochs), as the weights of this card were on their split."),
     ],
 )
-def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder, recipe, told):
+def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder, recipe, expected):
     training = {"recipe": load_recipe(recipe, {}).model_dump(mode="json"), "split": "official"}
     official = save_tiny_checkpoint(tmp_path / "official.pth", version="8.8.8", temperature=5.0, training=training)
     measured = evaluate(EvaluationOptions(grouped_folder, official, grouped_folder / "groups.csv"))
@@ -183,7 +183,7 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
         True,
         False,
     ]
-    assert f"trained on the official Training folder by\n  {told}\n" in page
+    assert f"trained on the official Training folder by\n  {expected}\n" in page
     assert f"fit DIR --recipe {recipe} --split official --out official/{recipe}\n" in page
     assert f"--official-checkpoint official/{recipe}/{recipe}.pth" in page
     assert "Flattered" not in page

@@ -18,7 +18,7 @@ CONTINUED = {"recipe": {"pretrained": False}, "teachers": [TEACHER], "split": "g
 
 
 @pytest.mark.parametrize(
-    ("training", "said"),
+    ("training", "expected"),
     [
         ({"recipe": {"pretrained": True}}, "b0's ImageNet weights, from timm's model hub"),
         ({"recipe": {"pretrained": True}, "sources": {"pretrained_file_sha256": "ab12"}}, "SHA-256 `ab12`"),
@@ -36,9 +36,9 @@ CONTINUED = {"recipe": {"pretrained": False}, "teachers": [TEACHER], "split": "g
         ({}, ""),
     ],
 )
-def test_it_says_how_imagenet_knowledge_entered(training, said):
+def test_it_says_how_imagenet_knowledge_entered(training, expected):
     sentences = describe_knowledge("efficientnet_b0", training)
-    assert said in " ".join(sentences)
+    assert expected in " ".join(sentences)
     assert bool(sentences) == bool(training)
 
 

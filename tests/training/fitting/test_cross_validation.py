@@ -41,7 +41,7 @@ def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
         assert not {int(group[1:]) % 5 for group in used} & {0}
 
 
-def test_folds_are_fitted_judged_and_pooled(data_folder, tmp_path):
+def test_folds_are_fitted_measured_and_pooled(data_folder, tmp_path):
     result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 5)
     assert sum(fold.images for fold in result.folds) == result.pooled.images == 32
     weighted = [fold.images * fold.__pydantic_extra__["accuracy"].value for fold in result.folds]

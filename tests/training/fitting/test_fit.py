@@ -199,9 +199,9 @@ def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path
     before, after = (load_checkpoint(path).network for path in (run[1].checkpoint, report.checkpoint))
     for ours, theirs in zip(before.parameters(), after.parameters(), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-6)
-    told, sha256 = report.summary["training"], hash_file(run[1].checkpoint)
-    assert told["sources"]["initial_weights_sha256"] == told["initial_weights"]["sha256"] == sha256
-    assert told["initial_weights"]["training"]["recipe"]["name"] == _recipe().name
+    training, sha256 = report.summary["training"], hash_file(run[1].checkpoint)
+    assert training["sources"]["initial_weights_sha256"] == training["initial_weights"]["sha256"] == sha256
+    assert training["initial_weights"]["training"]["recipe"]["name"] == _recipe().name
 
 
 def test_for_other_classes_only_the_classifier_is_new(data_folder, tmp_path):
@@ -251,11 +251,11 @@ def test_locations_are_not_learnt_without_a_table_of_boxes(data_folder, tmp_path
 
 def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_folder, tmp_path):
     report = fit(_recipe(learn_validation=True), FitOptions(data_folder, tmp_path, num_workers=0))
-    told, before = report.summary["training"], run[1].summary["training"]
-    assert told["num_scans"]["train"] == before["num_scans"]["train"] + before["num_scans"]["validation"]
-    assert told["num_scans"]["validation"] == 0
-    assert told["num_scans"]["calibration"] == before["num_scans"]["calibration"]
-    assert told["best_epoch"] == told["epochs"] == 4
+    training, before = report.summary["training"], run[1].summary["training"]
+    assert training["num_scans"]["train"] == before["num_scans"]["train"] + before["num_scans"]["validation"]
+    assert training["num_scans"]["validation"] == 0
+    assert training["num_scans"]["calibration"] == before["num_scans"]["calibration"]
+    assert training["best_epoch"] == training["epochs"] == 4
     assert all(row["validation_loss"] is row["validation_accuracy"] is None for row in report.summary["history"])
     assert [row["validation_loss"] for row in _read_log(tmp_path)] == [""] * 4
     with pytest.raises(RunError, match="hyper-parameters"):

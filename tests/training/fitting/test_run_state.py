@@ -20,21 +20,21 @@ def test_a_state_survives_the_way_through_a_file(tmp_path):
     assert torch.equal(loaded.best_weights["w"], STATE.best_weights["w"])
 
 
-def test_nothing_to_resume_is_said(tmp_path):
+def test_nothing_to_resume_is_an_error(tmp_path):
     with pytest.raises(RunError, match="nothing to resume"):
         load_state(tmp_path / "last.pt", RECIPE, "abc")
 
 
 @pytest.mark.parametrize(
-    ("recipe", "manifest", "said"),
+    ("recipe", "manifest", "expected"),
     [
         (load_recipe("efficientnet_b0", {"learning_rate": 0.1}), "abc", "other hyper-parameters"),
         (RECIPE, "xyz", "data have changed"),
     ],
 )
-def test_another_run_is_not_resumed(tmp_path, recipe, manifest, said):
+def test_another_run_is_not_resumed(tmp_path, recipe, manifest, expected):
     save_state(tmp_path / "last.pt", STATE, RECIPE, "abc")
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(RunError, match=expected):
         load_state(tmp_path / "last.pt", recipe, manifest)
 
 

@@ -7,7 +7,7 @@ from training.data.splits import TestSplit
 from training.metrics.classified import classify_splits
 
 
-def test_a_split_is_judged_as_the_engine_and_the_picture_say(tiny_pair, tmp_path):
+def test_a_split_has_the_outputs_of_the_engine_and_of_the_picture(tiny_pair, tmp_path):
     engine = load_engine(tiny_pair[1])
     scans = []
     for seed in range(35):  # more than a batch

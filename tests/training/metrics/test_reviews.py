@@ -38,7 +38,7 @@ def test_shares_and_errors_are_counted_by_level():
     assert values["missed_tumors_sent_to_review"] == 1
 
 
-def test_sets_are_judged_by_coverage_and_size():
+def test_sets_are_measured_by_coverage_and_size():
     sets = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [1, 0, 0]], bool)
     values = _values(Reviews(("none",) * 4, sets, np.array([False, True, False, False])))
     assert values["coverage"] == 0.75

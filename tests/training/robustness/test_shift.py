@@ -99,7 +99,7 @@ def test_a_drawn_part_keeps_the_mixture_of_classes(tmp_path):
     assert choose_scans(scans, None, seed=0) == choose_scans(scans, 500, seed=0) == scans
 
 
-def test_where_nobody_reviews_nothing_is_said_about_reviews(split):
+def test_without_thresholds_there_are_no_reviews(split):
     measured = measure_shift(
         lambda images: Verdicts(classify(images).probabilities), split, HEALTHY, shifts=[DARKEN]
     ).scores[0]
@@ -107,7 +107,7 @@ def test_where_nobody_reviews_nothing_is_said_about_reviews(split):
     assert (measured.review, measured.missed_and_flagged, measured.outliers) == (None, None, None)
 
 
-def test_the_judge_says_what_the_service_says(split, calibrated_pair, tiny_pair):
+def test_verdicts_are_those_of_the_service(split, calibrated_pair, tiny_pair):
     engine = load_engine(calibrated_pair[1], 1)
     classifier = Classifier(engine)
     paths = [scan.path for scan in split.scans[:4]]
@@ -125,7 +125,7 @@ def test_the_judge_says_what_the_service_says(split, calibrated_pair, tiny_pair)
     assert verdicts.outliers is None
 
 
-def test_nothing_to_judge_and_damaged_scans_are_refused(tmp_path):
+def test_nothing_to_classify_and_damaged_scans_are_refused(tmp_path):
     with pytest.raises(DataError, match="no scans"):
         measure_shift(classify, TestSplit("official_test", ()), HEALTHY)
     broken = tmp_path / "broken.png"

@@ -43,7 +43,7 @@ def test_the_picture_is_one_svg_element_with_a_panel_a_shift(measurement):
     ).replace("https://matplotlib.org", "")
 
 
-def test_where_nobody_reviews_the_table_says_so(measurement):
+def test_without_reviews_the_table_has_hyphens(measurement):
     unreviewed = replace(measurement.reference, review=None, missed_and_flagged=None)
     row = format_shift(replace(measurement, reference=unreviewed)).splitlines()[2]
     assert row.split()[-4:] == ["3", "-", "-", "-"]
