@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: the name of its error, or "image"."""
+    """The result of a case: the name of its error, or "image"."""
 
     case: Case
     outcome: str

@@ -106,7 +106,7 @@ def test_pictures_of_other_things_are_outliers(kind):
 
 @pytest.fixture(scope="module")
 def grouped_test(real_data):
-    """The grouped test part, judged by the exported weights."""
+    """The grouped test part, classified by the exported weights."""
     table = real_data.parent / "groups.csv"
     if not table.is_file():
         pytest.skip("no table of groups beside the data set")

@@ -1,4 +1,4 @@
-"""What every answer to an error has in common."""
+"""The common parts of every response to an error."""
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "instance", "code", "request_id"}
 

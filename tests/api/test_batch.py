@@ -48,7 +48,7 @@ def test_each_image_gets_the_answer_it_would_get_alone(calibrated_client):
     assert "Research use only" in answer["disclaimer"]
 
 
-def test_dicom_is_judged_and_a_frame_is_that_of_each(client):
+def test_dicom_is_classified_and_a_frame_is_that_of_each(client):
     frames = make_dicom(GREY, raw=GREY.tobytes() * 3, NumberOfFrames=3)
     first, second = post(client, [frames, make_dicom(GREY)], params={"frame": 2}).json()["results"]
     assert (first["prediction"]["input"]["frame"], first["prediction"]["input"]["num_frames"]) == (2, 3)
@@ -166,13 +166,13 @@ def test_an_image_whose_turn_comes_too_late_is_a_problem(client, scan, monkeypat
     assert item["problem"]["code"] == "deadline_passed"
 
 
-def test_what_a_client_that_has_gone_had_sent_is_not_judged(settings, scan, monkeypatch):
-    """The client leaves while the first images are judged."""
+def test_the_images_of_a_client_that_has_gone_are_not_classified(settings, scan, monkeypatch):
+    """The client leaves while the first images are classified."""
     body = b"".join(
         b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n' + scan + b"\r\n" for _ in range(20)
     )
     sent: list[dict[str, Any]] = []
-    judged: list[bytes] = []
+    classified: list[bytes] = []
 
     async def scenario():
         app = create_app(settings)
@@ -190,17 +190,17 @@ def test_what_a_client_that_has_gone_had_sent_is_not_judged(settings, scan, monk
 
         async with app.router.lifespan_context(app):
 
-            def judge(image, _frame):
-                judged.append(image)
+            def classify(image, _frame):
+                classified.append(image)
                 began.set()
                 time.sleep(0.1)
                 raise ZeroDivisionError
 
-            monkeypatch.setattr(app.state.service.classifier, "predict", judge)
+            monkeypatch.setattr(app.state.service.classifier, "predict", classify)
             head = [(b"content-type", b"multipart/form-data; boundary=x")]
             scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
             await app({**scope, "headers": head, "state": {}}, receive, send)
 
     asyncio.run(scenario())
-    assert len(judged) <= 4
+    assert len(classified) <= 4
     assert json.loads(sent[1]["body"])["code"] == "client_gone"

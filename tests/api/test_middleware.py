@@ -38,7 +38,7 @@ def test_a_length_that_is_no_number_is_a_400(client, length):
 
 
 async def post(app, receive, *headers) -> dict[str, Any]:
-    """What a request to /predict gets whose body comes from `receive`."""
+    """The response to a request to /predict whose body comes from `receive`."""
     scope = {"type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b""}
     sent: list[dict[str, Any]] = []
 

@@ -21,7 +21,8 @@ def with_queue(
     def decorate(scenario: Scenario) -> Callable[[], None]:
         async def run() -> None:
             queue = InferenceQueue(num_threads, max_queue, timeout_seconds)
-            await scenario(queue)
+            async with asyncio.timeout(60):  # a lost place would wait for ever
+                await scenario(queue)
             assert (await asyncio.wait_for(queue.run(lambda: 7), 2)).result == 7, "a place or a thread is lost"
             queue.close()
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux sche
 
 
 def run_in_thread(*calls: Callable[[], object]) -> list[Any]:
-    """What the calls return, in a thread of their own."""
+    """The return values of calls in a thread of their own."""
     with ThreadPoolExecutor(1) as executor:
         return [executor.submit(call).result() for call in calls]
 

@@ -1,4 +1,4 @@
-"""Whatever the bytes are, they give an image or an error that has a name."""
+"""Any bytes give an image or a named error."""
 
 import io
 from functools import partial

@@ -95,7 +95,7 @@ def save_calibrated_checkpoint(path: Path) -> Path:
 
 
 def judge_drawings(engine: Engine, seeds: range) -> SplitOutputs:
-    """What the network makes of drawn scans; a third each have no spot, one left and one right."""
+    """The network's outputs for drawn scans; a third each have no spot, one left and one right."""
     spots = (None, (0.35, 0.5), (0.65, 0.5))
     preprocessing = engine.card.preprocessing
     images = [resize_image(draw_scan(96, spots[seed % 3], seed), preprocessing) for seed in seeds]
@@ -106,7 +106,7 @@ def judge_drawings(engine: Engine, seeds: range) -> SplitOutputs:
 
 
 def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> SplitOutputs:
-    """SplitOutputs scans of which only what a network says matters."""
+    """A split of which only the network's outputs matter."""
     groups = [str(index) for index in range(len(labels))]
     return SplitOutputs("drawings", (), labels, logits, features, appearances, softmax(logits), groups)
 

@@ -1,4 +1,4 @@
-"""What schemathesis is told beyond the OpenAPI document: it imports this file before it generates requests."""
+"""Hooks of schemathesis beyond the OpenAPI document; it imports this file before it generates requests."""
 
 from typing import Any
 

@@ -53,7 +53,7 @@ def exchange_bytes(port: int, data: bytes) -> bytes:
 
 
 def read_to_end(connection: socket.socket) -> bytes:
-    """What comes until the other side ends the connection."""
+    """The bytes until the other side ends the connection."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 

@@ -46,7 +46,7 @@ TINY_VALUES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 
 def tiny_values(recipe: str) -> dict[str, Any]:
-    """What to change in one of the five recipes for a test."""
+    """The changes to one of the five recipes for a test."""
     return {**TINY_VALUES[recipe], "pretrained": False, "batch_size": 8}
 
 

@@ -1,4 +1,4 @@
-"""What is deployed is described as the tools that read it expect, and agrees with the service."""
+"""Deployment files fit the schemas of their tools and agree with the service."""
 
 import re
 import subprocess

@@ -106,7 +106,7 @@ def test_the_results_of_a_series_are_stored_beside_it(archive, tiny_pair, tmp_pa
 
         wait_until(lambda: is_stable(archive, 3), "the new series are stable")
         before = ask(archive, "/statistics")
-        again = route(archive, port, state)  # what we stored is not judged
+        again = route(archive, port, state)  # our own results are not classified
         assert (again.returncode, "images" in again.stderr) == (0, False)
         state.unlink()
         assert route(archive, port, state).returncode == 0  # as if killed before the place was kept
@@ -115,7 +115,7 @@ def test_the_results_of_a_series_are_stored_beside_it(archive, tiny_pair, tmp_pa
 
 
 def check_references(instances: list[Any]) -> None:
-    """What the results refer to is in the archive, and of their study."""
+    """The results refer to instances that the archive has, in their own study."""
     known = {each.SOPInstanceUID: each for each in instances}
     sources = {name for name, each in known.items() if each.Modality == "MR"}
     for instance in instances:

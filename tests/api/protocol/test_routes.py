@@ -25,7 +25,7 @@ MANIFEST = ROOT / "examples" / "kserve" / "inference-service.yaml"
 
 
 def predict(client, scans=SCANS) -> np.ndarray:
-    """What /predict says, (N, K)."""
+    """The probabilities of /predict, (N, K)."""
     answers = [client.post("/predict", content=data).json() for data in scans]
     return np.array([[answer["probabilities"][name] for name in CLASSES] for answer in answers])
 

@@ -31,7 +31,7 @@ def test_a_lesion_is_bright_where_it_lies_and_changes_nothing_far_from_it(hollow
     distance = np.hypot(columns - lesion.x, rows - lesion.y) / lesion.radius
     assert ill[distance < 1.1].max() > 200
     assert (ill[distance < 0.4].mean() > healthy[distance < 0.4].mean()) is not hollow
-    # Waves and noise are drawn anew after those of the lesion: alike, not the same.
+    # Waves and noise are drawn again after those of the lesion: alike, not the same.
     assert abs(ill[distance > 3].mean() - healthy[distance > 3].mean()) < 3
 
 

@@ -40,7 +40,7 @@ def _detector(threshold=1.0):
     )
 
 
-def _judge(probabilities, appearance=NEAR, **changes):
+def _assess(probabilities, appearance=NEAR, **changes):
     fields = {
         "conformal": ConformalSets(threshold=0.7),
         "outlier_detector": _detector(),
@@ -114,37 +114,37 @@ def test_a_set_keeps_what_the_threshold_does_not_rule_out(threshold, kept):
     ],
 )
 def test_the_review_follows_from_the_probabilities(probabilities, level, reasons):
-    review = _judge(probabilities).review
+    review = _assess(probabilities).review
     assert (review.level, review.reasons) == (level, reasons)
 
 
 def test_an_outlier_needs_review_however_sure_the_network_is():
-    judged = _judge((0.999, 0.0005, 0.0005), FAR)
-    assert judged.ood.outlier
-    assert judged.ood.score > judged.ood.threshold == 1
-    assert judged.review.level is Level.REQUIRED
-    assert judged.review.reasons == (Reason.OUT_OF_DISTRIBUTION,)
+    found = _assess((0.999, 0.0005, 0.0005), FAR)
+    assert found.ood.outlier
+    assert found.ood.score > found.ood.threshold == 1
+    assert found.review.level is Level.REQUIRED
+    assert found.review.reasons == (Reason.OUT_OF_DISTRIBUTION,)
 
 
 def test_an_ambiguous_set_needs_review_however_sure_the_network_is():
-    judged = _judge((0.92, 0.04, 0.04), conformal=ConformalSets(threshold=0.97))
-    assert judged.prediction_set == CLASSES
-    assert judged.review.level is Level.REQUIRED
+    found = _assess((0.92, 0.04, 0.04), conformal=ConformalSets(threshold=0.97))
+    assert found.prediction_set == CLASSES
+    assert found.review.level is Level.REQUIRED
 
 
 def test_thresholds_come_from_the_card():
     relaxed = ReviewThresholds(
         required_confidence=0.1, consider_confidence=0.2, healthy_class="notumor", tumor_probability=0.5
     )
-    assert _judge((0.3, 0.6, 0.1), review=relaxed, conformal=None).review.level is Level.NONE
+    assert _assess((0.3, 0.6, 0.1), review=relaxed, conformal=None).review.level is Level.NONE
 
 
 def test_without_a_healthy_class_no_tumour_is_missed():
-    assert _judge((0.03, 0.96, 0.01), review=ReviewThresholds()).review.reasons == ()
+    assert _assess((0.03, 0.96, 0.01), review=ReviewThresholds()).review.reasons == ()
 
 
 def test_what_the_card_lacks_is_not_answered():
-    judged = _judge((0.5, 0.4, 0.1), conformal=None, outlier_detector=None, review=None)
-    assert (judged.prediction_set, judged.ood, judged.review) == (None, None, None)
-    partial = _judge((0.5, 0.4, 0.1), conformal=None, outlier_detector=None)
+    found = _assess((0.5, 0.4, 0.1), conformal=None, outlier_detector=None, review=None)
+    assert (found.prediction_set, found.ood, found.review) == (None, None, None)
+    partial = _assess((0.5, 0.4, 0.1), conformal=None, outlier_detector=None)
     assert partial.review.reasons == (Reason.LOW_CONFIDENCE,)
