@@ -66,18 +66,27 @@ def test_the_card_is_that_of_a_trained_efficientnet_b0():
     assert card.training["recipe"]["seed"] == 0
 
 
+def test_maps_of_both_files_equal_the_reference_librarys(inputs):
+    _compare_with_reference(CHECKPOINT, EXPORTED, inputs)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
-def test_maps_of_both_engines_equal_the_reference_librarys(layer, inputs, tmp_path):
-    checkpoint = load_checkpoint(CHECKPOINT)
+def test_maps_of_every_layer_equal_the_reference_librarys(layer, inputs, tmp_path):
+    checkpoint, path = load_checkpoint(CHECKPOINT), tmp_path / "weights.pth"
     card = checkpoint.card.model_copy(update={"gradcam_layer": layer})
-    path = tmp_path / "weights.pth"
     save_checkpoint(path, checkpoint.network.state_dict(), card)
     export_onnx(path, tmp_path / "weights.onnx")
-    engines = (TorchEngine(path), OnnxEngine(tmp_path / "weights.onnx"))
+    _compare_with_reference(path, tmp_path / "weights.onnx", inputs)
+
+
+def _compare_with_reference(path, exported, inputs):
+    checkpoint = load_checkpoint(path)
     for index in range(len(CLASSES)):
         targets = np.full(len(inputs), index, np.int64)
-        reference = reference_maps(checkpoint.network, layer, torch.from_numpy(inputs), torch.from_numpy(targets))
-        for engine in engines:
+        pair = torch.from_numpy(inputs), torch.from_numpy(targets)
+        reference = reference_maps(checkpoint.network, checkpoint.card.gradcam_layer, *pair)
+        for engine in (TorchEngine(path), OnnxEngine(exported)):
             maps = engine.explain(inputs, targets).heatmaps
             assert np.abs(maps - reference).max() < 1e-3, (engine.name, index)
 
