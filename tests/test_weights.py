@@ -119,8 +119,8 @@ def grouped_test(real_data):
     table = real_data.parent / "groups.csv"
     if not table.is_file():
         pytest.skip("no table of groups beside the data set")
-    (judged,) = classify_splits(load_engine(EXPORTED), split_data(real_data, "grouped", table, seed=0).tests)
-    return judged
+    (outputs,) = classify_splits(load_engine(EXPORTED), split_data(real_data, "grouped", table, seed=0).tests)
+    return outputs
 
 
 @pytest.mark.data

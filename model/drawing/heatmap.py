@@ -11,8 +11,8 @@ def upsample_heatmap(heatmap: FloatArray, height: int, width: int) -> FloatArray
     R M C^T, with M the map and R, C weights of the cubic B-spline (Unser, "Splines: a perfect fit for signal
     and image processing", IEEE Signal Processing Magazine 1999, equation 3) about half-pixel centres, the
     edges repeated. The spline approximates: unlike cubic convolution it never overshoots, and where two
-    neighbouring cells are alike its peak is midway, not on one of them. What it takes from the peak is given
-    back: the result has the map's own maximum.
+    neighbouring cells are alike its peak is midway, not on one of them. The result is scaled to the map's own
+    maximum.
 
     Args:
         heatmap: (h, w) in [0, 1].

@@ -31,8 +31,8 @@ def test_weights_of_the_common_split_measure_what_no_others_do(grouped_folder, t
     paths = [save_system(tmp_path / f"{split}.pth", "one", split, seed) for seed, split in enumerate(trained_on)]
     checkpoints = tuple(NamedCheckpoint(path) for path in paths)
     (system,) = compare(ComparisonOptions(grouped_folder, checkpoints, grouped_folder / "groups.csv")).systems
-    judges = {split.name: split.classifier.card.training["split"] for split in system.evaluation.splits}
-    assert judges == {"official_test": official, "copy_free_test": official, "grouped_test": grouped}
+    parts = {split.name: split.classifier.card.training["split"] for split in system.evaluation.splits}
+    assert parts == {"official_test": official, "copy_free_test": official, "grouped_test": grouped}
 
 
 def test_all_pairs_of_a_split_are_tested(comparison):
