@@ -6,6 +6,7 @@ from functools import lru_cache
 from fastapi import FastAPI, Request
 
 _IMAGES = " Images go to POST /predict."
+_MAX_PATH = 256  # characters; a longer one is close to none of ours, and comparing 60,000 takes 3 ms
 
 
 def describe_mismatch(request: Request, allowed: str | None) -> str:
@@ -18,7 +19,8 @@ def describe_mismatch(request: Request, allowed: str | None) -> str:
     if allowed is not None:
         return f"{request.method} {path}: expected {allowed}.{images}"
     operations = _list_operations(request.app)
-    if near := get_close_matches(path.removeprefix(request.scope.get("root_path", "")), operations, n=1):
+    asked = path.removeprefix(request.scope.get("root_path", ""))
+    if len(asked) <= _MAX_PATH and (near := get_close_matches(asked, operations, n=1)):
         return f"{request.method} {path}: there is no such path; the closest one is {operations[near[0]]} {near[0]}."
     return f"{request.method} {path}: there is no such path.{images}"
 

@@ -7,9 +7,8 @@ from fastapi.encoders import jsonable_encoder
 from api.dependencies import Service
 from api.errors import EXAMPLE_REQUEST_ID, KINDS, create_plain_problem
 from api.exceptions import PROTOCOL_PATH
-from api.protocol.message import EXTENSIONS
-from api.protocol.routes import describe_model
-from api.protocol.schemas import InferenceResponse, ModelReady, ResponseOutput, ServerLive, ServerMetadata, ServerReady
+from api.protocol.routes import describe_model, describe_server
+from api.protocol.schemas import InferenceResponse, ModelReady, ResponseOutput, ServerLive, ServerReady
 from api.schemas import BatchItem, BatchResponse, PredictionResponse, ServedPrediction, ServedTiming, StatusResponse
 from api.status import describe_card
 from model.errors import TruncatedImageError
@@ -43,7 +42,7 @@ def write_examples(service: Service, version: str) -> dict[str, Any]:
         "/livez": StatusResponse(status="alive"),
         "/readyz": StatusResponse(status="ready"),
         "/health": StatusResponse(status="ready"),
-        PROTOCOL_PATH: ServerMetadata(name="brain-tumor-mri", version=version, extensions=list(EXTENSIONS)),
+        PROTOCOL_PATH: describe_server(version),
         f"{PROTOCOL_PATH}/health/live": ServerLive(live=True),
         f"{PROTOCOL_PATH}/health/ready": ServerReady(live=True, ready=True),
         _MODEL_PATH: describe_model(service.classifier),

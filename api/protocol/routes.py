@@ -128,7 +128,7 @@ _BODY: dict[str, Any] = {
 @router.get("/", include_in_schema=False)  # the specification has it both ways
 async def server_metadata(request: Request) -> ServerMetadata:
     """Name the server and its extensions of the protocol."""
-    return ServerMetadata(name=_SERVER_NAME, version=request.app.version, extensions=list(EXTENSIONS))
+    return describe_server(request.app.version)
 
 
 @router.get("/health/live", responses=_RESPONSES)
@@ -171,8 +171,13 @@ async def infer(request: Request, service: ServiceDep, body: BodyDep, client: Cl
     return write_response(call, card, _stack(inferences))
 
 
+def describe_server(version: str) -> ServerMetadata:
+    """Describe the server in the protocol's form."""
+    return ServerMetadata(name=_SERVER_NAME, version=version, extensions=list(EXTENSIONS))
+
+
 def describe_model(classifier: Classifier) -> ModelMetadata:
-    """Put what the protocol tells of a model into its form."""
+    """Describe the model in the protocol's form."""
     return ModelMetadata(
         name=classifier.card.name,
         versions=[classifier.card.version],

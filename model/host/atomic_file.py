@@ -11,9 +11,8 @@ from pathlib import Path
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield the path of a draft beside `path`, which replaces `path` at the end, or is removed after an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(
-        f".{secrets.token_hex(8)}.draft"
-    )  # not by the name of `path`, which may be of maximum length
+    # Not named after `path`, whose name may be of maximum length.
+    draft = path.with_name(f".{secrets.token_hex(8)}.draft")
     try:
         yield draft
         with draft.open("rb") as file:
