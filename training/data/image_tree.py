@@ -8,6 +8,11 @@ from pathlib import Path
 
 from training.errors import DataError
 
+_FOREIGN_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
+_TEXT_SUFFIXES = frozenset(
+    {".csv", ".htm", ".html", ".json", ".jsonl", ".log", ".md", ".pdf", ".rst", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
+)
+
 
 @dataclass(frozen=True)
 class TreeFile:
@@ -29,7 +34,7 @@ def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
     """List the files in ROOT/SPLIT/CLASS/... or ROOT/CLASS/..., in the order of the names, except in the folder `skip`.
 
     The top folders are splits if names below them recur (Training/glioma, Testing/glioma), or if there is only one top
-    folder; else they are classes. Hidden files, and files directly in the root, are left out.
+    folder; else they are classes. What `is_foreign` names, and files directly in the root, are left out.
 
     Raises:
         DataError: If there is no such folder, or nothing in it.
@@ -47,11 +52,18 @@ def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
     return tuple(found)
 
 
+def is_foreign(path: Path) -> bool:
+    """Return whether a name stands for neither scan nor class: hidden, left by an operating system, or a text file."""
+    name = path.name.lower()
+    is_left_over = name.startswith(".") or name in _FOREIGN_NAMES
+    return is_left_over or (path.suffix.lower() in _TEXT_SUFFIXES and not path.is_dir())
+
+
 def _walk(root: Path, skip: Path | None) -> Iterator[Path]:
     for folder, folders, files in os.walk(root, followlinks=True):
         here = Path(folder)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != skip]
-        yield from (here / name for name in files if not name.startswith("."))
+        folders[:] = [name for name in folders if not is_foreign(here / name) and (here / name).resolve() != skip]
+        yield from (here / name for name in files if not is_foreign(here / name))
 
 
 def _has_splits(parts: Sequence[tuple[str, ...]]) -> bool:

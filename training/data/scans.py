@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.checkpoints.file_hash import hash_file
+from training.data.image_tree import is_foreign
 from training.data.reading import read_image, read_in_threads
 from training.errors import DataError, ImageFileError
 
@@ -50,7 +51,7 @@ class Manifest:
 
 
 def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> ScanFolder:
-    """List the files of `root/split/CLASS/`, hidden ones left out.
+    """List the files of `root/split/CLASS/`, without those that `is_foreign` names.
 
     Args:
         classes: The only class folders allowed, in the order of the labels; by default those found.
@@ -61,13 +62,15 @@ def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> 
     folder = root / split
     if not folder.is_dir():
         raise DataError(f"expected class folders in {folder}: there is no such folder")
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    visible = sorted(path for path in folder.iterdir() if not is_foreign(path))
     stray = [path for path in visible if not path.is_dir()]
     if stray:
         raise DataError(f"expected only class folders in {folder}; found the file {stray[0]}")
     found = tuple(path.name for path in visible)
     classes = tuple(classes or found)
     unknown = [name for name in found if name not in classes]
+    if unknown and split != TRAINING and not (root / TRAINING / unknown[0]).is_dir():
+        raise DataError(f"{TRAINING} lacks the class of {folder / unknown[0]}; expected {', '.join(classes)}")
     if unknown:
         raise DataError(f"unknown class: {folder / unknown[0]}; expected {', '.join(classes)}")
     if len(classes) < 2:
@@ -96,7 +99,7 @@ def check_scans(folder: ScanFolder) -> Manifest:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+    files = sorted(path for path in folder.iterdir() if not is_foreign(path)) if folder.is_dir() else []
     if not files:
         raise DataError(f"expected images in {folder}; found none")
     return files

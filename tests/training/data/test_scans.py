@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from tests.samples.phantoms import draw_scan, encode, write_data_folder
+from training.data.image_tree import find_files
 from training.data.scans import check_scans, find_scans
 from training.errors import DataError
 
@@ -26,7 +27,7 @@ def test_scans_are_found_in_order_with_their_labels(folder):
         (lambda root: shutil.rmtree(root / "Training"), "Training: there is no such folder"),
         (lambda root: shutil.rmtree(root / "Training" / "glioma"), "two class folders"),
         (lambda root: [path.unlink() for path in (root / "Training" / "glioma").iterdir()], r"images in .*glioma"),
-        (lambda root: (root / "Training" / "notes.txt").write_text("x"), r"notes\.txt"),
+        (lambda root: (root / "Training" / "stray.png").write_text("x"), r"stray\.png"),
     ],
 )
 def test_a_malformed_folder_is_named(folder, change, named):
@@ -35,9 +36,29 @@ def test_a_malformed_folder_is_named(folder, change, named):
         find_scans(folder, "Training")
 
 
-def test_a_class_that_is_not_known_is_named(folder):
-    (folder / "Testing" / "unicorn").mkdir()
-    with pytest.raises(DataError, match=r"unknown class: .*unicorn"):
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", "._scan.jpg", "README.txt", "groups.CSV", "__MACOSX/._x"])
+def test_what_systems_and_people_leave_beside_scans_is_no_scan(folder, name):
+    before = [find_scans(folder, split) for split in ("Training", "Testing")]
+    for place in ("", "Training", "Training/glioma", "Testing", "Testing/notumor"):
+        (folder / place / name).parent.mkdir(exist_ok=True)
+        (folder / place / name).write_bytes(b"x")
+    assert [find_scans(folder, split) for split in ("Training", "Testing")] == before
+    assert {file.path for file in find_files(folder)} == {scan.path for found in before for scan in found.scans}
+
+
+def test_a_class_may_have_the_name_of_a_text_file(folder):
+    (folder / "Training" / "glioma").rename(folder / "Training" / "glioma.txt")
+    assert find_scans(folder, "Training").classes == ("glioma.txt", "notumor")
+
+
+@pytest.mark.parametrize(
+    ("also", "message"),
+    [("Training", r"unknown class: .*unicorn"), (".", r"Training lacks the class of .*Testing/uni")],
+)
+def test_a_class_that_is_not_known_is_named(folder, also, message):
+    for split in ("Testing", also):
+        (folder / split / "unicorn").mkdir()
+    with pytest.raises(DataError, match=message):
         find_scans(folder, "Testing", ("glioma", "notumor"))
 
 
