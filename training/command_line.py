@@ -281,14 +281,14 @@ class WriteModelCard(ModelCardOptions):
     """Write the page of a model card from JSON.
 
     Attributes:
-        out: The page, Markdown.
+        out: The page, Markdown; by default beside the checkpoint, with its name.
     """
 
-    out: Path = Path("weights/README.md")
+    out: Path | None = None
 
     def run(self) -> None:
         """Write the page."""
-        _write(self.out, write_model_card(self))
+        _write(self.out or self.checkpoint.with_suffix(".md"), write_model_card(self))
 
 
 Command = Fit | CrossValidate | Evaluate | Audit | Statistics | Compare | Localize | WriteModelCard

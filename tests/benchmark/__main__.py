@@ -40,12 +40,15 @@ def benchmark(
     Args:
         quick: Short measurements, one round: a look, not a number, and no verdict.
         only: Measure only what has this in its name, such as http/ours.
-        keep: Store these ratios as what later versions are compared with.
+        keep: Store these ratios as what later versions are compared with; not those of a quick look.
 
     Returns:
         The exit status: 0; 1 if a ratio is clearly worse than the stored one, or if something could not be measured;
-        130 when stopped.
+        2 for wrong usage; 130 when stopped.
     """
+    if quick and keep:
+        sys.stderr.write("error: --quick measures too little to be compared with: leave out --quick or --store\n")
+        return 2
     options, results = options.shorten() if quick else options, Results()
     try:
         asyncio.run(measure(options, only, results))

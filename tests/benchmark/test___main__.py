@@ -1,8 +1,13 @@
 import json
 
+import matplotlib as mpl
 import pytest
 
 from tests.benchmark.__main__ import main
+from tests.benchmark.load import Load
+from tests.benchmark.measurements import name_load
+from tests.benchmark.plot import plot_results
+from tests.benchmark.results import Results
 
 
 @pytest.mark.slow
@@ -21,6 +26,23 @@ def test_a_quick_run_measures_what_is_asked_for_and_gives_no_verdict(tiny_pair, 
     printed = capsys.readouterr().out
     assert "quick look" in printed
     assert not {"ok", "MISSED", "WORSE"} & set(printed.split())
+
+
+def test_a_quick_look_is_never_stored(monkeypatch, capsys):
+    monkeypatch.setattr("tests.benchmark.__main__.store", None)  # to call it would be an error
+    assert main(["--quick", "--store", "--only", "decode/JPEG 224"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("title", ["quick look: one short round, no verdict", ""])
+def test_the_picture_carries_what_the_run_was(tmp_path, title):
+    results = Results()
+    results.add(name_load("ours", "/predict", "JPEG", 224, 8), Load(100, 4, 8, 7, 0.2, 150))
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        plot_results(results, title, tmp_path / "benchmark.svg")
+    assert (title or "JPEG 224") in (tmp_path / "benchmark.svg").read_text(encoding="utf-8")
+    plot_results(Results(), title, tmp_path / "benchmark.svg")
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_cannot_be_measured_is_an_error_in_one_line(tmp_path, capsys):

@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from training.command_line import Fit, main, parse_command
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
+
+SHIPPED_CARD = Path(__file__).parents[2] / "weights" / "README.md"
 
 
 def test_fit_and_evaluate(data_folder, tmp_path, capsys):
@@ -27,6 +30,10 @@ def test_fit_and_evaluate(data_folder, tmp_path, capsys):
     write = ["model-card", "--evaluation", str(result), "--checkpoint", checkpoint]
     assert main([*write, "--out", str(page)]) == 0
     assert "## Intended use" in page.read_text(encoding="utf-8")
+    shipped = SHIPPED_CARD.read_bytes()
+    assert main(write) == 0
+    assert (out / "efficientnet_b0_scratch.md").read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+    assert SHIPPED_CARD.read_bytes() == shipped
 
 
 def test_audit(data_folder, tmp_path, capsys):

@@ -15,7 +15,7 @@ _DPI = 110
 
 def draw_learning_curves(history: Sequence[EpochResult], best_epoch: int, path: Path) -> None:
     """Draw loss, accuracy and learning rate over the epochs, with the limits of stages and the epoch that was kept."""
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    figure = Figure(figsize=(11, 3.5), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
     epochs = [result.epoch for result in history]
     for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
@@ -24,21 +24,21 @@ def draw_learning_curves(history: Sequence[EpochResult], best_epoch: int, path: 
             if None not in values:
                 axis.plot(epochs, values, "o-", color=color, markersize=3, label=part)
         axis.set_title(name)
-        axis.legend(frameon=False)
     loss.set_ylabel("nats")
     rate.plot(epochs, [result.learning_rate for result in history], "o-", color="#57534e", markersize=3)
     rate.set_yscale("log")
     rate.set_title("learning rate")
     for axis in (loss, accuracy, rate):
         _mark_epochs(axis, history, best_epoch)
+    figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=_DPI, metadata={"Software": None})
 
 
 def _mark_epochs(axis: Axes, history: Sequence[EpochResult], best_epoch: int) -> None:
-    for before, after in pairwise(history):
-        if after.stage != before.stage:
-            axis.axvline(before.epoch + 0.5, color="#c5ccd6", linestyle="--", linewidth=1)
-    axis.axvline(best_epoch, color="#15803d", linewidth=1, alpha=0.6)
+    limits = [before.epoch + 0.5 for before, after in pairwise(history) if after.stage != before.stage]
+    for index, limit in enumerate(limits):
+        axis.axvline(limit, color="#c5ccd6", linestyle="--", linewidth=1, label="" if index else "new stage")
+    axis.axvline(best_epoch, color="#15803d", linewidth=1, alpha=0.6, label="epoch kept")
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,5 @@
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from training.fitting.learning_curves import draw_learning_curves
@@ -21,3 +22,14 @@ def test_curves_are_a_picture_and_differ_with_what_they_show(tmp_path):
 def test_without_validation_only_training_is_drawn(tmp_path):
     draw_learning_curves([EpochResult(1, 1, 64, 1e-3, 1.0, 0.5, None, None, 1.0)], 1, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_every_kind_of_line_has_its_name(tmp_path, monkeypatch):
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    history = [
+        EpochResult(epoch, stage, 64, 1e-3, 1.0, 0.5, 0.9, 0.6, 1.0) for epoch, stage in ((1, 1), (2, 2), (3, 3))
+    ]
+    draw_learning_curves(history, 2, tmp_path / "curves.png")
+    names = [text.get_text() for legend in figures[0].legends for text in legend.get_texts()]
+    assert names == ["train", "validation", "new stage", "epoch kept"]
