@@ -16,7 +16,8 @@ def plot_results(results: Results, title: str, path: Path) -> None:
     systems = list(dict.fromkeys(name.split("/")[1] for name in results.values if name.startswith("http/")))
     panels = [panel for panel in MAIN_PATHS if any(any(_list_rounds(results, name, panel)) for name in systems)]
     if not panels:
-        return path.unlink(missing_ok=True)  # one of an earlier run
+        path.unlink(missing_ok=True)  # one of an earlier run
+        return
     figure = Figure(figsize=(4 * len(panels), 7), layout="constrained")
     grid, width = figure.subplots(2, len(panels), squeeze=False), (1 - _GAP) / len(systems)
     for column, panel in enumerate(panels):
