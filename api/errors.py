@@ -230,7 +230,7 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
         detail = describe_mismatch(request, headers.get("allow"))
     response = _respond(request, kind, detail)
     if "allow" in headers:
-        response.headers["Allow"] = headers["allow"]
+        response.headers["Allow"] = headers["allow"].replace("GET", "GET, HEAD")
     return response
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from api import batch, predict, status
+from api.cors import allow_origins
 from api.dependencies import Service
 from api.docs.document import TAGS, complete_document
 from api.docs.swagger import add_docs
@@ -20,7 +20,6 @@ from api.keys import KeyRing
 from api.middleware import BodyLimit, RequestContext
 from api.page.routes import add_page
 from api.protocol import routes as inference_protocol
-from api.protocol.message import HEADER_LENGTH
 from api.queue import InferenceQueue
 from api.schemas import DISCLAIMER
 from api.settings import Settings, load_settings
@@ -62,6 +61,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
+        servers=[{"url": ".", "description": "beside this document"}],  # a reverse proxy may add a path of its own
+        redirect_slashes=False,  # it would lead to http:// from behind TLS, and a scan be sent again in clear
     )
     app.state.keys = KeyRing(settings)
     app.state.metrics = metrics or Metrics()
@@ -76,15 +77,8 @@ def create_app(settings: Settings | None = None, metrics: Metrics | None = None)
     add_page(app, settings)
     add_error_handlers(app)
     app.add_middleware(BodyLimit, settings=settings, max_bytes_of={batch.PATH: settings.max_batch_bytes})
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins.split(","),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "X-API-Key", "X-Request-ID", "traceparent", HEADER_LENGTH],
-            expose_headers=["X-Request-ID", "X-Prediction", "X-Confidence", HEADER_LENGTH],
-        )
-    app.add_middleware(RequestContext)
+    app.add_middleware(allow_origins, settings=settings)
+    app.add_middleware(RequestContext, settings=settings)
     complete_document(app)
     return app
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.cors import allow_origins
 from api.errors import DEFECT, DEFECT_DETAIL, problem_response
 from api.exceptions import PROTOCOL_PATH, BodyTooLargeError, MalformedRequestError, QueueFullError, UploadTimeoutError
 from api.settings import Settings
@@ -37,12 +38,14 @@ logger = logging.getLogger(__name__)
 class RequestContext:
     """Gives each request an id, the client's own where it is harmless, counts it, and turns a defect into a 500.
 
-    A defect is logged by its type and place, not by its text, which may quote what a client sent.
+    A defect is logged by its type and place, not by its text, which may quote what a client sent. To `app`, HEAD is
+    GET: the server sends the head of the response alone.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         """Wrap `app`."""
         self._app = app
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,6 +61,7 @@ class RequestContext:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         begin, status = time.perf_counter(), 0
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -72,18 +76,19 @@ class RequestContext:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(inner, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001  # any defect is a 500 without details
             logger.error("defect", extra=describe_defect(error))
             if not status:
                 response = problem_response(request_id, scope["path"], DEFECT, DEFECT_DETAIL)
-                await response(scope, receive, send_with_headers)
+                await allow_origins(response, self._settings)(inner, receive, send_with_headers)
         finally:
             if status:
+                scope["route"] = inner.get("route")
                 self._report(scope, status, time.perf_counter() - begin)
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
-        method, path = scope["method"], getattr(scope.get("route"), "path", None)
+        method, path = scope["method"], getattr(scope["route"], "path", None)
         scope["app"].state.metrics.observe_request(method, path, status, seconds)
         fields = {"method": method, "path": path, "status": status, "seconds": round(seconds, 4)}
         logger.log(logging.DEBUG if path in QUIET_PATHS else logging.INFO, "request", extra=fields)

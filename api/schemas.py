@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 from model.card import PublicCard
 from model.prediction import ModelIdentity, Prediction, Timing
 
+HEADER_LENGTH = "Inference-Header-Content-Length"  # bytes of JSON in a body under `/v2`
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment decisions."
 
 

@@ -29,7 +29,7 @@ LAYERS = {
     "api": """
         exceptions version hints
         schemas settings scheduling dicom_answer
-        telemetry queue body keys
+        telemetry queue body keys cors
         errors dependencies
         middleware predict status protocol page
         batch

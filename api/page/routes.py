@@ -17,7 +17,6 @@ from model.drawing.png import encode_png
 PATH = "/"
 FILE_PATH = "/page/{name}"
 _FOLDER = Path(__file__).parent
-_METHODS = ["GET", "HEAD"]
 _MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 # Nothing may be loaded from, or sent to, anywhere but this service. `blob:` is for pictures in its responses, `data:`
 # for the icon in the page itself.
@@ -59,8 +58,8 @@ class StaticFile:
         return bool(known & {self.headers["ETag"], "*"})
 
 
-@router.api_route(PATH, methods=_METHODS)
-@router.api_route(FILE_PATH, methods=_METHODS)
+@router.get(PATH)
+@router.get(FILE_PATH)
 async def show_file(request: Request, name: str = PATH) -> Response:
     """Send a file, or 304 to a browser that has it."""
     file: StaticFile | None = request.app.state.page.get(name)

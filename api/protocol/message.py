@@ -23,10 +23,10 @@ from api.protocol.schemas import (
     TensorMetadata,
 )
 from api.protocol.tensors import pack_floats, parse_elements, unpack_elements
+from api.schemas import HEADER_LENGTH
 from model.card import ModelCard
 from model.images.decoded import FloatArray
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("binary_tensor_data",)
 BINARY_TYPE = "application/octet-stream"
 IMAGE = "image"

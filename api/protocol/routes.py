@@ -17,7 +17,6 @@ from api.protocol.message import (
     BINARY_TYPE,
     CAM,
     EXTENSIONS,
-    HEADER_LENGTH,
     LOGITS,
     PROBABILITIES,
     InferenceCall,
@@ -36,7 +35,7 @@ from api.protocol.schemas import (
     ServerReady,
 )
 from api.queue import ClientWatch
-from api.schemas import RESPONSE_HEADERS, UNSTORED_HEADERS, describe_header
+from api.schemas import HEADER_LENGTH, RESPONSE_HEADERS, UNSTORED_HEADERS, describe_header
 from model.classifier import Classifier
 from model.errors import InputError
 from model.images.decoded import FloatArray

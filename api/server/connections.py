@@ -148,7 +148,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _refuse(self, kind: ProblemKind, detail: str) -> None:
         if not self.transport.is_closing():
             self._metrics.observe_rejection(kind.code)
-            self.transport.write(render_refusal(kind, detail))
+            self.transport.write(render_refusal(kind, detail, self._settings))
             self._linger()
 
     def _close(self, transport: asyncio.Transport) -> None:

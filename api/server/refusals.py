@@ -13,9 +13,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from api.cors import allow_any_origin, allow_origins
 from api.errors import QUEUE_FULL, ProblemKind, problem_response
 from api.exceptions import PROTOCOL_PATH, QUEUE_FULL_DETAIL
 from api.middleware import REQUEST_ID_HEADER, SECURITY_HEADERS, choose_request_id
+from api.settings import Settings
 from api.telemetry.logs import log_request_ids, read_trace_context
 
 _MODEL_PATH = f"{PROTOCOL_PATH}/models"
@@ -34,14 +36,15 @@ logger = logging.getLogger(__name__)
 class QueueGuard:
     """An ASGI application that passes requests on, except those that a full queue would refuse in the end."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
         """Stand in front of `app`; refusals are counted in its metrics."""
         self._app = app
+        self._refuse = allow_origins(self._answer, settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one request."""
-        if self._is_queue_full() and scope["method"] == "POST" and (route := _find_route(scope["path"])):
-            await self._refuse(scope, send, route)
+        if self._is_queue_full() and scope["method"] == "POST" and _find_route(scope["path"]):
+            await self._refuse(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -50,9 +53,9 @@ class QueueGuard:
         service = getattr(state, "service", None)
         return service is not None and service.queue.is_full and not state.draining
 
-    async def _refuse(self, scope: Scope, send: Send, route: str) -> None:
+    async def _answer(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Respond before anything is spent on the body, and end the connection."""
-        headers, status = Headers(scope=scope), QUEUE_FULL.status
+        headers, status, route = Headers(scope=scope), QUEUE_FULL.status, _find_route(scope["path"])
         request_id = choose_request_id(headers.get(REQUEST_ID_HEADER))
         self._app.state.metrics.observe_rejection(QUEUE_FULL.code)
         self._app.state.metrics.observe_request("POST", route, status, 0.0)
@@ -66,9 +69,10 @@ class QueueGuard:
         await send({"type": "http.response.body", "body": body})
 
 
-def render_refusal(kind: ProblemKind, detail: str) -> bytes:
+def render_refusal(kind: ProblemKind, detail: str, settings: Settings) -> bytes:
     """Render a response to bytes that have not become a request."""
     response = _respond(choose_request_id(None), "", kind, detail)
+    response.headers.update(allow_any_origin(settings))
     headers = [name + b": " + value for name, value in response.raw_headers]
     return STATUS_LINE[kind.status] + b"\r\n".join([*headers, b"", bytes(response.body)])
 

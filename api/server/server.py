@@ -45,7 +45,7 @@ class DrainingServer(uvicorn.Server):
         self._drain_seconds = settings.drain_seconds
         create_protocol = partial(BoundedProtocol, settings=settings, metrics=self._app.state.metrics)
         config = uvicorn.Config(
-            QueueGuard(self._app),
+            QueueGuard(self._app, settings),
             loop="asyncio",
             http=create_protocol,  # type: ignore[arg-type]  # called as a class would be
             ws="none",

@@ -361,6 +361,26 @@ def test_it_works_behind_a_proxy_below_a_prefix(browser, address):
         proxy.shutdown()
 
 
+def test_swagger_ui_asks_below_the_prefix_too(browser, address):
+    handler = type("Proxy", (PrefixProxy,), {"address": address})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{proxy.server_port}/brain"
+        visit = open_page(browser, f"{base}/docs")
+        operation = visit.page.locator("#operations-prediction-predict_predict_post")
+        operation.locator(".opblock-summary-control").click()
+        scan: FilePayload = {"name": "mass.png", "mimeType": "image/png", "buffer": MASS}
+        operation.locator("input[type=file]").set_input_files(scan)
+        operation.locator("button.execute").click()
+        expect(operation.locator(".live-responses-table .response .response-col_status")).to_have_text(
+            re.compile("200")
+        )
+        assert f"{base}/predict" in visit.requests
+        assert all(url.startswith((f"{base}/", "data:", "blob:")) for url in visit.requests)
+        visit.page.close()
+        proxy.shutdown()
+
+
 def test_a_key_is_asked_for_and_used(browser):
     with running_server(THREADS=1, API_KEYS=KEY, MODEL_PATH=ROOT / DEFAULT_WEIGHTS) as (_, port):
         visit = open_page(browser, f"http://127.0.0.1:{port}")

@@ -17,7 +17,11 @@ HEAD_SECONDS = 1.0
 @pytest.fixture(scope="module")
 def port(tiny_pair) -> Iterator[int]:
     with running_server(
-        MODEL_PATH=tiny_pair[1], HEAD_TIMEOUT_SECONDS=HEAD_SECONDS, MAX_CONNECTIONS=20, MAX_UPLOAD_BYTES=100_000
+        MODEL_PATH=tiny_pair[1],
+        HEAD_TIMEOUT_SECONDS=HEAD_SECONDS,
+        MAX_CONNECTIONS=20,
+        MAX_UPLOAD_BYTES=100_000,
+        CORS_ORIGINS="https://viewer.example",
     ) as (_, port):
         yield port
 
@@ -34,6 +38,9 @@ def read_problem(response: bytes) -> tuple[int, str]:
     """The status and code of a problem document."""
     lines, _, body = response.partition(b"\r\n\r\n")
     assert b"application/problem+json" in lines
+    if lines.split()[1] != b"413":  # of a request whose head was read, without an origin
+        assert b"access-control-allow-origin: *" in lines
+        assert b"Retry-After" in lines.partition(b"access-control-expose-headers: ")[2]
     problem = json.loads(body)
     assert lines.split()[1] == str(problem["status"]).encode()
     return problem["status"], problem["code"]

@@ -11,13 +11,14 @@ from api.server.address import take_address
 from api.server.server import DrainingServer
 from tests.service.server import exchange_bytes, wait_until_ready
 
+ORIGIN = "https://viewer.example"
 PATHS = ("/predict", "/predict/visualize", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer")
 
 
 @pytest.fixture(scope="module")
 def port(settings) -> Iterator[int]:
     """Where the service listens."""
-    server = DrainingServer(settings)
+    server = DrainingServer(settings.model_copy(update={"cors_origins": ORIGIN}))
     with take_address(settings.model_copy(update={"port": 0})) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
@@ -34,12 +35,19 @@ def full(monkeypatch) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_full_queue_refuses_at_the_head_logs_and_counts_it_and_ends_the_connection(port, full, caplog, path):
-    head = f"POST {path}?target=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nX-Request-ID: mine\r\n\r\n"
+    fields = f"Host: x\r\nContent-Length: 1000\r\nX-Request-ID: mine\r\nOrigin: {ORIGIN}"
+    head = f"POST {path}?target=a HTTP/1.1\r\n{fields}\r\n\r\n"
     with caplog.at_level("INFO"):
         response = exchange_bytes(port, head.encode() + bytes(10))
     lines, _, body = response.decode().lower().partition("\r\n\r\n")
     assert lines.startswith("http/1.1 503 service unavailable\r\n")
-    for header in ("retry-after: 1", "connection: close", "x-request-id: mine", "x-content-type-options: nosniff"):
+    for header in (
+        "retry-after: 1",
+        "connection: close",
+        "x-request-id: mine",
+        "x-content-type-options: nosniff",
+        f"access-control-allow-origin: {ORIGIN}",
+    ):
         assert header in lines.split("\r\n")
     assert f"content-length: {len(body)}" in lines
     problem = json.loads(body)
@@ -70,6 +78,15 @@ def test_earlier_requests_of_a_connection_get_their_responses_and_later_ones_non
     refused = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nscan"
     responses = exchange_bytes(port, served + served + refused + served + refused)
     assert re.findall(rb"HTTP/1.1 (\d+) ", responses) == [b"200", b"200", b"503"]
+
+
+def test_a_response_to_head_has_no_body_in_the_way_of_the_next(port):
+    asked = (
+        b"HEAD /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 2
+        + b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    heads = exchange_bytes(port, asked).split(b"HTTP/1.1 200 OK\r\n")
+    assert [head.partition(b"\r\n\r\n")[2] for head in heads] == [b"", b"", b"", b'{"status":"alive"}']
 
 
 def test_a_client_that_waits_to_be_asked_for_the_body_is_asked(port):
