@@ -1,13 +1,14 @@
 """The boxes that experts drew around tumours."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from model.images.decoded import FloatArray
-from training.errors import DataError
+from training.data.tables import Row, read_scan_table
+
+_SIDES = ("x0", "y0", "x1", "y1")
 
 
 @dataclass(frozen=True)
@@ -38,33 +39,27 @@ class Box:
         return np.outer(_overlap(self.y0, self.y1, height), _overlap(self.x0, self.x1, width)).astype(np.float32)
 
 
-def load_boxes(path: Path) -> dict[str, Box]:
+def load_boxes(path: Path, root: Path) -> dict[str, Box]:
     """Read a table with the columns path, x0, y0, x1, y1, and perhaps others.
 
     Returns:
-        The box of each image, by its path relative to the data folder.
+        The box of each image, by its path relative to the data folder `root`.
 
     Raises:
-        DataError: If the file cannot be read, a column is missing, an image has two boxes, or a row holds no box.
+        DataError: If the table is not as `read_scan_table` expects, or a row holds no box.
     """
-    boxes: dict[str, Box] = {}
+    return {name: read_box(row) for name, row in read_scan_table(path, _SIDES, root).items()}
+
+
+def read_box(row: Row) -> Box:
+    """Read the box of a row, or raise `DataError`."""
+    values = [row.cells[name] for name in _SIDES]
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["path"] in boxes:
-                    raise DataError(f"{path}: expected one box an image; {row['path']} has several")
-                boxes[row["path"]] = _read_box(row)
-    except OSError as error:
-        raise DataError(f"cannot read the boxes in {path}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: expected columns path, x0, y0, x1, y1 with 0 <= x0 < x1 <= 1, likewise y") from error
-    return boxes
-
-
-def _read_box(row: dict[str, str]) -> Box:
-    box = Box(*(float(row[name]) for name in ("x0", "y0", "x1", "y1")))
-    if not (row["path"] and 0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
-        raise ValueError("not a box")
+        box = Box(*map(float, values))
+    except ValueError:
+        box = None
+    if box is None or not (0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1):
+        raise row.error(f"expected 0 <= x0 < x1 <= 1, likewise y; found {', '.join(values)}")
     return box
 
 

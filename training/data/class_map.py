@@ -1,10 +1,13 @@
 """Other classes than those of the folders, such as tumor and no_tumor."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from training.data.scans import Scan
 from training.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,16 @@ def map_classes(
         classes: In the order of the labels to be; by default those found, in the order of their names.
 
     Raises:
-        DataError: If a folder has no class, or fewer than two classes are left.
+        DataError: If a folder has no class, two classes differ by case or blanks alone, or fewer than two are left.
     """
     wanted = set(class_map.values())
+    written = {name.strip().casefold(): name for name in wanted}
+    for name in wanted:
+        if (other := written[name.strip().casefold()]) != name:
+            raise DataError(f"the class map has classes that differ by case or blanks alone: {name!r} and {other!r}")
+    absent = [name for name in class_map if name not in (*folders, *wanted)]
+    if absent:
+        logger.info("no folder for %s, which the class map names", ", ".join(absent))
     used = {name: class_map.get(name, name) for name in folders}
     unknown = [name for name, became in used.items() if became not in wanted]
     if unknown:

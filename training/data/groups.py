@@ -1,49 +1,55 @@
 """Tables of images that belong together: patients, copies of one picture, and perhaps a fixed split."""
 
-import csv
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.errors import DataError
+from training.data.tables import Row, read_parts, read_scan_table
 
-_EXPECTED = "expected a CSV table with the columns path, group and, perhaps, split"
-PARTS = ("train", "validation", "calibration", "test")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class GroupRow:
-    """The row of one image; `split` is one of `PARTS`, or None where the table fixes no split."""
+    """The row of one image.
+
+    Attributes:
+        split: One of `PARTS`; None where the table fixes no split, or leaves the image out.
+        number: Of the row, the header's being 1.
+    """
 
     group: str
     split: str | None
+    number: int = field(default=0, compare=False)
 
 
-def load_groups(path: Path) -> dict[str, GroupRow]:
+def load_groups(path: Path, root: Path) -> dict[str, GroupRow]:
     """Read a table with the columns path, group and, perhaps, split and others.
 
-    A split column that names train, validation and test is a fixed split; any other, such as that of `audit`, is not.
+    The split is fixed by the column of that name, unless it repeats the top folders of the paths, as that of `audit`
+    does.
 
     Returns:
-        A row by the image's path relative to the data folder.
+        A row by the image's path relative to the data folder `root`.
 
     Raises:
-        DataError: If the file cannot be read, a column is missing, or a group is in two parts of the split.
+        DataError: If the table is not as `read_scan_table` and `read_parts` expect, or a group is in two parts.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            found = list(csv.DictReader(file))
-    except OSError as error:
-        raise DataError(f"cannot read the groups in {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {_EXPECTED}") from error
-    if not all(row.get("path") and row.get("group") for row in found):
-        raise DataError(f"{path}: {_EXPECTED}")
-    fixed = {"train", "validation", "test"} <= {row.get("split") for row in found}
-    rows = {
-        row["path"]: GroupRow(row["group"], row["split"] if fixed and row["split"] in PARTS else None) for row in found
+    rows = read_scan_table(path, ("group",), root)
+    if all(row.cells.get("split") == name.partition("/")[0] for name, row in rows.items()):
+        logger.info("%s: the column split repeats the folders, and so fixes no split", path)
+        parts: list[str | None] = [None] * len(rows)
+    else:
+        parts = read_parts(rows.values())
+    first_of: dict[str, tuple[Row, str | None]] = {}
+    for row, part in zip(rows.values(), parts, strict=True):
+        first, other = first_of.setdefault(row.cells["group"], (row, part))
+        if other != part:
+            raise row.error(
+                f"group {row.cells['group']} is in two parts of the split: "
+                f"{part or 'unused'} here, {other or 'unused'} in row {first.number}"
+            )
+    return {
+        name: GroupRow(row.cells["group"], part, row.number)
+        for (name, row), part in zip(rows.items(), parts, strict=True)
     }
-    part_of: dict[str, str | None] = {}
-    for row in rows.values():
-        if part_of.setdefault(row.group, row.split) != row.split:
-            raise DataError(f"{path}: group {row.group} is in two parts of the split")
-    return rows

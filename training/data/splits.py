@@ -2,13 +2,14 @@
 
 official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, whole and
             without what has a copy in Training
-grouped     all images are divided by whole groups, or as a table says
+grouped     all images are divided by whole groups, or as a table says; the default where a table fixes a split
 common      trained on what lies in DIR/Training and in the training part of a table; tested on all of the above,
             none of which such weights have seen
 """
 
+import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +20,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from training.data.class_map import map_classes
 from training.data.copies import find_copies
-from training.data.groups import PARTS, GroupRow, load_groups
+from training.data.groups import GroupRow, load_groups
 from training.data.scans import TESTING, TRAINING, Scan, find_scans
+from training.data.tables import PARTS
 from training.errors import DataError
 
 SplitName = Literal["official", "grouped", "common"]
+
+logger = logging.getLogger(__name__)
 
 # Parts of what is carved; a fixed split in a table has its own.
 OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
@@ -53,6 +57,7 @@ class Fold:
 class DataSplits:
     """Parts that share no group, by `classes`; `class_map` holds the class of each folder where they differ."""
 
+    name: SplitName
     classes: tuple[str, ...]
     train: tuple[Scan, ...]
     validation: tuple[Scan, ...]
@@ -67,7 +72,7 @@ class DataSplits:
 
 def split_data(
     root: Path,
-    name: SplitName,
+    name: SplitName | None,
     groups: Path | None,
     seed: int,
     fold: Fold | None = None,
@@ -77,6 +82,7 @@ def split_data(
 
     Args:
         root: Holds Training/CLASS/ and perhaps Testing/CLASS/.
+        name: By default grouped where the table fixes a split, else official.
         groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
         seed: Decides who goes where, unless the table does.
         fold: Of a grouped split, the part to test on. A fixed test part in the table is then left out.
@@ -86,27 +92,19 @@ def split_data(
         DataError: If the folder or the table is not as expected, or a part lacks a class.
     """
     folder = _read_folder(root, None, groups)
-    if name == "official":
-        parts = carve(folder.training, OFFICIAL_FRACTIONS, seed)
-        tests = _official_tests(folder)
-    elif name == "common":
-        parts = _common_parts(folder)
-        tests = (*_official_tests(folder), TestSplit("grouped_test", parts["test"]))
-    else:
-        if fold is not None:
-            left_out = set(folder.fixed["test"]) if folder.fixed else set()
-            parts = _fold_parts([scan for scan in folder.scans if scan not in left_out], fold, seed)
-        else:
-            parts = folder.fixed or carve(folder.scans, GROUPED_FRACTIONS, seed)
-        tests = (TestSplit("grouped_test", parts["test"]),)
+    name = name or ("grouped" if folder.fixed else "official")
+    parts = _divide(folder, name, fold, seed)
+    tests = () if name == "grouped" else _official_tests(folder)
+    if name != "official":
+        tests = (*tests, TestSplit("grouped_test", parts["test"]))
     for part, members in parts.items():
         _check_classes(part, members, folder.classes)
     if not class_map:
-        return DataSplits(folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
+        return DataSplits(name, folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
     mapping = map_classes(folder.classes, class_map)
     train, validation, calibration = (mapping.relabel(parts[part]) for part in ("train", "validation", "calibration"))
     tests = tuple(replace(test, scans=mapping.relabel(test.scans)) for test in tests)
-    return DataSplits(mapping.classes, train, validation, calibration, tests, mapping.used)
+    return DataSplits(name, mapping.classes, train, validation, calibration, tests, mapping.used)
 
 
 def find_test_splits(
@@ -123,7 +121,7 @@ def find_test_splits(
     """
     folder = _read_folder(root, None if class_map else classes, groups)
     tests = [*_official_tests(folder)]
-    if folder.fixed:
+    if folder.fixed and folder.fixed["test"]:
         tests.append(TestSplit("grouped_test", folder.fixed["test"]))
     if not tests:
         raise DataError(f"nothing to report on in {root}: expected {TESTING}/CLASS/, or a table with a fixed split")
@@ -178,7 +176,7 @@ class _Folder:
     classes: tuple[str, ...]
     training: tuple[Scan, ...]
     testing: tuple[Scan, ...]
-    has_table: bool
+    table: Path | None
     fixed: dict[str, tuple[Scan, ...]] | None
 
     @property
@@ -197,25 +195,54 @@ def _read_folder(root: Path, classes: Sequence[str] | None, groups: Path | None)
     if rows and any(row.split for row in rows):
         places = list(zip(scans, rows, strict=True))
         fixed = {part: tuple(scan for scan, row in places if row.split == part) for part in PARTS}
-    return _Folder(folder.classes, scans[:num_training], scans[num_training:], rows is not None, fixed)
+    return _Folder(folder.classes, scans[:num_training], scans[num_training:], groups, fixed)
 
 
 def _find_rows(root: Path, scans: Sequence[Scan], groups: Path) -> list[GroupRow]:
-    rows, keys = load_groups(groups), [scan.path.relative_to(root).as_posix() for scan in scans]
+    rows, keys = load_groups(groups, root), [scan.path.relative_to(root).as_posix() for scan in scans]
     missing = [key for key in keys if key not in rows]
     if missing:
         raise DataError(f"the table of groups lacks {len(missing)} of {len(keys)} images, the first is {missing[0]}")
+    others = sorted((rows[name].number, name) for name in rows.keys() - set(keys))
+    if others:
+        raise DataError(f"{groups}, row {others[0][0]}: {others[0][1]} is no scan to train or to test on")
     return [rows[key] for key in keys]
 
 
-def _common_parts(folder: _Folder) -> dict[str, tuple[Scan, ...]]:
+def _divide(folder: _Folder, name: SplitName, fold: Fold | None, seed: int) -> Mapping[str, tuple[Scan, ...]]:
+    if name == "official":
+        if folder.fixed:
+            logger.info("the official split takes the groups of %s, and not its split", folder.table)
+        return carve(folder.training, OFFICIAL_FRACTIONS, seed)
     if folder.fixed is None:
-        raise DataError("the common split needs a table of groups with a fixed split")
-    official = set(folder.training)
-    return {
-        part: members if part == "test" else tuple(scan for scan in members if scan in official)
-        for part, members in folder.fixed.items()
-    }
+        if name == "common":
+            raise DataError("the common split needs a table of groups with a fixed split")
+        return carve(folder.scans, GROUPED_FRACTIONS, seed) if fold is None else _fold_parts(folder.scans, fold, seed)
+    fixed = _complete(folder.fixed, folder.table, seed)
+    if name == "common":
+        official = set(folder.training)
+        return {part: fixed[part] if part == "test" else _keep(fixed[part], official) for part in PARTS}
+    if fold is None:
+        return fixed
+    return _fold_parts(_keep(folder.scans, {scan for part in PARTS[:3] for scan in fixed[part]}), fold, seed)
+
+
+def _keep(scans: Sequence[Scan], kept: Set[Scan]) -> tuple[Scan, ...]:
+    return tuple(scan for scan in scans if scan in kept)
+
+
+def _complete(fixed: Mapping[str, tuple[Scan, ...]], table: Path | None, seed: int) -> dict[str, tuple[Scan, ...]]:
+    """Check that a fixed split has scans to train and to test on, and take a validation part from the former."""
+    lacking = [part for part in ("train", "test") if not fixed[part]]
+    if lacking:
+        raise DataError(
+            f"{table}: the split has no {lacking[0]} rows; expected train, validation, calibration and test"
+        )
+    if fixed["validation"]:
+        return dict(fixed)
+    taken = {part: share for part, share in OFFICIAL_FRACTIONS.items() if part == "train" or not fixed[part]}
+    logger.info("%s has no validation rows: groups of its train rows make the parts %s", table, ", ".join(taken))
+    return {**fixed, **carve(fixed["train"], taken, seed)}
 
 
 def _official_tests(folder: _Folder) -> tuple[TestSplit, ...]:
@@ -223,7 +250,7 @@ def _official_tests(folder: _Folder) -> tuple[TestSplit, ...]:
     if not folder.testing:
         return ()
     scans, num_training = folder.scans, len(folder.training)
-    copies = find_copies([scan.path for scan in scans]).groups if folder.has_table else [scan.group for scan in scans]
+    copies = find_copies([scan.path for scan in scans]).groups if folder.table else [scan.group for scan in scans]
     seen = set(copies[:num_training])
     free = tuple(scan for scan, name in zip(folder.testing, copies[num_training:], strict=True) if name not in seen)
     official = TestSplit("official_test", folder.testing)

@@ -54,7 +54,7 @@ class FitOptions:
         initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
         pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
         split: official tests on Testing/; grouped divides all scans by patients or copies; common tests on both, and
-            trains on the scans that both train on.
+            trains on the scans that both train on. By default grouped where the table fixes a split, else official.
         groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
         boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
         mlflow: Record the run there too: a server's address, or file:FOLDER.
@@ -69,7 +69,7 @@ class FitOptions:
     num_workers: int = min(4, os.cpu_count() or 1)
     initial_weights: Path | None = None
     pretrained_file: Path | None = None
-    split: SplitName = "official"
+    split: SplitName | None = None
     groups: Path | None = None
     boxes: Path | None = None
     mlflow: str | None = None
@@ -160,7 +160,7 @@ def _create_network(recipe: Recipe, options: FitOptions, data: RunData, teachers
 
 
 def _open_trackers(recipe: Recipe, options: FitOptions, data: RunData, state: RunState, trainer: Trainer) -> Trackers:
-    others = {"split": options.split, "version": options.version, "manifest_sha256": data.manifest.sha256}
+    others = {"split": data.splits.name, "version": options.version, "manifest_sha256": data.manifest.sha256}
     run = describe_run(recipe, options.out, others)
     chosen: list[Tracker] = []
     if options.mlflow is not None:
@@ -179,7 +179,7 @@ def _release(recipe: Recipe, options: FitOptions, data: RunData, state: RunState
     logger.info("calibrating the weights of epoch %d and testing them", state.best_epoch)
     release(
         network,
-        Release(recipe, options.version, options.split, state, data, options.initial_weights),
+        Release(recipe, options.version, data.splits.name, state, data, options.initial_weights),
         options.out,
     )
 

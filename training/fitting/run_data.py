@@ -7,7 +7,7 @@ from pathlib import Path
 from training.data.boxes import Box, load_boxes
 from training.data.scans import Manifest, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
-from training.errors import RecipeError
+from training.errors import DataError, RecipeError
 from training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class RunData:
 
 
 def prepare_data(
-    recipe: Recipe, root: Path, split: SplitName, fold: Fold | None, groups: Path | None, boxes: Path | None
+    recipe: Recipe, root: Path, split: SplitName | None, fold: Fold | None, groups: Path | None, boxes: Path | None
 ) -> RunData:
     """Divide the scans in `root`, and check that all of them can be used.
 
@@ -39,9 +39,14 @@ def prepare_data(
     manifest = check_scans(ScanFolder(root, splits.classes, used))
     for test in splits.tests:
         check_scans(ScanFolder(root, splits.classes, test.scans))
-    found = {root / name: box for name, box in load_boxes(boxes).items()} if boxes else {}
-    if recipe.location_weight and not found:
+    found = {root / name: box for name, box in load_boxes(boxes, root).items()} if boxes else {}
+    if recipe.location_weight and boxes is None:
         raise RecipeError("location_weight needs a table of boxes: name one with --boxes, or set it to 0")
+    if boxes is not None:
+        num_boxes = sum(scan.path in found for scan in splits.train)
+        logger.info("%s: boxes of %d of the scans to train on", boxes, num_boxes)
+        if recipe.location_weight and not num_boxes:
+            raise DataError(f"{boxes}: no box is of a scan to train on, so location_weight would learn nothing")
     logger.info(
         "%d scans to train on, %d to validate, %d to calibrate, of %s",
         *map(len, (splits.train, splits.validation, splits.calibration)),

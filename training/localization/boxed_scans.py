@@ -40,16 +40,14 @@ def find_boxed_scans(
     Raises:
         DataError: If a table is not as expected, or a box belongs to no scan, no group or no known class.
     """
-    rows = load_groups(groups) if groups else None
+    rows = load_groups(groups, root) if groups else None
     expected = ", ".join(dict.fromkeys((*class_map, *classes)))
     found = []
-    for name, box in load_boxes(boxes).items():
+    for name, box in load_boxes(boxes, root).items():
         path = root / name
         label = class_map.get(path.parent.name, path.parent.name)
         if label not in classes:
             raise DataError(f"unknown class of the box of {name}: expected a folder out of {expected}")
-        if not path.is_file():
-            raise DataError(f"there is a box for {name}, but no such file in {root}")
         if rows is not None and name not in rows:
             raise DataError(f"the table of groups lacks {name}, for which there is a box")
         row = rows[name] if rows is not None else GroupRow(name, None)

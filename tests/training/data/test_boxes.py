@@ -6,21 +6,32 @@ from training.errors import DataError
 HEADER = "path,x0,y0,x1,y1"
 
 
+NAMES = ("a.png", "Training/glioma/a.png", "Testing/glioma/b, c.png")
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
 def write(folder, *rows, header=HEADER):
     file = folder / "boxes.csv"
     file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
     return file
 
 
-def test_a_table_is_read_as_it_was_written(tmp_path):
+def test_a_table_is_read_as_it_was_written(root):
     boxes = {"Training/glioma/a.png": Box(0.1, 0.2, 0.5, 0.9), "Testing/glioma/b, c.png": Box(0, 0, 1, 1)}
     rows = [f'"{name}",{box.x0},{box.y0},{box.x1},{box.y1}' for name, box in boxes.items()]
-    assert load_boxes(write(tmp_path, *rows)) == boxes
+    assert load_boxes(write(root, *rows), root) == boxes
 
 
-def test_further_columns_in_any_order_are_passed_over(tmp_path):
-    file = write(tmp_path, "1,0.5,me,0.1,0.2,a.png,0.9", header="y1,x1,reader,x0,y0,path,area")
-    assert load_boxes(file) == {"a.png": Box(0.1, 0.2, 0.5, 1)}
+def test_further_columns_in_any_order_are_passed_over(root):
+    file = write(root, "1,0.5,me,0.1,0.2,a.png,0.9", header="y1,x1,reader,x0,y0,path,area")
+    assert load_boxes(file, root) == {"a.png": Box(0.1, 0.2, 0.5, 1)}
 
 
 @pytest.mark.parametrize(
@@ -36,21 +47,21 @@ def test_further_columns_in_any_order_are_passed_over(tmp_path):
         ",0.1,0.2,0.5,0.9",
     ],
 )
-def test_a_row_that_is_no_box_is_refused(tmp_path, row):
-    with pytest.raises(DataError, match="0 <= x0 < x1 <= 1"):
-        load_boxes(write(tmp_path, row))
+def test_a_row_that_is_no_box_is_refused(root, row):
+    with pytest.raises(DataError, match=r"boxes\.csv, row 2: expected (0 <= x0 < x1 <= 1|columns .* is empty)"):
+        load_boxes(write(root, row), root)
 
 
-def test_a_table_that_cannot_be_used_is_named(tmp_path):
+def test_a_table_that_cannot_be_used_is_named(root):
     with pytest.raises(DataError, match="expected columns"):
-        load_boxes(write(tmp_path, "a.png,0,0,1", header="path,x0,y0,x1"))
-    with pytest.raises(DataError, match=r"several|a\.png"):
-        load_boxes(write(tmp_path, "a.png,0,0,1,1", "a.png,0,0,0.5,1"))
+        load_boxes(write(root, "a.png,0,0,1", header="path,x0,y0,x1"), root)
+    with pytest.raises(DataError, match=r"row 3: a\.png stands in row 2 too"):
+        load_boxes(write(root, "a.png,0,0,1,1", "a.png,0,0,0.5,1"), root)
     with pytest.raises(DataError, match=r"absent\.csv"):
-        load_boxes(tmp_path / "absent.csv")
-    (tmp_path / "binary.csv").write_bytes(b"path\xff\x00\xfe")
+        load_boxes(root / "absent.csv", root)
+    (root / "binary.csv").write_bytes(b"path\xff\x00\xfe")
     with pytest.raises(DataError, match=r"binary\.csv"):
-        load_boxes(tmp_path / "binary.csv")
+        load_boxes(root / "binary.csv", root)
 
 
 @pytest.mark.parametrize("shape", [(7, 7), (50, 31), (1, 1)])

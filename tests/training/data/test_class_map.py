@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,14 @@ def test_a_map_changes_labels_and_not_who_goes_where(tmp_path):
         assert [1 - scan.label for scan in before] == [scan.label for scan in after]
     for test in find_test_splits(root, mapped.classes, None, mapped.class_map):
         assert all(scan.label == (scan.path.parent.name == "glioma") for scan in test.scans)
+
+
+def test_classes_that_look_alike_are_refused():
+    with pytest.raises(DataError, match="differ by case or blanks alone"):
+        map_classes(FOLDERS, BINARY | {"glioma": "Tumor "})
+
+
+def test_folders_of_the_map_that_are_not_there_are_mentioned(caplog):
+    caplog.set_level(logging.INFO)
+    map_classes(("glioma", "notumor"), BINARY)
+    assert "no folder for meningioma, pituitary" in caplog.text

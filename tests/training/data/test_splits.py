@@ -1,8 +1,12 @@
+import csv
+import logging
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
 
 from tests.samples.phantoms import write_data_folder
 from training.data.scans import Scan
@@ -15,6 +19,11 @@ CLASSES = ("glioma", "notumor")
 @pytest.fixture
 def folder(tmp_path):
     return write_data_folder(tmp_path / "data", num_scans=20)
+
+
+@pytest.fixture(scope="module")
+def small_folder(tmp_path_factory):
+    return write_data_folder(tmp_path_factory.mktemp("small") / "data", num_scans=10, size=32)
 
 
 def _write_table(folder, split_of):
@@ -79,6 +88,88 @@ def test_a_table_with_a_fixed_split_decides(folder):
     data = split_data(folder, "grouped", table, seed=0)
     assert {int(group[1:]) % 4 for group in _groups(data.tests[0].scans)} == {3}
     assert {int(group[1:]) % 4 for group in _groups(data.train)} == {0}
+
+
+def test_a_fixed_split_decides_unless_another_is_asked_for(folder, caplog):
+    caplog.set_level(logging.INFO)
+    table = _write_table(folder, lambda index: ("train", "val", "Test")[index % 3])
+    assert split_data(folder, None, table, seed=0) == split_data(folder, "grouped", table, seed=0)
+    assert split_data(folder, None, None, seed=0).name == "official"
+    assert "not its split" not in caplog.text
+    split_data(folder, "official", table, seed=0)
+    assert "and not its split" in caplog.text
+
+
+def test_without_validation_rows_they_are_taken_from_training_and_never_from_the_test(folder, caplog):
+    """As a table of 48 and 16 rows, which was once divided anew."""
+    caplog.set_level(logging.INFO)
+    table = _write_table(folder, lambda index: "test" if index % 4 == 3 else "train")
+    data = split_data(folder, None, table, seed=0)
+    assert {int(group[1:]) % 4 for group in _groups(data.tests[0].scans)} == {3}
+    assert len(data.tests[0].scans) == 13
+    assert len(data.train) + len(data.validation) + len(data.calibration) == 39
+    assert min(len(data.train), len(data.validation), len(data.calibration)) > 0
+    assert "no validation rows" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_fixed_split_without_scans_to_train_or_test_on_is_refused(folder, part):
+    other = {"train": "test", "test": "train"}[part]
+    table = _write_table(folder, lambda index: (other, "validation")[index % 2])
+    with pytest.raises(DataError, match=f"groups.csv: the split has no {part} rows"):
+        split_data(folder, None, table, seed=0)
+
+
+def test_rows_of_no_scan_are_refused(folder):
+    table = _write_table(folder, lambda _: "")
+    (folder / "Validation").mkdir()
+    (folder / "Validation" / "x.png").touch()
+    with table.open("a", encoding="utf-8") as file:
+        file.write("Validation/x.png,g,\n")
+    with pytest.raises(DataError, match=r"row 54: Validation/x\.png is no scan"):
+        split_data(folder, "grouped", table, seed=0)
+
+
+SPELLINGS = {
+    "train": ("train", "Training", " TRAIN"),
+    "validation": ("val", "valid", "Validation "),
+    "calibration": ("calibration", "Cal"),
+    "test": ("test", "TEST ", "testing"),
+    "unused": ("", "unused"),
+    "unknown": ("tset", "holdout"),
+}
+
+
+@pytest.mark.parametrize("name", [None, "grouped", "common", "fold"])
+@given(random=st.randoms(use_true_random=True))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_table_holds_no_test_scan_is_learnt_from(small_folder, name, random):
+    """Either the table is refused, or no scan or group that is learnt from is in a test part, in any spelling."""
+    names = sorted(path.relative_to(small_folder).as_posix() for path in small_folder.glob("*/*/*.png"))
+    weights = [8, random.choice([0, 4]), 2, 5, random.choice([0, 1]), random.choice([0, 0, 0.5])]
+    parts = random.choices([*SPELLINGS], weights, k=12)
+    group_of = {name: f"{name.split('/')[1]} {random.randrange(12)}" for name in names}
+    part_of = {name: parts[int(group.split()[1])] for name, group in group_of.items()}
+    if random.random() < 0.1:
+        part_of[random.choice(names)] = random.choice([*SPELLINGS])
+    rows = [
+        [random.choice([name, name.replace("/", "\\")]), group_of[name], random.choice(SPELLINGS[part_of[name]])]
+        for name in random.sample(names, len(names))
+    ]
+    table = small_folder.parent / "random.csv"
+    with table.open("w", newline="", encoding=random.choice(["utf-8", "utf-8-sig", "utf-16"])) as file:
+        csv.writer(file).writerows([["path", "group", "Split"], *rows])
+    fold = Fold(0, 3) if name == "fold" else None
+    try:
+        found = split_data(small_folder, "grouped" if fold else name, table, 0, fold)
+    except DataError as error:
+        event(str(error).rpartition(":")[2])
+        return
+    event("divided")
+    learnt = (*found.train, *found.validation, *found.calibration)
+    seen = {part_of[scan.path.relative_to(small_folder).as_posix()] for scan in learnt}
+    assert seen <= {"train", "validation", "calibration"}
+    assert not _groups(learnt) & _groups(found.tests[-1].scans)
 
 
 def test_common_training_has_seen_no_test_scan(folder):
