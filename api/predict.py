@@ -82,8 +82,9 @@ async def visualize(
     draw = partial(draw_picture, service.classifier, image, form, target, alpha, view, frame)
     queued = await service.queue.run(draw, client)
     prediction = service.record(queued.result.prediction, queued.queue_ms)
+    name = prediction.prediction
     headers = {
-        "X-Prediction": quote(prediction.prediction, safe=" "),
+        "X-Prediction": quote(name, safe=" " if name == name.strip() else ""),  # spaces at the ends would be lost
         "X-Confidence": f"{prediction.confidence:.6f}",
         "Cache-Control": "no-store",
     }

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from model.errors import CheckpointError
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w. +-]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w. +-]+$")]  # may be part of an address
+ClassName = Annotated[str, Field(min_length=1, max_length=255)]  # as a folder may be called
 Triple = tuple[float, float, float]
+Deviations = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
@@ -38,13 +40,7 @@ class Preprocessing(_Record):
         "grey", description="`grey`: ITU-R 601 luma in all three channels; `rgb`: colours kept."
     )
     mean: Triple = Field(IMAGENET_MEAN, description="Per channel, of values in [0, 1].")
-    std: Triple = Field(IMAGENET_STD, description="Per channel, of values in [0, 1].")
-
-    @model_validator(mode="after")
-    def _check_std(self) -> Self:
-        if min(self.std) <= 0:
-            raise ValueError("std must be positive")
-        return self
+    std: Deviations = Field(IMAGENET_STD, description="Per channel, of values in [0, 1].")
 
 
 class Interval(_Record):
@@ -137,7 +133,7 @@ class ReviewThresholds(_Record):
 
     required_confidence: float = Field(0.80, ge=0, le=1, description="Required below it.")
     consider_confidence: float = Field(0.90, ge=0, le=1, description="To be considered below it.")
-    healthy_class: Name | None = Field(None, description="The class of scans without a tumour, if there is one.")
+    healthy_class: ClassName | None = Field(None, description="The class of scans without a tumour, if there is one.")
     tumor_probability: float = Field(
         0.02, ge=0, le=1, description="To be considered if the healthy class is predicted and the tumours exceed this."
     )
@@ -160,10 +156,10 @@ class PublicCard(_Record):
     version: Name
     architecture: Name = Field(description="The name of the network in `model.networks.network`.")
     head: Head = Head()
-    classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=1000)] = Field(
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2, max_length=1000)] = Field(
         description="In the order of the logits."
     )
-    class_map: dict[Name, Name] = Field(
+    class_map: dict[ClassName, ClassName] = Field(
         {}, description="From the classes of the training data to these; empty if they are the same."
     )
     preprocessing: Preprocessing

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from model.card import IMAGENET_MEAN, IMAGENET_STD, Head, Name, Preprocessing, Triple
+from model.card import IMAGENET_MEAN, IMAGENET_STD, ClassName, Deviations, Head, Preprocessing, Triple
 from training.errors import RecipeError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -83,7 +83,7 @@ class Recipe(_Settings):
     hidden_batch_norm: bool = Field(False, description="Whether the hidden layer is normalised.")
     hidden_dropout: float = Field(0.0, ge=0, lt=1, description="After the hidden layer.")
     output: Literal["softmax", "sigmoid"] = Field("softmax", description="sigmoid: a single output for two classes.")
-    class_map: dict[Name, Name] = Field({}, description="Classes to learn instead of those of the folders.")
+    class_map: dict[ClassName, ClassName] = Field({}, description="Classes to learn instead of those of the folders.")
     drop_path: float = Field(0.0, ge=0, lt=1, description="Stochastic depth, of the last block.")
     teacher: tuple[str, ...] = Field((), description="Checkpoints to distil from: one file or several.")
     start_from_teacher: bool = Field(False, description="Copy what fits of the first teacher's weights.")
@@ -95,7 +95,7 @@ class Recipe(_Settings):
     gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
     color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")
     mean: Triple = Field(IMAGENET_MEAN, description="Of the channels, of values in [0, 1].")
-    std: Triple = Field(IMAGENET_STD, description="Of the channels, of values in [0, 1].")
+    std: Deviations = Field(IMAGENET_STD, description="Of the channels, of values in [0, 1].")
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(epochs=15, image_size=224),)
     batch_size: int = Field(32, ge=2, le=4096)
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="adam: the weight decay is an L2 penalty.")

@@ -26,7 +26,7 @@ function flatten({ input, model, ood, review, timing_ms, ...result }) {
     prediction: result.prediction,
     confidence: result.confidence,
     ...prefix("p_", result.probabilities),
-    prediction_set: result.prediction_set?.join(" "),
+    prediction_set: result.prediction_set?.map(escapeSpaces).join(" "),
     review: review?.level,
     review_reasons: review?.reasons.join(" "),
     ...prefix("ood_", ood ?? {}),
@@ -37,6 +37,8 @@ function flatten({ input, model, ood, review, timing_ms, ...result }) {
     inference_ms: timing_ms.inference,
   };
 }
+
+const escapeSpaces = (name) => name.replaceAll("%", "%25").replaceAll(" ", "%20");
 
 function prefix(start, fields) {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [start + name, value]));

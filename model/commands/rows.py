@@ -92,7 +92,10 @@ class JsonLines:
 
 
 class CsvTable:
-    """A table with the facts of a JSON line as columns; missing values are empty, sets are separated by spaces."""
+    """A table with the facts of a JSON line as columns; missing values are empty.
+
+    Sets are separated by spaces; within a name a space is %20 and a percent sign %25.
+    """
 
     def __init__(self, classes: Sequence[str]) -> None:
         """Make the columns for these classes."""
@@ -162,12 +165,16 @@ def _flatten(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         **columns,
         **{f"{name}_ms": value for name, value in facts.get("timing_ms", {}).items()},
-        "prediction_set": " ".join(facts.get("prediction_set") or ()),
+        "prediction_set": " ".join(map(_escape_spaces, facts.get("prediction_set") or ())),
         "review": review.get("level"),
         "review_reasons": " ".join(review.get("reasons", ())),
         "ood_outlier": str(ood["outlier"]).lower() if ood else None,
         "warnings": "; ".join(image.get("warnings", ())),
     }
+
+
+def _escape_spaces(name: str) -> str:
+    return name.replace("%", "%25").replace(" ", "%20")
 
 
 def _encode_record(values: Iterable[object]) -> bytes:

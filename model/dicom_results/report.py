@@ -95,4 +95,9 @@ def _create_group(context: ResultContext) -> MeasurementsAndQualitativeEvaluatio
 
 
 def _private(value: str, meaning: str) -> CodedConcept:
-    return CodedConcept(value, SCHEME, meaning[:_MAX_MEANING])
+    return CodedConcept(_write_plain(value), SCHEME, _write_plain(meaning)[:_MAX_MEANING])
+
+
+def _write_plain(text: str) -> str:
+    """Replace what separates values in DICOM, and line breaks; no folder's name holds a slash."""
+    return " ".join(text.replace("\\", "/").split())

@@ -65,10 +65,10 @@ class Caption:
     @property
     def lines(self) -> tuple[str, ...]:
         """The caption's text."""
-        answer = f"{self.prediction} {self.confidence:.1%}"
+        answer = " ".join(f"{self.prediction} {self.confidence:.1%}".split())  # a name may hold line breaks
         if self.explained == self.prediction:
             return (answer,)
-        return (answer, f"map: {self.explained} {self.probability:.1%}")
+        return (answer, " ".join(f"map: {self.explained} {self.probability:.1%}".split()))
 
 
 def render_png(image: ImageArray, heatmap: FloatArray, caption: Caption, alpha: float, view: View) -> bytes:

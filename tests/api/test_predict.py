@@ -1,16 +1,20 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote, unquote
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
+from starlette.testclient import TestClient
 
+from api.main import create_app
 from tests.api.problems import check_problem
 from tests.samples.corpus import GREY
-from tests.samples.dicoms import bundled_files, make_dicom
-from tests.samples.phantoms import CLASSES, draw_scan, encode
+from tests.samples.dicoms import bundled_files, make_dicom, make_study
+from tests.samples.phantoms import AWKWARD_CLASSES, CLASSES, draw_scan, encode, save_tiny_checkpoint
 
 RELIABILITY_FIELDS = {"prediction_set", "review", "ood"}
 FIELDS = {
@@ -54,6 +58,27 @@ def test_each_file_of_pydicom_gets_an_answer_or_a_problem_with_a_name(calibrated
         assert "MR" in name or told["warnings"], name
         num_answers += 1
     assert num_answers > 20
+
+
+@pytest.mark.parametrize("target", range(3))
+def test_any_name_of_a_folder_is_a_class_in_every_response(settings, tmp_path, target):
+    weights = save_tiny_checkpoint(tmp_path / "tiny.pth", classes=AWKWARD_CLASSES)
+    scan = make_study(draw_scan(96)[:, :, 0], 1)
+    path = f"/predict/visualize?target={quote(AWKWARD_CLASSES[target])}"
+    with TestClient(create_app(settings.model_copy(update={"model_path": weights}))) as client:
+        answer = client.post("/predict", content=scan).json()
+        picture = client.post(path, content=scan)
+        report = client.post(path, content=scan, headers={"Accept": "multipart/related"})
+        assert client.get("/model").json()["classes"] == list(AWKWARD_CLASSES) == list(answer["probabilities"])
+        assert client.get("/metrics").status_code == client.get("/openapi.json").status_code == 200
+    assert picture.status_code == report.status_code == 200
+    assert unquote(picture.headers["x-prediction"]) == answer["prediction"]
+    instances = [
+        pydicom.dcmread(io.BytesIO(b"\0" * 128 + b"DICM" + part.split(b"DICM", 1)[1]))
+        for part in report.content.split(b"\r\n--")
+        if b"DICM" in part
+    ]
+    assert "99BTMRI" in str(instances[1])
 
 
 def test_without_calibration_the_reliability_is_null(client, scan):

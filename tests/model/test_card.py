@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
-from model.card import Interval, PackedArray, Preprocessing, PublicCard, Region, SplitMetrics, parse_card
+from model.card import Interval, ModelCard, PackedArray, Preprocessing, PublicCard, Region, SplitMetrics, parse_card
 from model.engines.onnx_engine import OnnxEngine
 from model.errors import CheckpointError
-from tests.samples.phantoms import create_card, create_tiny_network
+from tests.samples.phantoms import AWKWARD_CLASSES, create_card, create_tiny_network
+from training.errors import RecipeError
+from training.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,19 @@ def test_metrics_hold_any_number_of_intervals():
 def test_preprocessing_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         Preprocessing().input_size = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("std", [[1, 0, 1], [1, -1, 1], [1, float("nan"), 1]])
+def test_deviations_are_positive_in_cards_and_recipes(fields, std):
+    with pytest.raises(CheckpointError, match=r"preprocessing\.std\.1"):
+        parse_card({**fields, "preprocessing": {"std": std}})
+    with pytest.raises(RecipeError, match=r"std\.1"):
+        load_recipe("efficientnet_b0", {"std": std})
+
+
+def test_any_name_of_a_folder_is_a_class(fields):
+    card = parse_card({**fields, "classes": AWKWARD_CLASSES, "class_map": {"a": AWKWARD_CLASSES[0]}})
+    assert ModelCard.model_validate_json(card.model_dump_json()) == card
 
 
 def test_a_card_without_calibration_is_valid(fields):

@@ -23,6 +23,8 @@ from training.metrics.classified import SplitOutputs
 from training.metrics.metrics import Labels
 
 CLASSES = ("glioma", "notumor", "pituitary")
+# Names that a file system takes, one of them as long as it may be.
+AWKWARD_CLASSES = (' glioma (III), "high\\low" ', "$x$\n<b>100%|y</b>", "_" + "\N{CYRILLIC SMALL LETTER GHE}" * 126)
 TINY = "test_efficientnet"  # timm's own network for tests: EfficientNet with 100,000 weights
 TINY_SIZE = 64
 LAYERS = ("blocks.-1.-1.conv_pw", "bn2")

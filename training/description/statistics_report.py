@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from model.decoding import decode_image
 from training.description.statistics import NUM_BINS, SplitStatistics, Statistics
-from training.pages.pictures import encode_picture, render_svg
+from training.pages.pictures import encode_picture, label_text, render_svg
 from training.pages.templates import create_environment, write_files
 
 SUMMARY, REPORT = "statistics.json", "statistics.html"
@@ -58,11 +58,11 @@ def draw_counts(statistics: Statistics) -> str:
             places,
             [counts.get(label, 0) for label in labels],
             width,
-            label=split.name or "all",
+            label=label_text(split.name or "all"),
             color=_COLORS[index % 8],
         )
         axis.bar_label(bars, fontsize=8)
-    axis.set_xticks(range(len(labels)), labels)
+    axis.set_xticks(range(len(labels)), [label_text(label) for label in labels])
     axis.set_ylabel("images")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -76,7 +76,7 @@ def draw_histograms(split: SplitStatistics) -> str:
     centres = (np.arange(NUM_BINS) + 0.5) * (256 / NUM_BINS)
     for index, found in enumerate(split.classes):
         color = _COLORS[index % len(_COLORS)]
-        levels.plot(centres[1:], found.histogram[1:], color=color, label=found.label, linewidth=1.3)
+        levels.plot(centres[1:], found.histogram[1:], color=color, label=label_text(found.label), linewidth=1.3)
         sizes.errorbar(
             [found.width.median],
             [index],
@@ -88,7 +88,7 @@ def draw_histograms(split: SplitStatistics) -> str:
     levels.set_xlabel("grey level (the darkest bin left out)")
     levels.set_ylabel("part of the pixels")
     levels.legend(frameon=False, fontsize=8)
-    sizes.set_yticks(range(len(split.classes)), [found.label for found in split.classes])
+    sizes.set_yticks(range(len(split.classes)), [label_text(found.label) for found in split.classes])
     sizes.set_xlabel("width, pixels: median, least and largest")
     for axis in (levels, sizes):
         axis.spines[["top", "right"]].set_visible(False)

@@ -17,6 +17,11 @@ def encode_picture(picture: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def label_text(name: str) -> str:
+    """Write the name of a folder as a label: matplotlib reads dollars as formulas, and hides what begins with _."""
+    return ("\u200b" if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
 def render_svg(figure: Figure) -> str:
     """Draw a figure as an SVG element that refers to nothing outside; the same figure gives the same text."""
     buffer = io.StringIO()

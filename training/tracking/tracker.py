@@ -18,6 +18,7 @@ from training.recipe import Recipe
 from training.run import EpochResult, RunReport
 
 _IDENTITIES_FILE = "tracking.json"
+_PLAIN_NAME = re.compile(r"[\w. /-]+")  # as MLflow takes it
 
 logger = logging.getLogger(__name__)
 
@@ -104,10 +105,13 @@ def report_failures(name: str, failure: type[Exception]) -> Iterator[None]:
 
 
 def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> RunDescription:
-    """Describe a run; values of the recipe that hold others are named "section.value", lists are written as JSON."""
+    """Describe a run; values of the recipe that hold others are named "section.value", lists are written as JSON.
+
+    So are those that hold names which a tracker would refuse.
+    """
     values: dict[str, Value] = {}
     for name, value in recipe.model_dump(mode="json").items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and all(_PLAIN_NAME.fullmatch(key) for key in value):
             values |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             values[name] = value if isinstance(value, str | int | float | bool) else json.dumps(value)

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -9,7 +11,7 @@ from model.commands.rows import CsvTable, JsonLines, Row, WrittenRow, name_file
 from model.commands.volume_summary import summarise_volume
 from model.errors import OutputError
 from tests.samples.dicoms import make_dicom
-from tests.samples.phantoms import CLASSES, draw_scan
+from tests.samples.phantoms import AWKWARD_CLASSES, CLASSES, draw_scan
 
 NAMES = ["a.png", 'quoted "name", with comma.png', "two\nlines.png", "ä.png", 'one " quote\nand a line.png']
 
@@ -44,6 +46,15 @@ def test_both_formats_hold_the_same_facts(rows):
         assert {name: text for name, text in record.items() if text} == {
             name: text for name, text in flatten(line).items() if text
         }
+
+
+def test_names_of_classes_are_told_apart_in_a_set(prediction):
+    table = CsvTable(AWKWARD_CLASSES)
+    probabilities = dict(zip(AWKWARD_CLASSES, (0.5, 0.3, 0.2), strict=True))
+    row = table.encode(Row("a", replace(prediction, prediction_set=AWKWARD_CLASSES, probabilities=probabilities)))
+    (record,) = csv.DictReader(io.StringIO((table.header + row).decode(), newline=""))
+    assert tuple(map(unquote, record["prediction_set"].split(" "))) == AWKWARD_CLASSES
+    assert {name: float(record[f"p_{name}"]) for name in AWKWARD_CLASSES} == probabilities
 
 
 NAMED = ("file", "prediction", "volume", "note", "overlay", "capture", "report", "error")

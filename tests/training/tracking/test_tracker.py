@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.samples.phantoms import AWKWARD_CLASSES
 from training.errors import TrackingError
 from training.recipe import load_recipe
 from training.run import EpochResult, RunReport
@@ -64,6 +65,12 @@ def test_a_description_holds_every_value_of_the_recipe(tmp_path):
     assert run.parameters["class_map.notumor"] == "no_tumor"
     assert json.loads(str(run.parameters["stages"]))[0]["image_size"] == 150
     assert run.parameters["split"] == "grouped"
+
+
+def test_names_that_trackers_refuse_are_values_instead(tmp_path):
+    recipe = load_recipe("binary_cnn", {"class_map": dict.fromkeys(AWKWARD_CLASSES, "tumor")})
+    described = json.loads(str(describe_run(recipe, tmp_path, {}).parameters["class_map"]))
+    assert described == recipe.class_map
 
 
 def test_metrics_have_names():
