@@ -83,9 +83,12 @@ def _create_timm_network(
             f"expected an architecture of timm, or one of {', '.join(SMALL_NETWORKS)}; found {architecture!r}"
         )
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network takes it
-    network = timm.create_model(
-        architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout, **options
-    )
+    try:
+        network = timm.create_model(
+            architecture, pretrained=pretrained, num_classes=num_classes, drop_rate=dropout, **options
+        )
+    except TypeError as error:
+        raise CheckpointError(f"{architecture} has no stochastic depth: leave drop_path at 0") from error
     if not isinstance(network, nn.Module):
         raise CheckpointError(f"timm created no network for {architecture!r}")
     return network

@@ -20,10 +20,11 @@ from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
-from training.fitting.release import Release, read_report, release
+from training.fitting.release import Release, check_card, read_report, release
 from training.fitting.run_data import RunData, prepare_data
 from training.fitting.run_state import RunState, load_state
 from training.fitting.starting_weights import (
+    check_networks,
     copy_matching_weights,
     create_training_network,
     load_teachers,
@@ -97,12 +98,17 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
         DataError: If the data folder is not as expected; before the first epoch.
         PretrainedError: If ImageNet weights are wanted and cannot be had.
         TrackingError: If the run is to be recorded where it cannot be; before the first epoch.
-        RunError: If `options.out` holds another run, or none to resume, or there is no GPU where one is asked for.
+        RecipeError: If a value of the recipe does not fit the network.
+        RunError: If `options.out` holds another run, or none to resume, a file is missing, the card cannot be written,
+            or there is no GPU where one is asked for.
     """
     if (options.out / STATE_FILE).exists() and not options.resume:
         raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
     device = _choose_device(options.device)
+    _check_files(recipe, options)
+    check_card(recipe, options.version)
     data = prepare_data(recipe, options.data, options.split, fold, options.groups, options.boxes)
+    check_card(recipe, options.version, data.splits.classes, data.splits.class_map)
     if device.type == "cpu":
         keep_freed_memory()
     processes = join_processes(device)
@@ -122,7 +128,9 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
     else:
         state = RunState({}, {}, 0, (), _hash_sources(recipe, options))
     teachers = load_teachers(recipe, data.splits.classes)
-    trainer = Trainer(_create_network(recipe, options, data, teachers), recipe, device, teachers, processes)
+    network = _create_network(recipe, options, data, teachers)
+    check_networks(network, teachers, recipe)
+    trainer = Trainer(network, recipe, device, teachers, processes)
     if state.history:
         trainer.restore(state.trainer)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -135,6 +143,14 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
             trackers.finish(read_report(options.out, recipe.name))
     processes.wait()
     return read_report(options.out, recipe.name)
+
+
+def _check_files(recipe: Recipe, options: FitOptions) -> None:
+    started_from = None if options.resume else options.pretrained_file
+    files = (options.initial_weights, started_from, options.groups, options.boxes, *map(Path, recipe.teacher))
+    for path in files:
+        if path is not None and not path.is_file():
+            raise RunError(f"there is no file {path}")
 
 
 def _choose_device(name: str | None) -> torch.device:

@@ -2,12 +2,14 @@
 
 import importlib.metadata
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from model.card import ModelCard
@@ -21,6 +23,7 @@ from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
 from training.calibration.review_thresholds import fit_review
 from training.data.splits import TestSplit
+from training.errors import RunError
 from training.fitting.learning_curves import draw_learning_curves
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState
@@ -60,6 +63,25 @@ class Release:
     initial_weights: Path | None = None
 
 
+def check_card(
+    recipe: Recipe,
+    version: str,
+    classes: Sequence[str] = ("0", "1"),
+    class_map: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Check before the first epoch that the weights can have a card; without `classes`, all but those.
+
+    Raises:
+        RunError: If a value cannot be in it.
+    """
+    try:
+        _create_card(recipe, version, classes, class_map, [0.0] * len(classes))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "classes"
+        raise RunError(f"the card of the weights cannot hold {field} {first['input']!r}: {first['msg']}") from error
+
+
 def release(network: nn.Module, contents: Release, out: Path) -> None:
     """Write `NAME.pth` and `NAME.onnx`, calibrated and measured, load both as the service would, sum up and draw.
 
@@ -69,7 +91,10 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     network = network.cpu().eval()
     name = contents.recipe.name
     checkpoint, exported = out / f"{name}.pth", out / f"{name}.onnx"
-    card = _write_card(network, contents)
+    splits = contents.data.splits
+    logits = _self_test_logits(network, contents.recipe)
+    card = _create_card(contents.recipe, contents.version, splits.classes, splits.class_map, logits)
+    card = card.model_copy(update={"training": _describe_training(contents)})
     save_checkpoint(checkpoint, network.state_dict(), card)
     export_onnx(checkpoint, exported)
     engine = load_engine(exported)  # on a CPU three times as fast as the network itself
@@ -97,19 +122,23 @@ def read_report(out: Path, name: str) -> RunReport:
     return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary)
 
 
-def _write_card(network: nn.Module, contents: Release) -> ModelCard:
-    recipe = contents.recipe
+def _create_card(
+    recipe: Recipe,
+    version: str,
+    classes: Sequence[str],
+    class_map: Mapping[str, str],
+    self_test_logits: Sequence[float],
+) -> ModelCard:
     return ModelCard(
         name=recipe.architecture,
-        version=contents.version,
+        version=version,
         architecture=recipe.architecture,
         head=recipe.head,
-        classes=contents.data.splits.classes,
-        class_map=contents.data.splits.class_map,
+        classes=tuple(classes),
+        class_map=dict(class_map),
         preprocessing=recipe.preprocessing(),
         gradcam_layer=recipe.gradcam_layer,
-        self_test_logits=_self_test_logits(network, recipe),
-        training=_describe_training(contents),
+        self_test_logits=tuple(self_test_logits),
     )
 
 

@@ -5,6 +5,7 @@ checkpoint of ours                   -> all of it, or all but the classifier
 teacher                              -> everything of the same name that fits
 """
 
+import copy
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from model.checkpoints.checkpoint import load_checkpoint, load_weights, read_tensors
 from model.errors import CheckpointError, ModelError
+from model.networks.features import Explainer
 from model.networks.network import create_network, find_classifier, find_layer
 from model.networks.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
@@ -60,6 +62,42 @@ def create_training_network(recipe: Recipe, num_classes: int, *, pretrained: boo
         ) from error
     find_layer(network, recipe.gradcam_layer)
     return network
+
+
+def check_networks(network: nn.Module, teachers: Sequence[nn.Module], recipe: Recipe) -> None:
+    """Try networks on blank images, as training and export will use them.
+
+    Raises:
+        RecipeError: If they do not take the recipe's images, or have no map where one is explained or compared.
+    """
+    trials = [copy.deepcopy(each).eval() for each in (network, *teachers)]  # hooks and dropped gradients stay in these
+    features = [_try_images(trial, stage.image_size, recipe) for stage in recipe.stages for trial in trials]
+    weight = getattr(trials[0].get_classifier(), "weight", torch.zeros(0))  # type: ignore[operator]
+    if recipe.location_weight and (features[0].ndim != 4 or weight.shape[1:] != features[0].shape[1:2]):
+        raise RecipeError(
+            "location_weight needs a network whose last map is averaged and enters one linear layer; "
+            f"{recipe.architecture} is built otherwise: set it to 0"
+        )
+    if recipe.feature_weight and any(each.ndim != 4 for each in features):
+        raise RecipeError("feature_weight needs networks whose features are maps (N, C, H, W): set it to 0")
+    try:
+        size = recipe.preprocessing().input_size
+        Explainer(trials[0], recipe.gradcam_layer)(torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise RecipeError(
+            f"gradcam_layer: {recipe.gradcam_layer} of {recipe.architecture} is no map (N, C, H, W) to explain"
+        ) from error
+
+
+@torch.no_grad()
+def _try_images(network: nn.Module, size: int, recipe: Recipe) -> Tensor:
+    """Compute the features of blank images, where the network takes images of this size."""
+    try:
+        features: Tensor = network.forward_features(torch.zeros(2, 3, size, size))  # type: ignore[operator]
+        network.forward_head(features)  # type: ignore[operator]
+    except (AssertionError, RuntimeError) as error:  # timm's networks check sizes by assertions
+        raise RecipeError(f"{recipe.architecture}, or its teacher, does not take images of {size} pixels") from error
+    return features
 
 
 def start_from_file(network: nn.Module, path: Path) -> None:

@@ -173,6 +173,29 @@ def test_a_corrupt_image_is_named_before_the_first_epoch(tmp_path, split):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("version", ["2026/11", "", "x" * 201, "1\n2"])
+def test_a_version_that_no_card_holds_is_named_before_a_scan_is_read(tmp_path, version):
+    with pytest.raises(RunError, match="version"):
+        fit(_recipe(), FitOptions(tmp_path / "missing", tmp_path / "run", version=version))
+
+
+def test_a_class_folder_whose_name_is_no_text_is_named_before_the_first_epoch(tmp_path):
+    data = write_data_folder(tmp_path / "data")
+    for split in ("Training", "Testing"):
+        (data / split / "glioma").rename(data / split / os.fsdecode(b"gliom\xe9"))
+    with pytest.raises(RunError, match=r"classes.*gliom"):
+        fit(_recipe(), FitOptions(data, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["initial_weights", "pretrained_file", "groups", "boxes", "teacher"])
+def test_a_missing_file_is_named_before_a_scan_is_read(tmp_path, option):
+    missing = tmp_path / "missing.file"
+    recipe, others = (_recipe(teacher=str(missing)), {}) if option == "teacher" else (_recipe(), {option: missing})
+    with pytest.raises(RunError, match=r"missing\.file"):
+        fit(recipe, FitOptions(tmp_path / "no data", tmp_path / "run", **others))
+
+
 def test_offline_the_two_ways_out_are_named(data_folder, tmp_path, monkeypatch):
     real = create_network
 

@@ -3,9 +3,10 @@ import torch
 
 from model.errors import CheckpointError
 from model.networks.network import create_network
-from tests.samples.phantoms import CLASSES, create_tiny_network, save_tiny_checkpoint
+from tests.samples.phantoms import CLASSES, TINY, create_tiny_network, save_tiny_checkpoint
 from training.errors import RecipeError
 from training.fitting.starting_weights import (
+    check_networks,
     copy_matching_weights,
     create_training_network,
     load_teachers,
@@ -32,6 +33,41 @@ def test_a_file_of_timm_weights_fills_all_but_the_classifier(file):
 def test_a_file_of_another_architecture_is_refused(file):
     with pytest.raises(CheckpointError, match="does not fit"):
         start_from_file(create_network("test_resnet", 3), file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"architecture": "compact_cnn", "gradcam_layer": "blocks.0", "location_weight": 0.1}, "location_weight"),
+        ({"architecture": "test_vit", "gradcam_layer": "blocks.0", "location_weight": 0.1}, "location_weight"),
+        ({"architecture": "test_vit", "gradcam_layer": "blocks.0", "feature_weight": 0.1}, "feature_weight"),
+        ({"output": "sigmoid", "location_weight": 0.1}, "location_weight"),
+        ({"architecture": "test_vit", "gradcam_layer": "blocks.0"}, "gradcam_layer"),
+        ({"gradcam_layer": "classifier"}, "gradcam_layer"),
+        ({"architecture": "vit_tiny_patch16_224", "gradcam_layer": "blocks.0"}, "64 pixels"),
+    ],
+)
+def test_what_a_network_cannot_do_is_named_before_it_learns(changes, named):
+    changes = {"architecture": TINY, "stages": [{"epochs": 1, "image_size": 64}], **changes}
+    recipe = load_recipe("efficientnet_b0_scratch", changes)
+    network = create_training_network(recipe, 2, pretrained=False)
+    with pytest.raises(RecipeError, match=named):
+        check_networks(network, [], recipe)
+
+
+def test_a_trial_leaves_the_network_as_it_was():
+    recipe = load_recipe("efficientnet_b0_scratch", {"architecture": TINY, "location_weight": 0.1})
+    network = create_training_network(recipe, 2, pretrained=False)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    check_networks(network, [network], recipe)
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_network_without_stochastic_depth_is_named():
+    with pytest.raises(CheckpointError, match="drop_path"):
+        create_network("vgg11", 2, drop_path=0.1)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello"])
