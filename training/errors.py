@@ -5,6 +5,7 @@ recipe file, options -> Recipe        RecipeError
 folder -> scans -> splits             DataError
 model hub -> ImageNet weights         PretrainedError
 run folder -> state of a killed run   RunError
+scans -> augmented batches            WorkerError
 run -> MLflow, Weights & Biases       TrackingError
 """
 
@@ -42,6 +43,17 @@ class PretrainedError(TrainingError):
 
 class RunError(TrainingError):
     """The output folder holds another run, or no run to resume."""
+
+
+class WorkerError(TrainingError):
+    """A process that augments images failed, died or could not be started."""
+
+    def __init__(self, reason: str) -> None:
+        """Name the way out."""
+        super().__init__(
+            f"the processes that augment images: {reason}; most often memory is short: continue with --resume "
+            "and --num-workers 0, or fewer than now"
+        )
 
 
 class TrackingError(TrainingError):

@@ -1,21 +1,30 @@
-"""Scans as tensors: decoded once a stage, augmented again every epoch, the same for any number of workers."""
+"""Scans as tensors: decoded once a stage, augmented again every epoch, the same for any number of workers.
+
+Workers send 8-bit images as NumPy arrays, which go through pipes: 1.6 MB for a grey batch of 32 at 224 pixels. Tensors
+of the inputs would be twelve times as large and go through shared memory, of which a container has 64 MB.
+"""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.card import Preprocessing
 from model.host.allocator import give_back_freed_memory
-from model.images.decoded import ImageArray
-from model.preprocessing import normalize_image, resize_image
+from model.images.decoded import FloatArray, ImageArray
+from model.preprocessing import resize_image
 from training.data.boxes import Box
 from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
+from training.errors import WorkerError
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
@@ -23,7 +32,10 @@ from training.recipe import Augmentation
 
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side
 
-Sample = tuple[Tensor, int, Tensor]
+_CPU = torch.device("cpu")
+
+Sample = tuple[ImageArray, int, FloatArray]
+_Arrays = tuple[ImageArray, npt.NDArray[np.int64], FloatArray]  # samples, stacked
 
 
 class ScanDataset(Dataset[Sample]):
@@ -38,7 +50,7 @@ class ScanDataset(Dataset[Sample]):
         seed: int = 0,
     ) -> None:
         """Decode and resize all scans; each is augmented again whenever it is read."""
-        self._preprocessing = preprocessing
+        self.preprocessing = preprocessing
         self._augmentation = augmentation
         self._seed = seed
         self._labels = [scan.label for scan in scans]
@@ -50,7 +62,7 @@ class ScanDataset(Dataset[Sample]):
         return len(self._images)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """Read a scan by its key, epoch and index: inputs (3, S, S), its label, and its tumour's location (28, 28).
+        """Read a scan by its key, epoch and index: the image (S, S) or (S, S, 3), its label, its tumour's location.
 
         Key and seed decide how the scan is augmented.
         """
@@ -59,20 +71,52 @@ class ScanDataset(Dataset[Sample]):
         if self._augmentation is not None:
             image, pose = augment(image, self._augmentation, np.random.default_rng([self._seed, epoch, index]))
             box = pose.move_box(box) if box else None
-        if image.ndim == 2:
-            image = np.repeat(image[:, :, None], 3, axis=2)
-        inputs = torch.from_numpy(normalize_image(image, self._preprocessing))
-        return inputs, self._labels[index], _locate(box)
+        return image, self._labels[index], _locate(box)
 
     def _read(self, scan: Scan) -> ImageArray:
-        image = resize_image(read_image(scan.path).image, self._preprocessing)
-        return image[:, :, 0].copy() if self._preprocessing.color == "grey" else image
+        image = resize_image(read_image(scan.path).image, self.preprocessing)
+        return image[:, :, 0].copy() if self.preprocessing.color == "grey" else image
 
 
-def _locate(box: Box | None) -> Tensor:
+def _locate(box: Box | None) -> FloatArray:
     if box is None or min(box.x1 - box.x0, box.y1 - box.y0) < _MIN_BOX_SIDE:
-        return torch.zeros(LOCATION_GRID, LOCATION_GRID)
-    return torch.from_numpy(box.coverage(LOCATION_GRID, LOCATION_GRID))
+        return np.zeros((LOCATION_GRID, LOCATION_GRID), np.float32)
+    return box.coverage(LOCATION_GRID, LOCATION_GRID)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """The batches of one epoch, normalised on the device that learns from them."""
+
+    arrays: DataLoader[_Arrays]
+    preprocessing: Preprocessing
+    device: torch.device
+
+    def __len__(self) -> int:
+        """Count the batches."""
+        return len(self.arrays)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Read the batches; raise `WorkerError` if workers cannot be started."""
+        try:
+            if self.arrays.num_workers:
+                multiprocessing.Lock()  # first, since torch's iterator, half made, would print a traceback
+            batches = iter(self.arrays)
+        except OSError as error:
+            raise WorkerError(error.strerror or "they cannot be started") from error
+        for images, labels, locations in batches:
+            inputs = normalize_images(torch.from_numpy(images).to(self.device), self.preprocessing)
+            yield Batch(inputs, torch.from_numpy(labels), torch.from_numpy(locations))
+
+
+def normalize_images(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Standardise as `normalize_image` does, to the bit: (N, S, S) or (N, S, S, 3) uint8 to (N, 3, S, S) float32."""
+    mean, std = (
+        255 * torch.tensor(values, device=images.device)[:, None, None]
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    channels = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    return (channels - mean) * (1 / std)
 
 
 def order_epoch(
@@ -98,22 +142,36 @@ def create_loader(
     shuffle_seed: int | None,
     num_workers: int,
     processes: Processes = ALONE,
-) -> DataLoader[Batch]:
+    device: torch.device = _CPU,
+) -> Loader:
     """Make the batches of one epoch; `batch_size` is that of all processes together."""
     if num_workers:
         give_back_freed_memory()  # or each worker, forked off, would hold gigabytes of it
-    return DataLoader(
-        dataset,  # type: ignore[arg-type]  # of samples, which _collate turns into batches
+    arrays: DataLoader[_Arrays] = DataLoader(
+        dataset,  # type: ignore[arg-type]  # of samples, which _collate stacks
         max(1, batch_size // processes.size),
         sampler=order_epoch(len(dataset), batch_size, epoch, shuffle_seed, processes),
         num_workers=num_workers,
         collate_fn=_collate,
     )
+    return Loader(arrays, dataset.preprocessing, device)
 
 
-def _collate(samples: Sequence[Sample]) -> Batch:
-    inputs, labels, locations = zip(*samples, strict=True)
-    return Batch(torch.stack(inputs), torch.tensor(labels), torch.stack(locations))
+def _collate(samples: Sequence[Sample]) -> _Arrays:
+    images, labels, locations = zip(*samples, strict=True)
+    return np.stack(images), np.array(labels, np.int64), np.stack(locations)
+
+
+@contextmanager
+def report_dead_workers() -> Iterator[None]:
+    """Raise `WorkerError` where a worker raised anything, or was killed; torch says so at any time, in any function."""
+    try:
+        yield
+    except Exception as error:
+        lines = str(error).splitlines()
+        if not any("DataLoader worker" in line for line in lines):
+            raise
+        raise WorkerError(lines[-1] if len(lines) > 1 else lines[0]) from error
 
 
 def derive_seed(*parts: int) -> int:

@@ -32,7 +32,7 @@ class EpochRunner:
         self._data = data
         self._trainer = trainer
         self._processes = processes
-        self._load = partial(create_loader, num_workers=num_workers, processes=processes)
+        self._load = partial(create_loader, num_workers=num_workers, processes=processes, device=trainer.device)
 
     def run(self, state: RunState, out: Path, trackers: Trackers | None) -> RunState:
         """Run the epochs that `state` lacks; where there are trackers, save and record each in `out`."""

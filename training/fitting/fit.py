@@ -16,6 +16,7 @@ from model.checkpoints.checkpoint import load_weights
 from model.checkpoints.file_hash import hash_file
 from training.data.splits import Fold, SplitName
 from training.errors import RunError
+from training.fitting.dataset import report_dead_workers
 from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
@@ -137,7 +138,8 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
     processes.wait()
     runner = EpochRunner(recipe, data, trainer, processes, options.num_workers)
     with _open_trackers(recipe, options, data, state, trainer) if processes.is_main else nullcontext() as trackers:
-        state = runner.run(state, options.out, trackers)
+        with report_dead_workers():
+            state = runner.run(state, options.out, trackers)
         if trackers is not None:
             _release(recipe, options, data, state)
             trackers.finish(read_report(options.out, recipe.name))

@@ -50,7 +50,7 @@ class Trainer:
         self._objective = Objective(recipe, [_place(teacher, device) for teacher in teachers], teachers_half)
         self._average = _create_average(self._network, recipe)
         self._recipe = recipe
-        self._device = device
+        self.device = device
         self._frozen: tuple[nn.Module, ...] = ()
         self._start_schedule(recipe.stages[0])
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._half is torch.float16)
@@ -83,7 +83,7 @@ class Trainer:
         self._learner.train()
         for module in self._frozen:
             module.eval()  # statistics of batches do not enter what is frozen
-        tally = _Tally(self._device)
+        tally = _Tally(self.device)
         for step, batch in enumerate(batches):
             if self._recipe.schedule == "cosine":
                 for group in self._optimizer.param_groups:
@@ -100,7 +100,7 @@ class Trainer:
     def validate(self, batches: Iterable[Batch]) -> Score:
         """Score the network on other data: cross-entropy alone, without label smoothing."""
         network = self.network.eval()
-        tally = _Tally(self._device)
+        tally = _Tally(self.device)
         for batch in batches:
             batch = self._move(batch)
             with self._autocast():
@@ -154,11 +154,11 @@ class Trainer:
             self._average.update_parameters(self._network)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        return autocast(self._device, self._half)
+        return autocast(self.device, self._half)
 
     def _move(self, batch: Batch) -> Batch:
-        inputs = batch.inputs.to(self._device, non_blocking=True, memory_format=torch.channels_last)
-        others = (tensor.to(self._device, non_blocking=True) for tensor in (batch.labels, batch.locations))
+        inputs = batch.inputs.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        others = (tensor.to(self.device, non_blocking=True) for tensor in (batch.labels, batch.locations))
         return Batch(inputs, *others)
 
 

@@ -1,13 +1,26 @@
+import errno
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from model.card import Preprocessing
 from model.decoding import decode_image
 from model.preprocessing import preprocess_image
 from training.data.boxes import Box
 from training.data.scans import find_scans
-from training.fitting.dataset import ScanDataset, create_loader, derive_seed, order_epoch
+from training.errors import WorkerError
+from training.fitting.dataset import (
+    ScanDataset,
+    create_loader,
+    derive_seed,
+    normalize_images,
+    order_epoch,
+    report_dead_workers,
+)
 from training.fitting.processes import Processes
 from training.recipe import Augmentation
 
@@ -19,11 +32,12 @@ def scans(data_folder):
 
 @pytest.mark.parametrize("color", ["grey", "rgb"])
 def test_without_augmentation_inputs_equal_those_of_serving_to_the_bit(scans, color):
-    preprocessing = Preprocessing(input_size=40, color=color)
+    preprocessing = Preprocessing(input_size=40, color=color, mean=(0.1, 0.5, 0.485), std=(0.3, 0.225, 1.0))
     dataset = ScanDataset(scans, preprocessing)
     for index in (0, len(scans) - 1):
-        inputs, label, location = dataset[0, index]
-        served = preprocess_image(decode_image(scans[index].path.read_bytes()).image, preprocessing)[0]
+        image, label, location = dataset[0, index]
+        inputs = normalize_images(torch.from_numpy(image[None].copy()), preprocessing)
+        served = preprocess_image(decode_image(scans[index].path.read_bytes()).image, preprocessing)
         assert np.array_equal(inputs.numpy(), served)
         assert label == scans[index].label
         assert not location.any()
@@ -38,13 +52,56 @@ def test_batches_are_the_same_for_any_number_of_workers(scans, num_workers):
         assert torch.equal(ours.labels, theirs.labels)
 
 
+@pytest.mark.parametrize("color", ["grey", "rgb"])
+def test_workers_send_8_bit_images_without_shared_memory(scans, color):
+    """Tensors would go through /dev/shm, of which containers have 64 MB; a full one must not end a run."""
+    dataset = ScanDataset(scans, Preprocessing(input_size=64, color=color))
+    (arrays,) = create_loader(dataset, len(scans), 0, shuffle_seed=None, num_workers=0).arrays
+    assert all(isinstance(array, np.ndarray) for array in arrays)
+    assert arrays[0].nbytes == len(scans) * 64 * 64 * (1 if color == "grey" else 3)
+
+
+def _raise(_):
+    raise MemoryError("no room for 34 MB")
+
+
+def _die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("act", "reason"), [(_raise, "MemoryError.*34 MB"), (_die, "Killed|exited")])
+def test_a_worker_that_fails_or_is_killed_ends_the_run_in_one_line(scans, act, reason, monkeypatch):
+    monkeypatch.setattr("training.fitting.dataset._locate", act)
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))  # instead of 5 s
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
+    dataset = ScanDataset(scans, Preprocessing(input_size=32))
+    with pytest.raises(WorkerError, match=rf"^[^\n]*({reason})[^\n]*--num-workers 0[^\n]*$"), report_dead_workers():
+        list(create_loader(dataset, 4, 0, shuffle_seed=None, num_workers=2))
+
+
+def test_workers_that_cannot_be_started_end_the_run_in_one_line(scans, monkeypatch):
+    dataset = ScanDataset(scans, Preprocessing(input_size=32))
+
+    def refuse():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("multiprocessing.Lock", refuse)
+    with pytest.raises(WorkerError, match=r"No space left.*--num-workers 0"):
+        next(iter(create_loader(dataset, 4, 0, shuffle_seed=None, num_workers=2)))
+
+
+def test_other_errors_are_not_taken_for_those_of_workers():
+    with pytest.raises(RuntimeError, match=r"^another$"), report_dead_workers():
+        raise RuntimeError("another")
+
+
 def test_augmentation_differs_by_epoch_and_leaves_the_global_generator_alone(scans):
     dataset = ScanDataset(scans, Preprocessing(input_size=32), Augmentation(rotation=20), seed=3)
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
     first, second = dataset[0, 0][0], dataset[1, 0][0]
-    assert not torch.equal(first, second)
+    assert not np.array_equal(first, second)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -68,7 +125,7 @@ def test_the_box_moves_with_the_image(scans):
     mirrored = ScanDataset(scans[:2], Preprocessing(input_size=32), Augmentation(horizontal_flip=1.0), boxes)
     location = still[0, 0][2]
     assert location.sum().item() == pytest.approx(0.3 * 0.4 * 28 * 28, rel=1e-4)
-    assert torch.allclose(mirrored[0, 0][2], location.flip(1), atol=1e-5)
+    assert np.allclose(mirrored[0, 0][2], location[:, ::-1], atol=1e-5)
     assert not still[0, 1][2].any()
 
 
