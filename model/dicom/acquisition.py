@@ -6,6 +6,8 @@ Augmentation and Partition", PLoS ONE 2015), in the orientation of radiological 
 of a header, which may identify the patient, gets into a response.
 """
 
+import re
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -19,8 +21,31 @@ TURNED = "the slice is stored turned or mirrored; all training images are in rad
 NOT_T1 = "the echo time or contrast in the DICOM header is not T1 weighting; most training images are T1-weighted"
 NO_CONTRAST = "the DICOM header names no contrast agent; most training images of tumours were taken after one"
 
-# Defined terms of PS3.16, annex L (table L-1) for regions that include the brain.
-HEAD_PARTS = ("HEAD", "BRAIN", "SKULL", "HEADNECK", "PITUITARY", "SELLA", "CEREBELLUM", "HYPOPHYSIS")
+# Defined terms of PS3.16, annex L (table L-1) for regions that include the brain, which come once.
+HEAD_PARTS = (
+    *("HEAD", "BRAIN", "SKULL", "HEADNECK", "PITUITARY", "SELLA", "CEREBELLUM", "HYPOPHYSIS"),
+    *("BRAINSTEM", "CEREBRUM", "CRANIUM", "MIDBRAIN", "PONS", "FACE", "FOREHEAD"),
+)
+# Terms for what comes twice or is seen in slices of the head, and the head's name where scanners speak other languages.
+_MORE_HEAD_PARTS = (
+    *("IAC", "INTERNALAUDITORYCANAL", "EAR", "INNEREAR", "TEMPORALBONE", "MASTOID", "SINUS", "PARANASALSINUS"),
+    *(
+        "ORBIT",
+        "ORBITS",
+        "EYE",
+        "EYES",
+        "OPTICCANAL",
+        "SELLATURCICA",
+        "CIRCLEOFWILLIS",
+        "SKULLBASE",
+        "CRANIAL",
+        "NEURO",
+    ),
+    *("CABEZA", "CRANEO", "CEREBRO", "ENCEFALO", "CABECA", "CRANIO", "TESTA", "CERVELLO", "TETE", "CRANE", "CERVEAU"),
+    *("KOPF", "SCHADEL", "SCHAEDEL", "GEHIRN", "HOOFD", "HERSENEN", "HUVUD", "HJARNA", "HODE", "HJERNE", "HOVED"),
+    *("GLOWA", "MOZG", "HLAVA", "MOZEK"),
+)
+_WORD = re.compile("[A-Z]+")
 # T1 weighting has TE below 30 ms, T2 weighting above 80 ms: Bitar et al., "MR pulse sequences: what every radiologist
 # wants to know but is afraid to ask", RadioGraphics 2006, table 1.
 MAX_T1_ECHO_MILLISECONDS = 30.0
@@ -60,13 +85,18 @@ def find_plane(orientation: Any) -> str | None:
 
 
 def _describe_part(frame: Dataset) -> tuple[str, ...]:
-    part = str(frame.get("BodyPartExamined") or "").upper().replace(" ", "")
-    return (NOT_HEAD,) if part and part not in HEAD_PARTS else ()
+    """Compare the whole name and its first word: HEAD AND NECK shows the head, FEMORAL HEAD does not."""
+    plain = unicodedata.normalize("NFKD", str(frame.get("BodyPartExamined") or "")).upper()
+    words = _WORD.findall("".join(letter for letter in plain if not unicodedata.combining(letter)))
+    is_head = {"".join(words), *words[:1]} & {*HEAD_PARTS, *_MORE_HEAD_PARTS}
+    return () if is_head or not words else (NOT_HEAD,)
 
 
 def _describe_orientation(frame: Dataset) -> tuple[str, ...]:
     orientation = frame.get("ImageOrientationPatient")
-    if not isinstance(orientation, MultiValue) or len(orientation) != 6 or not np.isfinite(list(orientation)).all():
+    if not isinstance(orientation, MultiValue) or len(orientation) != 6:
+        return ()
+    if not all(isinstance(cosine, float) and np.isfinite(cosine) for cosine in orientation):
         return ()
     plane = find_plane(orientation)
     if plane is None:

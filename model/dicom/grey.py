@@ -6,25 +6,33 @@ A value becomes the same grey at every pixel, so all steps are applied to a tabl
 and the image is looked up in it.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from model.dicom.lookup_table import Values, look_up, read_table
 from model.dicom.pixels import PixelLayout
+from model.dicom.reading import DAMAGED_HEADER, refuse_dicom_damage
 from model.errors import TruncatedImageError
 
 TAIL = 0.01  # of the pixels on either side of the window where the file names none
 NO_WINDOW = "the file names no window; the 1st to 99th percentile was used"
+UNUSABLE_WINDOW = "the window of the file is not usable; the 1st to 99th percentile was used"
+UNUSABLE_TABLE = "the VOI LUT of the file is not usable and was passed over"
+UNUSABLE_RESCALE = "the rescale values or modality LUT of the file are not usable; its stored values were shown"
+UNUSABLE_PADDING = "the padding value of the file is not usable and was passed over"
 
-Values = npt.NDArray[np.float64]
+Counts = npt.NDArray[Any]
 Grey = npt.NDArray[np.uint8]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 
 def render_grey(stored: npt.NDArray[Any], frame: Dataset, layout: PixelLayout) -> tuple[Grey, tuple[str, ...]]:
-    """Turn the stored values of a frame into 8-bit grey.
+    """Turn the stored values of a frame into 8-bit grey; an attribute that is not usable is passed over.
 
     Args:
         stored: (H, W), integers of at most 16 bits.
@@ -32,23 +40,28 @@ def render_grey(stored: npt.NDArray[Any], frame: Dataset, layout: PixelLayout) -
 
     Returns:
         (H, W) uint8, and changes that the sender may not expect.
-
-    Raises:
-        TruncatedImageError: If the attributes contradict the standard.
     """
     low = -(1 << (layout.bits_stored - 1)) if layout.is_signed else 0
     places = stored.astype(np.int32) - low
     possible = np.arange(1 << layout.bits_stored, dtype=np.float64) + low
-    is_padding = _find_padding(possible, frame)
-    values = apply_modality(possible, frame)
-    if not np.isfinite(values).all():
-        raise TruncatedImageError("The DICOM header's rescale values are not usable.")
-    counts = np.bincount(places.ravel(), minlength=len(possible)) * ~is_padding
-    shown, notes = apply_voi(values, counts, frame)
+    counts = np.bincount(places.ravel(), minlength=len(possible))
+    is_padding = _attempt(_find_padding, possible, frame)
+    notes = () if is_padding is not None and counts[~is_padding].any() else (UNUSABLE_PADDING,)
+    is_padding = np.zeros(len(possible), np.bool_) if notes or is_padding is None else is_padding
+    counts = counts * ~is_padding
+    shown, more = _show(possible, counts, frame)
     if _is_inverted(frame, layout):
         shown = 1 - shown
     table = np.rint(np.where(is_padding, 0.0, shown) * 255).astype(np.uint8)
-    return table[places], notes
+    return table[places], (*notes, *more)
+
+
+def _show(possible: Values, counts: Counts, frame: Dataset) -> tuple[Values, tuple[str, ...]]:
+    values = _attempt(apply_modality, possible, frame)
+    if values is not None and np.isfinite(values).all() and not _hides_all(values, counts):
+        return apply_voi(values, counts, frame)
+    shown, _ = apply_voi(possible, counts, Dataset())  # a window is one of rescaled values
+    return shown, (UNUSABLE_RESCALE,)
 
 
 def apply_modality(stored: Values, frame: Dataset) -> Values:
@@ -61,7 +74,7 @@ def apply_modality(stored: Values, frame: Dataset) -> Values:
     return stored * (1.0 if slope is None else slope) + (0.0 if intercept is None else intercept)
 
 
-def apply_voi(values: Values, counts: npt.NDArray[Any], frame: Dataset) -> tuple[Values, tuple[str, ...]]:
+def apply_voi(values: Values, counts: Counts, frame: Dataset) -> tuple[Values, tuple[str, ...]]:
     """Map the range of values to show to [0, 1]: PS3.3 C.11.2.
 
     The first of several LUTs or windows is used, and a LUT rather than a window.
@@ -69,15 +82,47 @@ def apply_voi(values: Values, counts: npt.NDArray[Any], frame: Dataset) -> tuple
     Args:
         counts: Number of pixels of each value, for the window where the file names none.
     """
-    sequence = frame.get("VOILUTSequence")
-    if sequence:
-        entries, first, num_bits = read_table(sequence[0], values.min() < 0)
-        return np.clip(look_up(values, entries, first) / ((1 << num_bits) - 1), 0, 1), ()
-    center, width = _number(frame, "WindowCenter"), _number(frame, "WindowWidth")
-    if center is not None and width is not None:
-        return apply_window(values, center, width, str(frame.get("VOILUTFunction") or "LINEAR")), ()
+    notes: tuple[str, ...] = ()
+    if frame.get("VOILUTSequence"):
+        shown = _attempt(_apply_voi_table, values, frame)
+        if shown is not None and not _hides_all(np.rint(shown * 255), counts):
+            return shown, ()
+        notes = (UNUSABLE_TABLE,)
+    if all(frame.get(keyword) not in (None, "") for keyword in ("WindowCenter", "WindowWidth")):
+        shown = _attempt(_apply_named_window, values, frame)
+        if shown is not None and not _hides_all(np.rint(shown * 255), counts):
+            return shown, notes
+        notes = (*notes, UNUSABLE_WINDOW)
     low, high = find_percentiles(values, counts)
-    return np.clip((values - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1), (NO_WINDOW,)
+    shown = np.clip((values - low) / max(high - low, np.finfo(np.float64).tiny), 0, 1)
+    return shown, notes or (NO_WINDOW,)
+
+
+def _attempt(apply: Callable[[Values, Dataset], Array], values: Values, frame: Dataset) -> Array | None:
+    """Apply attributes of a frame; None if they are not usable."""
+    try:
+        with refuse_dicom_damage(DAMAGED_HEADER):
+            return apply(values, frame)
+    except TruncatedImageError:
+        return None
+
+
+def _hides_all(shown: Values, counts: Counts) -> bool:
+    """True if several values that pixels have become one."""
+    present = shown[counts > 0]
+    return len(present) > 1 and bool((present == present[0]).all())
+
+
+def _apply_voi_table(values: Values, frame: Dataset) -> Values:
+    entries, first, num_bits = read_table(frame.VOILUTSequence[0], values.min() < 0)
+    return np.clip(look_up(values, entries, first) / ((1 << num_bits) - 1), 0, 1)
+
+
+def _apply_named_window(values: Values, frame: Dataset) -> Values:
+    center, width = _number(frame, "WindowCenter"), _number(frame, "WindowWidth")
+    if center is None or width is None:
+        raise TruncatedImageError(DAMAGED_HEADER)
+    return apply_window(values, center, width, _read_text(frame, "VOILUTFunction") or "LINEAR")
 
 
 def apply_window(values: Values, center: float, width: float, function: str) -> Values:
@@ -102,8 +147,6 @@ def find_percentiles(values: Values, counts: npt.NDArray[Any]) -> tuple[float, f
     """Find the values below and above which `TAIL` of the pixels lie."""
     order = np.argsort(values, kind="stable")
     num_tail = counts.sum() * TAIL
-    if num_tail == 0:  # only padding
-        return float(values.min()), float(values.max())
     from_below, from_above = np.cumsum(counts[order]), np.cumsum(counts[order[::-1]])
     low = values[order[np.searchsorted(from_below, num_tail)]]
     high = values[order[::-1][np.searchsorted(from_above, num_tail)]]
@@ -115,51 +158,24 @@ def find_percentiles(values: Values, counts: npt.NDArray[Any]) -> tuple[float, f
 
 def _is_inverted(frame: Dataset, layout: PixelLayout) -> bool:
     """True if low values are bright; the two attributes for it do not cancel out, PS3.3 C.11.6.1.2."""
-    return layout.photometric == "MONOCHROME1" or frame.get("PresentationLUTShape") == "INVERSE"
+    return layout.photometric == "MONOCHROME1" or _read_text(frame, "PresentationLUTShape") == "INVERSE"
 
 
 def _find_padding(possible: Values, frame: Dataset) -> npt.NDArray[np.bool_]:
     """Find the values of pixels that were not measured: PS3.3 C.7.5.1.1.2."""
-    first = _number(frame, "PixelPaddingValue")
-    if first is None:
+    ends = [_number(frame, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    first, last = ends[0], ends[0] if ends[1] is None else ends[1]
+    if first is None or last is None:
         return np.zeros(len(possible), np.bool_)
-    last = _number(frame, "PixelPaddingRangeLimit")
-    low, high = sorted((first, first if last is None else last))
-    return (possible >= low) & (possible <= high)
+    # Some writers give the value of unsigned pixels for signed ones, or all 16 bits: stored are the lower ones.
+    low, high = sorted((int(end) - possible[0]) % len(possible) + possible[0] for end in (first, last))
+    is_padding: npt.NDArray[np.bool_] = (possible >= low) & (possible <= high)
+    return is_padding
 
 
-def read_table(item: Dataset, is_signed: bool, name: str = "LUT") -> tuple[Values, int, int]:
-    """Read a lookup table: its entries, the value that maps to the first of them, and the bits of an entry.
-
-    Args:
-        name: Of its attributes, without "Descriptor" and "Data".
-
-    Raises:
-        TruncatedImageError: If it is damaged.
-    """
-    descriptor, data = item.get(f"{name}Descriptor"), item.get(f"{name}Data")
-    if data is None or descriptor is None or len(descriptor) != 3:
-        raise TruncatedImageError("A lookup table of the DICOM header is damaged.")
-    num_entries, first, num_bits = (int(number) for number in descriptor)
-    num_entries = num_entries or 2**16
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, np.uint8 if len(data) == num_entries else _two_bytes(item))
-    entries = np.asarray(data, np.float64).ravel()[:num_entries]
-    if len(entries) < num_entries or not 1 <= num_bits <= 16 or not np.isfinite(entries).all():
-        raise TruncatedImageError("A lookup table of the DICOM header is damaged.")
-    return entries, first - 2**16 if is_signed and first >= 2**15 else first, num_bits
-
-
-def _two_bytes(item: Dataset) -> str:
-    _, is_little_endian = item.original_encoding
-    return ">u2" if is_little_endian is False else "<u2"
-
-
-def look_up(values: Values, entries: Values, first: int) -> Values:
-    """Look values up in a table; values beyond its ends get the entry at that end."""
-    places = np.clip(np.rint(values) - first, 0, len(entries) - 1).astype(np.int64)
-    looked_up: Values = entries[places]
-    return looked_up
+def _read_text(frame: Dataset, keyword: str) -> str:
+    """Read a defined term; some writers use small letters or blanks."""
+    return str(frame.get(keyword) or "").strip().upper().replace(" ", "_")
 
 
 def _number(frame: Dataset, keyword: str) -> float | None:

@@ -1,7 +1,7 @@
 """DICOM images: MR, Enhanced MR, Secondary Capture and any other object with the Image Pixel module.
 
     bytes -> model.dicom.structure -> data set -> frame -> model.dicom.pixels -> model.dicom.grey -> RGB, 8 bit
-                                                    |
+                                                    |                        -> model.dicom.palette ->
                                                     model.dicom.acquisition (warnings)
 
 Only the attributes named here are read: nothing that identifies the patient ever becomes an object.
@@ -9,18 +9,21 @@ Importing pydicom takes a quarter of a second, so `model.decoding` does it for t
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from model.dicom.acquisition import describe_misfits
-from model.dicom.grey import look_up, read_table, render_grey
+from model.dicom.grey import render_grey
+from model.dicom.palette import ATTRIBUTES as PALETTE_ATTRIBUTES
+from model.dicom.palette import apply_palette
 from model.dicom.pixels import GREY, PALETTE, PixelLayout, decode_frame
-from model.dicom.reading import DAMAGED_HEADER, read_attributes, refuse_dicom_damage
-from model.errors import UnknownFrameError, UnsupportedPixelsError
+from model.dicom.reading import DAMAGED_HEADER, read_attributes, read_item, refuse_dicom_damage
+from model.dicom.structure import split_dicom
+from model.errors import TruncatedImageError, UnknownFrameError, UnsupportedPixelsError
 from model.images.decoded import DecodedImage, ImageArray, check_content, check_size, show_as_rgb
 
 FORMAT = "DICOM"
@@ -28,19 +31,18 @@ FORMAT = "DICOM"
 _LAYOUT = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
 )
 _GREY = (
     *("PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept"),
     *("VOILUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction", "PresentationLUTShape"),
 )
-_PALETTES = [f"{color}PaletteColorLookupTable" for color in ("Red", "Green", "Blue")]
 _ACQUISITION = (
     *("Modality", "BodyPartExamined", "ImageOrientationPatient"),
     *("EchoTime", "AcquisitionContrast", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
 )
-_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")  # shared ones first
+_SHARED_GROUPS, _GROUPS_OF_FRAMES = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 # The groups of PS3.3 C.7.6.16.2 and C.8.13.5 that hold attributes of the above.
 _FUNCTIONAL_GROUPS = (
     *("PixelValueTransformationSequence", "FrameVOILUTSequence", "PlaneOrientationSequence"),
@@ -49,9 +51,9 @@ _FUNCTIONAL_GROUPS = (
 _TAGS = [
     *_LAYOUT,
     *_GREY,
-    *(name + part for name in _PALETTES for part in ("Descriptor", "Data")),
+    *PALETTE_ATTRIBUTES,
     *_ACQUISITION,
-    *_GROUPS,
+    _SHARED_GROUPS,
 ]
 _OF_FRAMES = {*_GREY, *_ACQUISITION, "EffectiveEchoTime"}
 
@@ -98,11 +100,11 @@ class DicomImage:
         )
 
     def _render(self) -> tuple[ImageArray, tuple[str, ...]]:
-        frame = describe_frame(self.dataset, self.index)
+        frame = describe_frame(self.dataset)
         misfits = describe_misfits(frame)
         stored = decode_frame(self.dataset, self.transfer_syntax, self.layout, self.index)
         if self.layout.photometric == PALETTE:
-            return _apply_palette(stored, self.dataset), misfits
+            return apply_palette(stored, self.dataset), misfits
         if self.layout.photometric not in GREY:
             return np.ascontiguousarray(stored, np.uint8), misfits
         grey, notes = render_grey(stored, frame, self.layout)
@@ -113,36 +115,48 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
     """Read the header of a DICOM file; no pixel is decoded.
 
     Args:
-        data: A DICOM Part 10 file.
+        data: A DICOM file, with or without preamble.
         max_image_pixels: Height times width that may be decoded.
         frame: The frame, from 1; by default the middle one.
 
     Raises:
-        TruncatedImageError: If the header is damaged, contradicts itself, or describes no image.
+        TruncatedImageError: If the header is damaged or contradicts itself.
+        UnsupportedPixelsError: If the file holds no image.
         ImageTooLargeError: If it announces more pixels than `max_image_pixels`.
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
         UnknownFrameError: If there is no such frame.
     """
-    transfer_syntax, dataset = read_attributes(data, _TAGS)
+    file = split_dicom(data)
+    dataset = read_attributes(file, _TAGS)
+    pixels = file.elements.get(Tag("PixelData"))
+    if not {"Rows", "Columns"} <= set(dataset.dir()) or (pixels is None and "BitsAllocated" not in dataset):
+        raise UnsupportedPixelsError(
+            "The DICOM file holds no image, as spectra, reports and plans do not; send an image."
+        )
     with refuse_dicom_damage(DAMAGED_HEADER):
         layout = _read_layout(dataset)
     check_size(layout.width, layout.height, max_image_pixels)
     index, notes = _choose_frame(layout.num_frames, frame)
-    return DicomImage(dataset, transfer_syntax, layout, index, notes)
+    dataset.update(read_item(file, _GROUPS_OF_FRAMES, index))
+    if pixels is not None:
+        dataset.add_new("PixelData", "OB" if pixels.kind == b"OB" else "OW", file.body[pixels.start : pixels.end])
+    return DicomImage(dataset, UID(file.transfer_syntax), layout, index, notes)
 
 
-def describe_frame(dataset: Dataset, index: int) -> Dataset:
-    """Collect the attributes of one frame from the data set and its functional groups, without their sequences.
+def describe_frame(dataset: Dataset) -> Dataset:
+    """Collect the attributes of a frame from the data set and its functional groups, without their sequences.
 
     Attributes of the frame replace those that all frames share: PS3.3 C.7.6.16.
+
+    Args:
+        dataset: Of the groups of frames it holds those of this one alone.
     """
     frame = Dataset()
     _pass_on(dataset, frame)
-    for keyword, place in zip(_GROUPS, (0, index), strict=True):
-        groups = dataset.get(keyword) or ()
-        if place < len(groups):
+    for keyword in (_SHARED_GROUPS, _GROUPS_OF_FRAMES):
+        for groups in (dataset.get(keyword) or ())[:1]:
             for name in _FUNCTIONAL_GROUPS:
-                for item in groups[place].get(name) or ():
+                for item in groups.get(name) or ():
                     _pass_on(item, frame)
     return frame
 
@@ -150,12 +164,20 @@ def describe_frame(dataset: Dataset, index: int) -> Dataset:
 def _pass_on(source: Dataset, target: Dataset) -> None:
     for keyword in _OF_FRAMES:
         if keyword in source:
-            target[keyword] = source[keyword]
+            target[keyword] = _read_element(source, keyword)
+
+
+def _read_element(source: Dataset, keyword: str) -> DataElement:
+    """Read an element; a value that is none of its kind stays bytes, which is as good as none."""
+    stored = source.get_item(keyword)
+    try:
+        with refuse_dicom_damage(DAMAGED_HEADER):
+            return source[keyword]
+    except TruncatedImageError:
+        return DataElement(Tag(keyword), "OB", stored.value)
 
 
 def _read_layout(dataset: Dataset) -> PixelLayout:
-    if "Rows" not in dataset or "Columns" not in dataset:
-        raise UnsupportedPixelsError("The DICOM file holds no image; send one that does.")
     bits_allocated = int(dataset.get("BitsAllocated") or 0)
     bits_stored = int(dataset.get("BitsStored") or bits_allocated)
     return PixelLayout(
@@ -163,7 +185,7 @@ def _read_layout(dataset: Dataset) -> PixelLayout:
         width=int(dataset.Columns),
         num_frames=max(1, int(dataset.get("NumberOfFrames") or 1)),
         num_samples=int(dataset.get("SamplesPerPixel") or 1),
-        photometric=str(dataset.get("PhotometricInterpretation") or ""),
+        photometric=str(dataset.get("PhotometricInterpretation") or "").strip().upper(),
         bits_allocated=bits_allocated,
         bits_stored=bits_stored,
         high_bit=int(dataset.get("HighBit") or bits_stored - 1),
@@ -180,13 +202,3 @@ def _choose_frame(num_frames: int, frame: int | None) -> tuple[int, tuple[str, .
     if not 1 <= frame <= num_frames:
         raise UnknownFrameError(f"Expected a frame from 1 to {num_frames}; found {frame}.")
     return frame - 1, ()
-
-
-def _apply_palette(stored: npt.NDArray[Any], dataset: Dataset) -> ImageArray:
-    """Look colours up: PS3.3 C.7.6.3.1.5 and C.7.6.3.1.6."""
-    image = np.empty((*stored.shape, 3), np.uint8)
-    for channel, name in enumerate(_PALETTES):
-        entries, first, num_bits = read_table(dataset, bool((stored < 0).any()), name)
-        table = np.rint(entries * (255 / ((1 << num_bits) - 1)))
-        image[..., channel] = np.clip(look_up(stored.astype(np.float64), table, first), 0, 255)
-    return image

@@ -89,7 +89,9 @@ def decode_frame(dataset: Dataset, syntax: UID, layout: PixelLayout, index: int)
     if not data:
         raise TruncatedImageError("The DICOM file holds no pixel data; send an image.")
     if syntax in _UNCOMPRESSED:
-        values = _slice_frame(data, syntax, layout, index)
+        is_words = layout.bits_allocated == 16 or dataset["PixelData"].VR == "OW"
+        is_swapped = syntax == uids.ExplicitVRBigEndian and is_words
+        values = _slice_frame(data, is_swapped, layout, index)
     else:
         offsets = (dataset.get("ExtendedOffsetTable"), dataset.get("ExtendedOffsetTableLengths"))
         extended = offsets if all(offsets) else None
@@ -119,16 +121,23 @@ def _name(syntax: UID) -> str:
     return f"{syntax.name} ({syntax})" if syntax.name != str(syntax) else "of the file, which is not a known one,"
 
 
-def _slice_frame(data: bytes, syntax: UID, layout: PixelLayout, index: int) -> npt.NDArray[Any]:
-    size = layout.num_frame_bytes
-    frame = data[index * size : (index + 1) * size]
-    if len(frame) < size:
+def _slice_frame(data: bytes, is_swapped: bool, layout: PixelLayout, index: int) -> npt.NDArray[Any]:
+    """Slice a frame out of uncompressed pixel data.
+
+    Args:
+        is_swapped: If they are words of two bytes, the high one first; of two pixels of 8 bits the second.
+    """
+    start = index * layout.num_frame_bytes
+    end = start + layout.num_frame_bytes
+    words = data[start // 2 * 2 : -(-end // 2) * 2]
+    if is_swapped:
+        words = np.frombuffer(words, ">u2").astype("<u2").tobytes()
+    frame = words[start % 2 :][: end - start]
+    if len(frame) < end - start:
         raise TruncatedImageError("The pixel data end early; send the complete file.")
-    shape = (layout.height, layout.width)
     if layout.num_samples == 3:
         return _decode_with_pydicom(frame, uids.ExplicitVRLittleEndian, layout)
-    order = ">" if syntax == uids.ExplicitVRBigEndian else "<"
-    return np.frombuffer(frame, f"{order}u{layout.bits_allocated // 8}").reshape(shape)
+    return np.frombuffer(frame, f"<u{layout.bits_allocated // 8}").reshape(layout.height, layout.width)
 
 
 def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:

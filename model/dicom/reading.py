@@ -5,38 +5,41 @@ import logging
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
-from pydicom.uid import UID
 
-from model.dicom.structure import split_dicom
+from model.dicom.structure import DicomFile
 from model.images.damage import refuse_damage
 
 DAMAGED_HEADER = "The DICOM header is damaged; send the complete file."
 
 
-def read_attributes(data: bytes, keywords: Iterable[str]) -> tuple[UID, Dataset]:
-    """Read some attributes of a DICOM Part 10 file, and no other.
-
-    Returns:
-        The transfer syntax, and a data set.
+def read_attributes(file: DicomFile, keywords: Iterable[str]) -> Dataset:
+    """Read some attributes of a file, and no other.
 
     Raises:
-        TruncatedImageError: If the file is damaged or holds more parts than an image needs.
+        TruncatedImageError: If they are damaged, or hold more parts than an image needs.
     """
+    return _read(file, file.cut_elements(Tag(keyword) for keyword in keywords))
+
+
+def read_item(file: DicomFile, keyword: str, index: int) -> Dataset:
+    """Read one item of a sequence; the data set holds the sequence with this item alone, or nothing.
+
+    Raises:
+        TruncatedImageError: As `read_attributes`.
+    """
+    return _read(file, file.cut_item(Tag(keyword), index))
+
+
+def _read(file: DicomFile, data: bytes) -> Dataset:
     _silence_libraries()
-    file = split_dicom(data)
-    tags: Any = [Tag(keyword) for keyword in keywords]
     with refuse_dicom_damage(DAMAGED_HEADER):
-        dataset = read_dataset(
-            io.BytesIO(file.body), file.is_implicit, file.is_little_endian, None, None, None, specific_tags=tags
-        )
-    return UID(file.transfer_syntax), dataset
+        return read_dataset(io.BytesIO(data), not file.is_explicit, file.is_little_endian)
 
 
 def refuse_dicom_damage(message: str) -> AbstractContextManager[None]:
@@ -49,4 +52,4 @@ def _silence_libraries() -> None:
     for library in ("pydicom", "highdicom"):
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", module=library)
-    config.settings.reading_validation_mode = config.IGNORE
+    config.settings.reading_validation_mode = config.settings.writing_validation_mode = config.IGNORE

@@ -7,6 +7,7 @@ from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
 
 from model.dicom.reading import DAMAGED_HEADER, read_attributes, refuse_dicom_damage
+from model.dicom.structure import split_dicom
 from model.errors import ResultSourceError
 from model.images.signature import is_dicom
 
@@ -46,7 +47,7 @@ def read_source(data: bytes) -> Dataset:
     """
     if not is_dicom(data):
         raise ResultSourceError("DICOM results belong to the study of a DICOM image; send a DICOM image.")
-    _, found = read_attributes(data, ("SpecificCharacterSet", *_IDENTIFIERS, *_KEPT_EMPTY, *_OPTIONAL))
+    found = read_attributes(split_dicom(data), ("SpecificCharacterSet", *_IDENTIFIERS, *_KEPT_EMPTY, *_OPTIONAL))
     with refuse_dicom_damage(DAMAGED_HEADER):
         return _select_attributes(found)
 

@@ -1,3 +1,4 @@
+import pydicom.config
 import pytest
 from pydicom.dataset import Dataset
 
@@ -9,8 +10,9 @@ AXIAL, CORONAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0,
 
 def describe(**tags):
     frame = Dataset()
-    for name, value in {**FITTING, "ImageOrientationPatient": AXIAL, **tags}.items():
-        setattr(frame, name, value)
+    with pydicom.config.disable_value_validation():
+        for name, value in {**FITTING, "ImageOrientationPatient": AXIAL, **tags}.items():
+            setattr(frame, name, value)
     return describe_misfits(frame)
 
 
@@ -34,6 +36,30 @@ def test_an_image_like_the_training_data_gives_no_warning(orientation):
 )
 def test_each_misfit_gives_its_warning(tags, expected):
     assert describe(**tags) == (expected,)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("HEAD", "BRAIN", "BRAINSTEM", "IAC", "ORBIT", "HEAD AND NECK", "HEADNECK", "HEAD_NECK", "head", "CABEZA"),
+        *("Schädel", "TÊTE", "BRAIN W/O", "HEAD^ROUTINE", "CIRCLE OF WILLIS", "SELLA TURCICA", ""),
+    ],
+)
+def test_the_head_is_known_by_its_names(part):
+    assert describe(BodyPartExamined=part) == ()
+
+
+@pytest.mark.parametrize("part", ["KNEE", "FEMORAL HEAD", "NECK", "CSPINE", "ABDOMEN", "BREAST", "HAND", "PROSTATE"])
+def test_other_parts_are_not_the_head(part):
+    assert describe(BodyPartExamined=part) == (NOT_HEAD,)
+
+
+@pytest.mark.parametrize("orientation", [[*"abcdef"], [1.0, 0.0]])
+def test_an_orientation_that_is_no_numbers_gives_no_warning(orientation):
+    frame = Dataset()
+    frame.Modality, frame.ContrastBolusAgent = "MR", "yes"
+    frame.add_new("ImageOrientationPatient", "LO" if len(orientation) == 6 else "FD", orientation)
+    assert describe_misfits(frame) == ()
 
 
 def test_missing_attributes_give_no_warning():

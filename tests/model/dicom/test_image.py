@@ -1,17 +1,23 @@
+import io
 import logging
+import struct
+import time
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID
+from pydicom.filebase import DicomBytesIO
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from model.classifier import Classifier
 from model.decoding import decode_image
 from model.dicom.acquisition import NOT_MR, NOT_T1
-from model.dicom.grey import NO_WINDOW
-from model.dicom.image import describe_frame
+from model.dicom.grey import NO_WINDOW, UNUSABLE_RESCALE, UNUSABLE_WINDOW
 from model.errors import InputError, TruncatedImageError, UnknownFrameError, UnsupportedPixelsError
 from tests.samples.corpus import GREY, RGB, repeat
 from tests.samples.dicoms import (
@@ -77,12 +83,13 @@ def test_functional_groups_of_the_frame_win_over_shared_ones_and_those_over_the_
     scan.SharedFunctionalGroupsSequence = [create_groups(FULL_WINDOW, echo=90.0)]
     frames = [create_groups(window) for window in ({}, {"WindowCenter": 64.0, "WindowWidth": 128.0}, {})]
     scan.PerFrameFunctionalGroupsSequence = frames
-    data = write_dataset(scan, UID("1.2.840.10008.1.2.1"))
+    data = write_dataset(scan, ExplicitVRLittleEndian)
     assert np.array_equal(decode_image(data, frame=1).image, repeat(FRAMES[0]))
     doubled = np.rint(np.clip((FRAMES[1].astype(float) - 63.5) / 127 + 0.5, 0, 1) * 255)
     assert np.array_equal(decode_image(data, frame=2).image, repeat(doubled))
     assert decode_image(data, frame=1).warnings == (NOT_T1,)
-    assert describe_frame(scan, 5).WindowWidth == 256
+    scan.PerFrameFunctionalGroupsSequence = frames[:2]
+    assert np.array_equal(decode_image(write_dataset(scan, ExplicitVRLittleEndian), frame=3).image, repeat(FRAMES[2]))
 
 
 def create_groups(window: dict[str, float], echo: float | None = None) -> Dataset:
@@ -95,6 +102,54 @@ def create_groups(window: dict[str, float], echo: float | None = None) -> Datase
         timing.EffectiveEchoTime = echo
         groups.MREchoSequence = [timing]
     return groups
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("has_lengths", [True, False])
+def test_a_frame_of_2000_is_read_without_the_others(syntax, has_lengths):
+    num_frames, is_implicit = 2000, syntax == ImplicitVRLittleEndian
+    item = Dataset()
+    for number in range(150):
+        item.add_new((0x0019, 0x1000 + number), "LO", "x")
+    plain, windowed = (encode_item(item, is_implicit, has_lengths, window) for window in (None, 128.0))
+    items = plain * (num_frames - 1) + windowed
+    length = struct.pack("<I", len(items) if has_lengths else 0xFFFFFFFF)
+    groups = struct.pack("<HH", 0x5200, 0x9230) + (b"" if is_implicit else b"SQ\0\0") + length + items
+    groups += b"" if has_lengths else struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    small = GREY[:32, :32]
+    data = make_dicom(small, syntax, small.tobytes() * num_frames, NumberOfFrames=num_frames, **FULL_WINDOW)
+    place = data.index(struct.pack("<HH", 0x7FE0, 0x0010))
+    data = data[:place] + groups + data[place:]
+    start = time.process_time()
+    assert np.array_equal(decode_image(data).image, repeat(small))
+    doubled = np.rint(np.clip((small.astype(float) - 63.5) / 127 + 0.5, 0, 1) * 255)
+    assert np.array_equal(decode_image(data, frame=num_frames).image, repeat(doubled))
+    assert time.process_time() - start < 3
+
+
+def encode_item(groups: Dataset, is_implicit: bool, has_lengths: bool, width: float | None) -> bytes:
+    window, item = Dataset(), Dataset()
+    item.update(groups)
+    if width:
+        window.WindowCenter, window.WindowWidth = width / 2, width
+        item.FrameVOILUTSequence = [window]
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = is_implicit, True
+    pydicom.filewriter.write_dataset(buffer, item)
+    body = buffer.getvalue()
+    head = struct.pack("<HHI", 0xFFFE, 0xE000, len(body) if has_lengths else 0xFFFFFFFF)
+    return head + body + (b"" if has_lengths else struct.pack("<HHI", 0xFFFE, 0xE00D, 0))
+
+
+def test_one_attribute_that_is_not_usable_refuses_no_pixels():
+    window: dict[str, Any] = {"WindowCenter": 12345, "WindowWidth": 54321, "RescaleSlope": 1.234}
+    whole = make_dicom(GREY, **window, EchoTime=99911, PixelPaddingValue=0)
+    rubbish = (b"wide", b"1\\2 ", b"\\\\\\\\", b"\0\0\0\0", b"\xff\xff\xff\xff", b"1e99", b"nan ", b"-inf")
+    for place in (b"1234", b"5432", b"9991", b"1.23", b"1\\0\\"):
+        for value in rubbish:
+            assert decode_image(whole.replace(place, value)).image.shape == (*GREY.shape, 3)
+    assert UNUSABLE_WINDOW in decode_image(whole.replace(b"5432", b"wide")).warnings
+    assert UNUSABLE_RESCALE in decode_image(whole.replace(b"1.23", b"high")).warnings
 
 
 def test_bits_that_do_not_count_are_left_out():
@@ -119,6 +174,69 @@ def test_a_palette_is_looked_up():
         tags[f"{color}PaletteColorLookupTableData"] = (entries * 257).astype("<u2").tobytes()
     decoded = decode_image(make_dicom(GREY, PhotometricInterpretation="PALETTE COLOR", **tags))
     assert np.array_equal(decoded.image, colors.T[GREY])
+
+
+@pytest.mark.parametrize("num_bits", [8, 16])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_a_segmented_palette_is_looked_up_as_pydicom_does(num_bits, syntax):
+    tags: dict[str, Any] = {}
+    for number, color in enumerate(("Red", "Green", "Blue")):
+        full = 2**num_bits - 1
+        segments = [0, 3, 5, number, full, 1, 200, full // 3, 0, 2, full, 9, 1, 51, number]
+        kind = "<u1" if num_bits == 8 else (">u2" if syntax == ExplicitVRBigEndian else "<u2")
+        packed = np.array(segments, kind).tobytes()
+        packed += b"\0" * (len(packed) % 2)
+        swap = num_bits == 8 and syntax == ExplicitVRBigEndian
+        tags[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, num_bits]
+        tags[f"Segmented{color}PaletteColorLookupTableData"] = (
+            np.frombuffer(packed, "<u2").astype(">u2").tobytes() if swap else packed
+        )
+        tags[f"expected{color}"] = packed
+    expected_tags = {name: tags.pop(name) for name in list(tags) if name.startswith("expected")}
+    data = make_dicom(GREY, syntax, PhotometricInterpretation="PALETTE COLOR", **tags)
+    reference = pydicom.dcmread(io.BytesIO(data))
+    for color in ("Red", "Green", "Blue"):
+        reference[f"Segmented{color}PaletteColorLookupTableData"].value = expected_tags[f"expected{color}"]
+    expected = apply_color_lut(GREY, reference)
+    assert np.array_equal(decode_image(data).image, np.rint(expected * (255 / (2**num_bits - 1))))
+
+
+def test_a_palette_that_is_not_read_is_named():
+    tags: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for color in ("Red", "Green", "Blue"):
+        tags[f"{color}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        tags[f"Segmented{color}PaletteColorLookupTableData"] = np.array([0, 1, 7, 2, 1, 0, 0], "<u2").tobytes()
+    with pytest.raises(UnsupportedPixelsError, match="segments"):
+        decode_image(make_dicom(GREY, **tags))
+    with pytest.raises(TruncatedImageError, match="lookup table"):
+        decode_image(make_dicom(GREY, PhotometricInterpretation="PALETTE COLOR"))
+
+
+@pytest.mark.parametrize("kind", ["OB", "OW"])
+@pytest.mark.parametrize("shape", [(3, 48, 64), (3, 33, 35), (2, 33, 35, 3)])
+def test_eight_bits_in_big_endian_words_are_read_as_pydicom_does(kind, shape):
+    frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    stored = frames.tobytes() + b"\0" * (frames.size % 2)
+    if kind == "OW":
+        stored = np.frombuffer(stored, "<u2").astype(">u2").tobytes()
+    tags: dict[str, Any] = {**FULL_WINDOW, "NumberOfFrames": shape[0]}
+    if len(shape) == 4:
+        tags |= {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+    data = make_dicom(frames[0], ExplicitVRBigEndian, stored, **tags)
+    data = data.replace(b"\x7f\xe0\0\x10OB", b"\x7f\xe0\0\x10" + kind.encode())
+    for index, frame in enumerate(frames):
+        image = decode_image(data, frame=index + 1).image
+        assert np.array_equal(image, frame if frame.ndim == 3 else repeat(frame))
+        assert np.array_equal(pixel_array(pydicom.dcmread(io.BytesIO(data)), index=index), frame)
+
+
+def test_what_holds_no_image_is_not_called_small():
+    spectrum = make_dataset()
+    del spectrum.BitsAllocated, spectrum.PhotometricInterpretation
+    spectrum.Rows, spectrum.Columns, spectrum.SpectroscopyData = 1, 1, bytes(8)
+    for data in (write_dataset(spectrum, ExplicitVRLittleEndian), make_dicom(GREY, Rows=None)):
+        with pytest.raises(UnsupportedPixelsError, match="no image"):
+            decode_image(data)
 
 
 @pytest.mark.parametrize("name", ["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
