@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from model.errors import CheckpointError
+from model.kinds import KINDS
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\w. +-]+$")]  # may be part of an address
 ClassName = Annotated[str, Field(min_length=1, max_length=255)]  # as a folder may be called
@@ -121,6 +122,29 @@ class OutlierDetector(OutlierThreshold):
     appearance: Region = Field(description="Of `model.reliability.appearance`.")
 
 
+class KindRule(_Record):
+    """Thresholds on the probability of a kind of picture; see `model.kinds`."""
+
+    not_head_mr: float = Field(gt=0, le=1, description="An image above it is an outlier.")
+    other_mr: float = Field(ge=0, le=1, description="Types of tumours are not told apart on a scan above it.")
+    tumor_probability: float = Field(
+        ge=0, le=1, description="Of a scan above `other_mr` that is called healthy: to be considered if it is exceeded."
+    )
+
+
+class KindHead(KindRule):
+    """The thresholds, with the logistic regression that the probabilities come from."""
+
+    weights: PackedArray = Field(description="(3, D), of the features.")
+    bias: Triple
+
+    @model_validator(mode="after")
+    def _check_shape(self) -> Self:
+        if len(self.weights.shape) != 2 or self.weights.shape[0] != len(KINDS):
+            raise ValueError("weights must have the shape (3, D)")
+        return self
+
+
 class ConformalSets(_Record):
     """Prediction sets of the classes with 1 - p <= threshold, and of the most probable one."""
 
@@ -169,6 +193,7 @@ class PublicCard(_Record):
     temperature: float = Field(1.0, gt=0, le=100, description="Logits are divided by it before the softmax.")
     conformal: ConformalSets | None = Field(None, description="Parameters of the prediction sets.")
     outlier_detector: OutlierThreshold | None = None
+    kinds: KindRule | None = Field(None, description="Null: the weights do not know the kind of a picture.")
     review: ReviewThresholds | None = None
     metrics: dict[Name, SplitMetrics] = {}
     training: dict[str, Any] = Field({}, description="Recipe, data manifest hash, epochs, library versions.")
@@ -181,6 +206,7 @@ class ModelCard(PublicCard):
     """The public card, with the numbers that only code needs."""
 
     outlier_detector: OutlierDetector | None = None
+    kinds: KindHead | None = None
     self_test_logits: tuple[float, ...] = Field(
         description="Of `model.preprocessing.self_test_image`, computed at the end of training."
     )
@@ -198,7 +224,8 @@ class ModelCard(PublicCard):
     def describe(self) -> dict[str, Any]:
         """Show the card's public part as plain types."""
         arrays = {"features", "appearance"}
-        return self.model_dump(mode="json", exclude={"self_test_logits": True, "outlier_detector": arrays})
+        hidden: dict[str, Any] = {"self_test_logits": True, "outlier_detector": arrays, "kinds": {"weights", "bias"}}
+        return self.model_dump(mode="json", exclude=hidden)
 
 
 def parse_card(fields: object) -> ModelCard:

@@ -35,6 +35,7 @@ from model.prediction import (
 )
 from model.preprocessing import normalize_image, resize_image, self_test_image, self_test_inputs
 from model.reliability.appearance import NUM_APPEARANCE_VALUES, describe_appearance
+from model.reliability.input_kind import InputKind
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import ReliabilityCheck
 
@@ -170,13 +171,15 @@ class Classifier:
         for found in (outputs.logits[0], explained):
             if not np.allclose(found, expected, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE):
                 raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
-        self._check_detector(outputs.features.shape[1])
+        self._check_fits(outputs.features.shape[1])
 
-    def _check_detector(self, num_features: int) -> None:
-        scorer = self._check.scorer
+    def _check_fits(self, num_features: int) -> None:
+        scorer, kinds = self._check.scorer, self._check.kinds
         expected = (num_features, NUM_APPEARANCE_VALUES)
         if scorer and (scorer.num_features, scorer.num_appearance_values) != expected:
             raise CheckpointError("the outlier detector in its card was fitted to another network")
+        if kinds and kinds.num_features != num_features:
+            raise CheckpointError("the weights of kinds in its card were fitted to another network")
 
     def _find_class(self, target: str | None) -> int:
         if target is None:
@@ -220,7 +223,8 @@ class Classifier:
         outputs = run(inputs)
         timing = Timing(decode=_milliseconds(start, prepared), inference=_milliseconds(prepared, time.perf_counter()))
         probabilities = softmax(outputs.logits, self.card.temperature)
-        (reliability,) = self._check.assess(probabilities, outputs.features, describe_appearance(resized)[None])
+        appearance = describe_appearance(resized)[None]
+        (reliability,) = self._check.assess(probabilities, outputs.features, appearance, [decoded.kind])
         best = int(probabilities[0].argmax())
         prediction = Prediction(
             prediction=self.card.classes[best],
@@ -229,14 +233,14 @@ class Classifier:
             prediction_set=reliability.prediction_set,
             review=reliability.review,
             ood=reliability.ood,
-            input=_report(decoded),
+            input=_report(decoded, reliability.kind),
             model=self.identity,
             timing_ms=timing,
         )
         return prediction, outputs
 
 
-def _report(decoded: DecodedImage) -> InputReport:
+def _report(decoded: DecodedImage, kind: InputKind | None) -> InputReport:
     return InputReport(
         format=decoded.format,
         width=decoded.width,
@@ -244,6 +248,7 @@ def _report(decoded: DecodedImage) -> InputReport:
         warnings=decoded.warnings,
         frame=decoded.frame,
         num_frames=decoded.num_frames,
+        kind=kind,
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from model.images.decoded import FloatArray
+from model.reliability.input_kind import InputKind
 from model.reliability.reliability import OutlierScore, Review
 
 
@@ -22,6 +23,10 @@ class InputReport:
     )
     frame: int | None = Field(description="The frame of a DICOM file, from 1; null for other formats.")
     num_frames: int | None = Field(description="How many frames the DICOM file has.")
+    kind: InputKind | None = Field(
+        description="What kind of picture it is; types of tumours were learnt on `contrast_t1` alone. Null if the "
+        "weights cannot tell."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

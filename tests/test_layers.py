@@ -15,7 +15,7 @@ FORBIDDEN = {"api": {"training"}, "model": {"api", "training"}, "training": {"ap
 # A room imports rooms of lines above its own alone, and its own files.
 LAYERS = {
     "model": """
-        errors host
+        errors host kinds
         card images
         preprocessing dicom nifti drawing reliability networks
         decoding checkpoints prediction

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from model.card import IMAGENET_MEAN, IMAGENET_STD, ClassName, Deviations, Head, Preprocessing, Triple
+from model.kinds import KindName
 from training.errors import RecipeError
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -92,6 +93,8 @@ class Recipe(_Settings):
     feature_weight: float = Field(0.0, ge=0, le=100, description="Of the teacher's features, beside the logits.")
     feature_layers: tuple[str, ...] = Field((), description="Whose outputs are compared too, in both networks.")
     location_weight: float = Field(0.0, ge=0, le=100, description="Of the tumours' boxes, where a table is given.")
+    kind_weight: float = Field(0.0, ge=0, le=100, description="Of the kind of picture, see model.kinds.")
+    class_kinds: dict[ClassName, KindName] = Field({}, description="The kind of a class's scans; of others, either MR.")
     gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
     color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")
     mean: Triple = Field(IMAGENET_MEAN, description="Of the channels, of values in [0, 1].")

@@ -13,6 +13,7 @@ from api.schemas import BatchItem, BatchResponse, PredictionResponse, ServedPred
 from api.status import describe_card
 from model.errors import TruncatedImageError
 from model.prediction import InputReport
+from model.reliability.input_kind import InputKind
 from model.reliability.reliability import Level, OutlierScore, Review
 
 _CONFIDENCE = 0.9638
@@ -58,6 +59,7 @@ def _predict(service: Service) -> ServedPrediction:
     first, *others = card.classes
     rest = {name: (1 - _CONFIDENCE) / len(others) for name in others}
     detector = card.outlier_detector
+    kind = InputKind(contrast_t1=0.97, other_mr=0.02, not_head_mr=0.01) if card.kinds else None
     return ServedPrediction(
         prediction=first,
         confidence=_CONFIDENCE,
@@ -65,7 +67,7 @@ def _predict(service: Service) -> ServedPrediction:
         prediction_set=(first,) if card.conformal else None,
         review=Review(level=Level.NONE, reasons=()) if card.review else None,
         ood=OutlierScore(score=0.345, threshold=detector.threshold, outlier=False) if detector else None,
-        input=InputReport(format="PNG", width=512, height=512, warnings=(), frame=None, num_frames=None),
+        input=InputReport(format="PNG", width=512, height=512, warnings=(), frame=None, num_frames=None, kind=kind),
         model=service.classifier.identity,
         timing_ms=ServedTiming(decode=1.1, queue=0.002, inference=7.2),
     )

@@ -14,6 +14,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
+from model.kinds import KindName
+
 NOT_MR = "the DICOM header does not name magnetic resonance as the modality; all training images are MR"
 NOT_HEAD = "the DICOM header names another body part than the head; all training images show the head"
 OBLIQUE = "the slice is oblique; all training images are axial, coronal or sagittal"
@@ -46,6 +48,7 @@ _MORE_HEAD_PARTS = (
     *("GLOWA", "MOZG", "HLAVA", "MOZEK"),
 )
 _WORD = re.compile("[A-Z]+")
+_UNSAID_MODALITIES = ("", "OT", "SC")  # "other" and captures of a screen: of anything
 # T1 weighting has TE below 30 ms, T2 weighting above 80 ms: Bitar et al., "MR pulse sequences: what every radiologist
 # wants to know but is afraid to ask", RadioGraphics 2006, table 1.
 MAX_T1_ECHO_MILLISECONDS = 30.0
@@ -69,6 +72,22 @@ def describe_misfits(frame: Dataset) -> tuple[str, ...]:
     if frame.get("Modality") != "MR":
         return (NOT_MR, *_describe_part(frame))
     return (*_describe_part(frame), *_describe_orientation(frame), *_describe_contrast(frame))
+
+
+def find_kind(frame: Dataset) -> KindName | None:
+    """Name the kind of picture that the header states; None where it leaves that open.
+
+    Args:
+        frame: As of `describe_misfits`.
+    """
+    modality = str(frame.get("Modality") or "")
+    if (modality not in _UNSAID_MODALITIES and modality != "MR") or _describe_part(frame):
+        return "not_head_mr"
+    notes = _describe_contrast(frame)
+    if NOT_T1 in notes:
+        return "other_mr"
+    is_t1 = frame.get("AcquisitionContrast") == "T1" or isinstance(_find_echo_time(frame), float)
+    return "contrast_t1" if is_t1 and NO_CONTRAST not in notes else None
 
 
 def find_plane(orientation: Any) -> str | None:
@@ -106,9 +125,14 @@ def _describe_orientation(frame: Dataset) -> tuple[str, ...]:
     return (TURNED,) if agreement.min() < MIN_COSINE else ()
 
 
+def _find_echo_time(frame: Dataset) -> Any:
+    """Look up TE, milliseconds."""
+    return frame.get("EffectiveEchoTime", frame.get("EchoTime"))
+
+
 def _describe_contrast(frame: Dataset) -> tuple[str, ...]:
     weighting = str(frame.get("AcquisitionContrast") or "T1")
-    echo = frame.get("EffectiveEchoTime", frame.get("EchoTime"))
+    echo = _find_echo_time(frame)
     is_long = isinstance(echo, float) and echo > MAX_T1_ECHO_MILLISECONDS
     has_agent = frame.get("ContrastBolusAgent") or frame.get("ContrastBolusAgentSequence")
     notes = (NOT_T1,) if is_long or weighting not in ("T1", "UNKNOWN") else ()

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from model.dicom.acquisition import describe_misfits
+from model.dicom.acquisition import describe_misfits, find_kind
 from model.dicom.grey import render_grey
 from model.dicom.palette import ATTRIBUTES as PALETTE_ATTRIBUTES
 from model.dicom.palette import apply_palette
@@ -94,10 +94,9 @@ class DicomImage:
         message = "The DICOM data end early or are damaged; send the complete file."
         with refuse_dicom_damage(message), np.errstate(all="ignore"):
             image, notes = self._render()
+            kind = find_kind(describe_frame(self.dataset, self.index))
         check_content(image)
-        return DecodedImage(
-            image, FORMAT, (*self.notes, *notes), frame=self.index + 1, num_frames=self.layout.num_frames
-        )
+        return DecodedImage(image, FORMAT, (*self.notes, *notes), self.index + 1, self.layout.num_frames, kind)
 
     def _render(self) -> tuple[ImageArray, tuple[str, ...]]:
         frame = describe_frame(self.dataset)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.errors import BlankImageError, ImageTooLargeError, ImageTooSmallError
+from model.kinds import KindName
 
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -24,6 +25,7 @@ class DecodedImage:
         warnings: Changes to the pixels that the sender may not expect, in words.
         frame: The frame of a DICOM file, from 1, or the slice of a volume, from 0; None for other formats.
         num_frames: Number of frames or slices.
+        kind: That the file's header states, if it does.
     """
 
     image: ImageArray
@@ -31,6 +33,7 @@ class DecodedImage:
     warnings: tuple[str, ...]
     frame: int | None = None
     num_frames: int | None = None
+    kind: KindName | None = None
 
     @property
     def height(self) -> int:

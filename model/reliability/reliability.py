@@ -1,8 +1,9 @@
 """How far a prediction can be trusted: prediction set, outlier score, and whether a person should look.
 
-    probabilities ----------------------> prediction set --+
-    features, appearance --> distance --> outlier score ---+-> review
-    probabilities -----------------------------------------+
+    features, DICOM header -> kind of picture --+------------------------+
+    probabilities ------------------------------+-> prediction set ------+
+    features, appearance --> distance ----------+-> outlier score -------+-> review
+    probabilities -------------------------------------------------------+
 
 Every number that decides comes from the card; a field that the card has no numbers for is None.
 """
@@ -17,6 +18,8 @@ from pydantic.dataclasses import dataclass
 
 from model.card import ConformalSets, ModelCard, OutlierDetector, Region, ReviewThresholds
 from model.images.decoded import FloatArray
+from model.kinds import KINDS, KindName
+from model.reliability.input_kind import InputKind, KindClassifier
 
 DoubleArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -37,6 +40,7 @@ class Reason(StrEnum):
     AMBIGUOUS = "ambiguous"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     TUMOR_NOT_EXCLUDED = "tumor_not_excluded"
+    UNFAMILIAR_SEQUENCE = "unfamiliar_sequence"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +57,9 @@ class Review:
     """Whether a person should look at the image before the prediction is used."""
 
     level: Level = Field(
-        description="`required`: low confidence, several classes possible, or out of distribution; "
-        "`consider`: the confidence could be higher, or a tumour is not excluded."
+        description="`required`: low confidence, several classes possible, out of distribution, or a type of tumour "
+        "named on a sequence on which types were not learnt; `consider`: the confidence could be higher, or a tumour "
+        "is not excluded."
     )
     reasons: tuple[Reason, ...] = Field(description="Every reason that applies; empty where the level is `none`.")
 
@@ -64,9 +69,11 @@ class Reliability:
     """How far one prediction can be trusted; None where the card has no parameters for it.
 
     Attributes:
+        kind: What kind of picture it is.
         prediction_set: The classes kept, in the card's order; never empty.
     """
 
+    kind: InputKind | None
     prediction_set: tuple[str, ...] | None
     ood: OutlierScore | None
     review: Review | None
@@ -173,30 +180,68 @@ class ReliabilityCheck:
         """Prepare the checks that the card has parameters for."""
         self._card = card
         self.scorer = OutlierScorer(card.outlier_detector) if card.outlier_detector else None
+        self.kinds = KindClassifier(card.kinds) if card.kinds else None
+        healthy = card.review.healthy_class if card.review else None
+        self._are_types = np.array([name != healthy for name in card.classes])
 
-    def assess(self, probabilities: DoubleArray, features: FloatArray, appearances: FloatArray) -> list[Reliability]:
+    def assess(
+        self,
+        probabilities: DoubleArray,
+        features: FloatArray,
+        appearances: FloatArray,
+        stated: Sequence[KindName | None] | None = None,
+    ) -> list[Reliability]:
         """Assess N predictions.
 
         Args:
             probabilities: (N, K), calibrated.
             features: (N, D) of the engine.
             appearances: (N, 85) of `model.reliability.appearance.describe_appearance`.
+            stated: The kind of picture that each file's header states, if it does.
         """
         scores = self.scorer.score(features, appearances) if self.scorer else np.zeros(len(probabilities))
         conformal = self._card.conformal
         kept = keep_classes(probabilities, conformal) if conformal else np.ones_like(probabilities, bool)
-        return [self._assess_one(*row) for row in zip(probabilities, kept, scores.tolist(), strict=True)]
+        guessed = self.kinds.classify(features).tolist() if self.kinds else [None] * len(probabilities)
+        headers = stated or [None] * len(probabilities)
+        rows = zip(probabilities, kept, scores.tolist(), guessed, headers, strict=True)
+        return [self._assess_one(*row) for row in rows]
 
-    def _assess_one(self, probabilities: DoubleArray, kept: BoolArray, score: float) -> Reliability:
+    def _assess_one(
+        self,
+        probabilities: DoubleArray,
+        kept: BoolArray,
+        distance: float,
+        guessed: Sequence[float] | None,
+        stated: KindName | None,
+    ) -> Reliability:
         card = self._card
+        kind = InputKind(**dict(zip(KINDS, guessed, strict=True))).given(stated) if guessed else None
+        unfamiliar = _find_unfamiliar(card, kind, probabilities)
+        if unfamiliar is Level.REQUIRED:
+            kept = kept | self._are_types
         names = tuple(name for name, keep in zip(card.classes, kept, strict=True) if keep) if card.conformal else None
-        ood = _outlier_score(score, self.scorer.threshold) if self.scorer else None
-        review = _review(card.review, card.classes, probabilities, names, ood) if card.review else None
-        return Reliability(names, ood, review)
+        ood = _outlier_score(card, distance, kind) if self.scorer else None
+        review = _review(card.review, card.classes, probabilities, names, ood, unfamiliar) if card.review else None
+        return Reliability(kind, names, ood, review)
 
 
-def _outlier_score(score: float, threshold: float) -> OutlierScore:
+def _outlier_score(card: ModelCard, distance: float, kind: InputKind | None) -> OutlierScore:
+    """Take the distance, or the probability of no MR of a head where that exceeds its own threshold by more."""
+    threshold = card.outlier_detector.threshold if card.outlier_detector else 1.0
+    foreign = threshold * kind.not_head_mr / card.kinds.not_head_mr if kind and card.kinds else 0.0
+    score = max(distance, foreign)
     return OutlierScore(score=score, threshold=threshold, outlier=score > threshold)
+
+
+def _find_unfamiliar(card: ModelCard, kind: InputKind | None, probabilities: DoubleArray) -> Level:
+    """Find the level of review that a sequence calls for on which types of tumours were not learnt."""
+    if kind is None or card.kinds is None or kind.other_mr <= card.kinds.other_mr:
+        return Level.NONE
+    best = int(probabilities.argmax())
+    if card.review is None or card.classes[best] != card.review.healthy_class:
+        return Level.REQUIRED
+    return Level.CONSIDER if 1 - probabilities[best] > card.kinds.tumor_probability else Level.NONE
 
 
 def _review(
@@ -205,6 +250,7 @@ def _review(
     probabilities: DoubleArray,
     prediction_set: tuple[str, ...] | None,
     ood: OutlierScore | None,
+    unfamiliar: Level,
 ) -> Review:
     best = int(probabilities.argmax())
     confidence = float(probabilities[best])
@@ -216,6 +262,7 @@ def _review(
         Reason.TUMOR_NOT_EXCLUDED: Level.CONSIDER
         if says_healthy and 1 - confidence > thresholds.tumor_probability
         else Level.NONE,
+        Reason.UNFAMILIAR_SEQUENCE: unfamiliar,
     }
     reasons = tuple(reason for reason, level in levels.items() if level is not Level.NONE)
     return Review(level=max(levels.values(), key=list(Level).index), reasons=reasons)

@@ -32,6 +32,10 @@ class Scan:
     label: int
     group: str = ""
 
+    def name_classes(self, classes: Sequence[str]) -> str:
+        """Name the class, or all that are possible."""
+        return classes[self.label]
+
 
 @dataclass(frozen=True)
 class ScanFolder:
@@ -48,6 +52,10 @@ class Manifest:
 
     scans: tuple[str, ...]
     sha256: str
+
+    def join(self, other: "Manifest") -> "Manifest":
+        """Put the scans of another folder behind these."""
+        return Manifest((*self.scans, *other.scans), hashlib.sha256((self.sha256 + other.sha256).encode()).hexdigest())
 
 
 def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> ScanFolder:
@@ -92,7 +100,7 @@ def check_scans(folder: ScanFolder) -> Manifest:
         raise DataError(f"{len(broken)} of {len(folder.scans)} scans cannot be used: {shown}")
     hashes = tuple(sha256 for sha256, _ in results)
     rows = [
-        [scan.path.relative_to(folder.root).as_posix(), folder.classes[scan.label], sha256]
+        [scan.path.relative_to(folder.root).as_posix(), scan.name_classes(folder.classes), sha256]
         for scan, sha256 in zip(folder.scans, hashes, strict=True)
     ]
     return Manifest(hashes, hashlib.sha256(json.dumps(rows).encode()).hexdigest())

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +21,60 @@ from torch.utils.data import DataLoader, Dataset
 from model.card import Preprocessing
 from model.host.allocator import give_back_freed_memory
 from model.images.decoded import FloatArray, ImageArray
+from model.kinds import EITHER_MR, KINDS
 from model.preprocessing import resize_image
 from training.data.boxes import Box
+from training.data.coarse import CoarseScan
 from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
 from training.errors import WorkerError
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
-from training.recipe import Augmentation
+from training.recipe import Augmentation, Recipe
 
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side
 
 _CPU = torch.device("cpu")
 
-Sample = tuple[ImageArray, int, FloatArray]
-_Arrays = tuple[ImageArray, npt.NDArray[np.int64], FloatArray]  # samples, stacked
+Sample = tuple[ImageArray, FloatArray, FloatArray, FloatArray]  # images, and the other parts of a `Batch`
+
+
+@dataclass(frozen=True)
+class PossibleLabels:
+    """The classes and kinds of picture that scans may be of.
+
+    Attributes:
+        num_classes: K.
+        kinds: The possible kinds, indices into `model.kinds.KINDS`, of scans of each class.
+    """
+
+    num_classes: int
+    kinds: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe, classes: Sequence[str]) -> Self:
+        """Take the kinds from a recipe; a scan of a class that it does not name is MR of a head, of either kind."""
+        either = tuple(KINDS.index(kind) for kind in EITHER_MR)
+        named = {name: (KINDS.index(kind),) for name, kind in recipe.class_kinds.items()}
+        return cls(len(classes), tuple(named.get(name, either) for name in classes))
+
+    def classes_of(self, scans: Sequence[Scan]) -> FloatArray:
+        """Mark the possible classes with 1; (N, K)."""
+        labels = [scan.possible if isinstance(scan, CoarseScan) else (scan.label,) for scan in scans]
+        return _mark(labels, self.num_classes)
+
+    def kinds_of(self, scans: Sequence[Scan]) -> FloatArray:
+        """Mark the possible kinds with 1; (N, 3)."""
+        kinds = [scan.kinds if isinstance(scan, CoarseScan) else self.kinds[scan.label] for scan in scans]
+        return _mark(kinds, len(KINDS))
+
+
+def _mark(labels: Sequence[Sequence[int]], num_labels: int) -> FloatArray:
+    marks = np.zeros((len(labels), num_labels), np.float32)
+    for row, columns in enumerate(labels):
+        marks[row, list(columns)] = 1
+    return marks
 
 
 class ScanDataset(Dataset[Sample]):
@@ -45,6 +84,7 @@ class ScanDataset(Dataset[Sample]):
         self,
         scans: Sequence[Scan],
         preprocessing: Preprocessing,
+        possible: PossibleLabels,
         augmentation: Augmentation | None = None,
         boxes: Mapping[Path, Box] | None = None,
         seed: int = 0,
@@ -53,7 +93,7 @@ class ScanDataset(Dataset[Sample]):
         self.preprocessing = preprocessing
         self._augmentation = augmentation
         self._seed = seed
-        self._labels = [scan.label for scan in scans]
+        self._classes, self._kinds = possible.classes_of(scans), possible.kinds_of(scans)
         self._boxes = [(boxes or {}).get(scan.path) for scan in scans]
         self._images = read_in_threads(self._read, scans, "decoding", "scan")
 
@@ -62,7 +102,7 @@ class ScanDataset(Dataset[Sample]):
         return len(self._images)
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """Read a scan by its key, epoch and index: the image (S, S) or (S, S, 3), its label, its tumour's location.
+        """Read a scan by its key, epoch and index: the image (S, S) or (S, S, 3), then what a `Batch` says of it.
 
         Key and seed decide how the scan is augmented.
         """
@@ -71,7 +111,7 @@ class ScanDataset(Dataset[Sample]):
         if self._augmentation is not None:
             image, pose = augment(image, self._augmentation, np.random.default_rng([self._seed, epoch, index]))
             box = pose.move_box(box) if box else None
-        return image, self._labels[index], _locate(box)
+        return image, self._classes[index], self._kinds[index], _locate(box)
 
     def _read(self, scan: Scan) -> ImageArray:
         image = resize_image(read_image(scan.path).image, self.preprocessing)
@@ -88,7 +128,7 @@ def _locate(box: Box | None) -> FloatArray:
 class Loader:
     """The batches of one epoch, normalised on the device that learns from them."""
 
-    arrays: DataLoader[_Arrays]
+    arrays: DataLoader[Sample]
     preprocessing: Preprocessing
     device: torch.device
 
@@ -104,9 +144,9 @@ class Loader:
             batches = iter(self.arrays)
         except OSError as error:
             raise WorkerError(error.strerror or "they cannot be started") from error
-        for images, labels, locations in batches:
+        for images, *others in batches:
             inputs = normalize_images(torch.from_numpy(images).to(self.device), self.preprocessing)
-            yield Batch(inputs, torch.from_numpy(labels), torch.from_numpy(locations))
+            yield Batch(inputs, *(torch.from_numpy(array) for array in others))
 
 
 def normalize_images(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -147,7 +187,7 @@ def create_loader(
     """Make the batches of one epoch; `batch_size` is that of all processes together."""
     if num_workers:
         give_back_freed_memory()  # or each worker, forked off, would hold gigabytes of it
-    arrays: DataLoader[_Arrays] = DataLoader(
+    arrays: DataLoader[Sample] = DataLoader(
         dataset,  # type: ignore[arg-type]  # of samples, which _collate stacks
         max(1, batch_size // processes.size),
         sampler=order_epoch(len(dataset), batch_size, epoch, shuffle_seed, processes),
@@ -157,9 +197,8 @@ def create_loader(
     return Loader(arrays, dataset.preprocessing, device)
 
 
-def _collate(samples: Sequence[Sample]) -> _Arrays:
-    images, labels, locations = zip(*samples, strict=True)
-    return np.stack(images), np.array(labels, np.int64), np.stack(locations)
+def _collate(samples: Sequence[Sample]) -> tuple[npt.NDArray[np.generic], ...]:
+    return tuple(np.stack(parts) for parts in zip(*samples, strict=True))
 
 
 @contextmanager

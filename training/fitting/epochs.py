@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from training.fitting.dataset import ScanDataset, create_loader, derive_seed
+from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed
 from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.run_data import RunData
@@ -64,11 +64,12 @@ class EpochRunner:
         return RunState(self._trainer.state(), best_weights, best_epoch, history, state.sources)
 
     def _create_datasets(self, stage: Stage) -> tuple[ScanDataset, ScanDataset]:
-        recipe, splits = self._recipe, self._data.splits
+        recipe, data = self._recipe, self._data
         preprocessing = recipe.preprocessing(stage)
-        boxes = self._data.boxes if recipe.location_weight else None
-        training = ScanDataset(splits.train, preprocessing, recipe.augmentation, boxes, recipe.seed)
-        return training, ScanDataset(splits.validation, preprocessing)
+        possible = PossibleLabels.of(recipe, data.splits.classes)
+        boxes = data.boxes if recipe.location_weight else None
+        training = ScanDataset(data.part("train"), preprocessing, possible, recipe.augmentation, boxes, recipe.seed)
+        return training, ScanDataset(data.part("validation"), preprocessing, possible)
 
     def _run_epoch(self, training: ScanDataset, validation: ScanDataset, epoch: int, stage_index: int) -> EpochResult:
         start, recipe, trainer = time.monotonic(), self._recipe, self._trainer

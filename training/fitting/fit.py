@@ -59,6 +59,7 @@ class FitOptions:
             trains on the scans that both train on. By default grouped where the table fixes a split, else official.
         groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
         boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
+        coarse: Table of scans of which less is known than the class; see `training.data.coarse`.
         mlflow: Record the run there too: a server's address, or file:FOLDER.
         wandb: Project of Weights & Biases, likewise; WANDB_MODE=offline needs no account.
     """
@@ -74,6 +75,7 @@ class FitOptions:
     split: SplitName | None = None
     groups: Path | None = None
     boxes: Path | None = None
+    coarse: Path | None = None
     mlflow: str | None = None
     wandb: str | None = None
 
@@ -108,7 +110,7 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
     device = _choose_device(options.device)
     _check_files(recipe, options)
     check_card(recipe, options.version)
-    data = prepare_data(recipe, options.data, options.split, fold, options.groups, options.boxes)
+    data = prepare_data(recipe, options.data, options.split, fold, options.groups, options.boxes, options.coarse)
     check_card(recipe, options.version, data.splits.classes, data.splits.class_map)
     if device.type == "cpu":
         keep_freed_memory()
@@ -209,6 +211,7 @@ def _hash_sources(recipe: Recipe, options: FitOptions) -> dict[str, str]:
         "pretrained_file_sha256": options.pretrained_file,
         "groups_sha256": options.groups,
         "boxes_sha256": options.boxes if recipe.location_weight else None,
+        "coarse_sha256": options.coarse,
     }
     hashes = {name: hash_file(path) for name, path in files.items() if path is not None}
     teachers = {f"teacher_{index}_sha256": hash_file(Path(path)) for index, path in enumerate(recipe.teacher)}

@@ -1,11 +1,12 @@
-"""The loss that training minimises: labels, a teacher's outputs, and the tumour's location.
+"""The loss that training minimises: labels, the kind of picture, a teacher's outputs, and the tumour's location.
 
-(1 - d) cross-entropy + d distillation + f feature distance + l location loss
+(1 - d) partial-label loss + d distillation + k partial-label loss of kinds + f feature distance + l location loss
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from model.drawing.heatmap import spline_weights
+from model.kinds import KINDS
 from model.networks.network import find_layer
 from training.recipe import Recipe
 
@@ -27,13 +29,33 @@ class Batch:
 
     Attributes:
         inputs: (N, 3, S, S).
-        labels: (N,).
+        classes: (N, K), 1 for each class that the scan may be of: a single one where the class is known, none where
+            nothing is.
+        kinds: (N, 3), likewise of `model.kinds.KINDS`.
         locations: (N, 28, 28), the part of each cell inside the tumour's box; zeros where no box is known.
     """
 
     inputs: Tensor
-    labels: Tensor
+    classes: Tensor
+    kinds: Tensor
     locations: Tensor
+
+
+class LearnerOutputs(NamedTuple):
+    """Outputs of a learner; None where the recipe does not weigh them.
+
+    Attributes:
+        logits: (N, K).
+        kinds: Logits (N, 3) of `model.kinds.KINDS`.
+        maps: Of the possible classes, (N, h, w).
+        projected: Features projected for each teacher: the outputs of the recipe's `feature_layers`, then the last
+            activation.
+    """
+
+    logits: Tensor
+    kinds: Tensor | None = None
+    maps: Tensor | None = None
+    projected: Sequence[Tensor] = ()
 
 
 class Learner(nn.Module):
@@ -47,6 +69,8 @@ class Learner(nn.Module):
         super().__init__()
         self.network = network
         self._locates = recipe.location_weight > 0
+        width = _widths(network)[0] if recipe.kind_weight else 0
+        self.kinds = nn.Linear(width, len(KINDS)) if width else None
         self._layers = recipe.feature_layers
         compared = teachers if recipe.feature_weight else ()
         self.projections = nn.ModuleList(
@@ -55,18 +79,17 @@ class Learner(nn.Module):
             for ours, theirs in zip(_widths(network, self._layers), _widths(teacher, self._layers), strict=True)
         )
 
-    def forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Compute logits (N, K), the labels' maps (N, h, w), and the features projected for each teacher.
-
-        The latter are, teacher by teacher, the outputs of the recipe's `feature_layers` and the last activation.
-        """
-        if not self._locates and not self.projections:
-            return self.network(inputs), inputs.new_zeros(0), []
+    def forward(self, inputs: Tensor, classes: Tensor) -> "LearnerOutputs":
+        """Compute everything that the objective compares, of inputs (N, 3, S, S) and `Batch.classes` (N, K)."""
+        if not self._locates and not self.projections and self.kinds is None:
+            return LearnerOutputs(self.network(inputs))
         features = compute_features(self.network, inputs, self._layers if self.projections else ())
-        logits = self.network.forward_head(features[-1])  # type: ignore[operator]  # timm's
-        maps = class_activation_maps(self.network, features[-1], labels) if self._locates else inputs.new_zeros(0)
-        projected = [project(features[index % len(features)]) for index, project in enumerate(self.projections)]
-        return logits, maps, projected
+        return LearnerOutputs(
+            logits=self.network.forward_head(features[-1]),  # type: ignore[operator]  # timm's
+            kinds=None if self.kinds is None else self.kinds(features[-1].mean(dim=(2, 3))),
+            maps=class_activation_maps(self.network, features[-1], classes) if self._locates else None,
+            projected=[project(features[index % len(features)]) for index, project in enumerate(self.projections)],
+        )
 
 
 class Objective:
@@ -81,17 +104,19 @@ class Objective:
     def __call__(self, learner: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute the loss, a scalar, and the logits (N, K)."""
         recipe = self._recipe
-        logits, maps, projected = learner(batch.inputs, batch.labels)
-        logits = logits.float()
-        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=recipe.label_smoothing)
+        outputs = learner(batch.inputs, batch.classes)
+        logits = outputs.logits.float()
+        loss = partial_label_loss(logits, batch.classes, recipe.label_smoothing).mean()
         if self._teachers:
             opinions, features = self._ask(batch.inputs)
-            distilled = distillation_loss(logits, opinions, recipe.distillation_temperature)
+            distilled = distillation_loss(logits, opinions, recipe.distillation_temperature, batch.classes)
             loss = (1 - recipe.distillation_weight) * loss + recipe.distillation_weight * distilled
-            for ours, theirs in zip(projected, features, strict=False):
-                loss = loss + recipe.feature_weight / len(projected) * feature_distance(ours, theirs)
-        if recipe.location_weight:
-            loss = loss + recipe.location_weight * location_loss(maps, batch.locations)
+            for ours, theirs in zip(outputs.projected, features, strict=False):
+                loss = loss + recipe.feature_weight / len(outputs.projected) * feature_distance(ours, theirs)
+        if outputs.kinds is not None:
+            loss = loss + recipe.kind_weight * partial_label_loss(outputs.kinds.float(), batch.kinds).mean()
+        if outputs.maps is not None:
+            loss = loss + recipe.location_weight * location_loss(outputs.maps, batch.locations)
         return loss, logits
 
     @torch.no_grad()
@@ -129,7 +154,29 @@ def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextM
     return torch.autocast(device.type, half, enabled=half is not None)
 
 
-def distillation_loss(logits: Tensor, opinions: Sequence[Tensor], temperature: float) -> Tensor:
+def partial_label_loss(logits: Tensor, possible: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Compute -log of the summed probability of the possible labels; cross-entropy where there is one.
+
+    Cour, Sapp and Taskar, "Learning from Partial Labels", JMLR 2011. Smoothing mixes in the cross-entropy with equal
+    probabilities (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7).
+
+    Args:
+        logits: (N, K).
+        possible: (N, K) of 0 and 1.
+
+    Returns:
+        (N,), nats; 0 where no label is marked, which says nothing.
+    """
+    log_probabilities = functional.log_softmax(logits, dim=1)
+    impossible = possible == 0
+    loss = -torch.logsumexp(log_probabilities.masked_fill(impossible, -torch.inf), dim=1)
+    loss = (1 - smoothing) * loss - smoothing * log_probabilities.mean(dim=1)
+    return loss.masked_fill(impossible.all(dim=1), 0.0)
+
+
+def distillation_loss(
+    logits: Tensor, opinions: Sequence[Tensor], temperature: float, classes: Tensor | None = None
+) -> Tensor:
     """Compute T^2 KL(mean of the teachers' softmax(z / T) || softmax(z / T)), mean over images.
 
     Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", 2015, section 2. Teacher and
@@ -139,10 +186,12 @@ def distillation_loss(logits: Tensor, opinions: Sequence[Tensor], temperature: f
     Args:
         logits: (N, K), the student's.
         opinions: The logits (N, K) of each teacher.
+        classes: `Batch.classes`; images of which no class is possible count as 0. By default all count.
     """
     expected = torch.stack([functional.softmax(opinion / temperature, dim=1) for opinion in opinions]).mean(dim=0)
     found = functional.log_softmax(logits / temperature, dim=1)
-    return temperature**2 * functional.kl_div(found, expected, reduction="batchmean")
+    divergence = functional.kl_div(found, expected, reduction="none").sum(dim=1)
+    return temperature**2 * (divergence if classes is None else divergence * classes.amax(dim=1)).mean()
 
 
 def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -156,14 +205,15 @@ def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
     return (1 - functional.cosine_similarity(ours.float(), theirs.float(), dim=1)).mean()
 
 
-def class_activation_maps(network: nn.Module, features: Tensor, labels: Tensor) -> Tensor:
-    """Weigh the last activation (N, C, h, w) by the classifier's row of each image's label; (N, h, w).
+def class_activation_maps(network: nn.Module, features: Tensor, classes: Tensor) -> Tensor:
+    """Weigh the last activation (N, C, h, w) by the classifier's mean row of each image's possible classes; (N, h, w).
 
     Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016, equation 2.
     """
-    weights = network.get_classifier().weight[labels]  # type: ignore[operator]
+    shares = classes / classes.sum(dim=1, keepdim=True).clamp_min(1)
     with torch.autocast(features.device.type, enabled=False):
-        return torch.einsum("nchw,nc->nhw", features.float(), weights.float())
+        weights = shares.float() @ network.get_classifier().weight.float()  # type: ignore[operator]
+        return torch.einsum("nchw,nc->nhw", features.float(), weights)
 
 
 def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
@@ -205,7 +255,7 @@ def _listening(network: nn.Module, layers: Sequence[str], outputs: dict[str, Ten
             handle.remove()
 
 
-def _widths(network: nn.Module, layers: Sequence[str]) -> list[int]:
+def _widths(network: nn.Module, layers: Sequence[str] = ()) -> list[int]:
     """Find the channels of each output of `compute_features`."""
     device = next(network.parameters()).device
     was_training = network.training

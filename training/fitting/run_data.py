@@ -1,30 +1,54 @@
 """The scans of a run: found, divided, and each decoded once before the first epoch."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from training.data.boxes import Box, load_boxes
-from training.data.scans import Manifest, ScanFolder, check_scans
+from training.data.coarse import CoarseScan, describe_coarse, load_coarse
+from training.data.scans import Manifest, Scan, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
 from training.errors import DataError, RecipeError
+from training.metrics.metrics import find_healthy_class
 from training.recipe import Recipe
+
+LearntPart = Literal["train", "validation", "calibration"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunData:
-    """Checked and split scans; `fold` is the part tested on, where the run is one of several in a cross-validation."""
+    """Checked and split scans.
+
+    Attributes:
+        coarse: Scans of which less is known, of all parts.
+        boxes: Of the lesions, where they are known.
+        fold: The part tested on, where the run is one of several in a cross-validation.
+    """
 
     splits: DataSplits
+    coarse: tuple[CoarseScan, ...]
     boxes: dict[Path, Box]
     manifest: Manifest
     fold: Fold | None
 
+    def part(self, name: LearntPart) -> tuple[Scan, ...]:
+        """Collect the scans of a part, those of which less is known last."""
+        whole: tuple[Scan, ...] = getattr(self.splits, name)
+        return (*whole, *(scan for scan in self.coarse if scan.split == name))
+
 
 def prepare_data(
-    recipe: Recipe, root: Path, split: SplitName | None, fold: Fold | None, groups: Path | None, boxes: Path | None
+    recipe: Recipe,
+    root: Path,
+    split: SplitName | None,
+    fold: Fold | None,
+    groups: Path | None,
+    boxes: Path | None,
+    coarse: Path | None = None,
 ) -> RunData:
     """Divide the scans in `root`, and check that all of them can be used.
 
@@ -33,12 +57,17 @@ def prepare_data(
         RecipeError: If the recipe needs boxes, and there is no table of them.
     """
     splits = split_data(root, split, groups, recipe.seed, fold, recipe.class_map)
+    classes = splits.classes
+    others = load_coarse(coarse, classes, find_healthy_class(classes)) if coarse else ()
     if recipe.learn_validation:
         splits = splits.learn_validation()
+        others = tuple(replace(scan, split="train") if scan.split == "validation" else scan for scan in others)
     used = (*splits.train, *splits.validation, *splits.calibration)
-    manifest = check_scans(ScanFolder(root, splits.classes, used))
+    manifest = check_scans(ScanFolder(root, classes, used))
+    if coarse:
+        manifest = manifest.join(check_scans(ScanFolder(coarse.parent, classes, others)))
     for test in splits.tests:
-        check_scans(ScanFolder(root, splits.classes, test.scans))
+        check_scans(ScanFolder(root, classes, test.scans))
     found = {root / name: box for name, box in load_boxes(boxes, root).items()} if boxes else {}
     if recipe.location_weight and boxes is None:
         raise RecipeError("location_weight needs a table of boxes: name one with --boxes, or set it to 0")
@@ -47,9 +76,26 @@ def prepare_data(
         logger.info("%s: boxes of %d of the scans to train on", boxes, num_boxes)
         if recipe.location_weight and not num_boxes:
             raise DataError(f"{boxes}: no box is of a scan to train on, so location_weight would learn nothing")
+    found |= {scan.path: scan.box for scan in others if scan.box is not None}
+    check_kinds(recipe, classes, others)
+    if others:
+        logger.info("and of scans of which less is known: %s", describe_coarse(others))
     logger.info(
         "%d scans to train on, %d to validate, %d to calibrate, of %s",
         *map(len, (splits.train, splits.validation, splits.calibration)),
         splits.classes,
     )
-    return RunData(splits, found, manifest, fold)
+    return RunData(splits, others, found, manifest, fold)
+
+
+def check_kinds(recipe: Recipe, classes: Sequence[str], coarse: Sequence[CoarseScan]) -> None:
+    """Check that the recipe's kinds are of its classes, and that there are scans to tell them apart by.
+
+    Raises:
+        RecipeError: If not.
+    """
+    unknown = sorted(set(recipe.class_kinds) - set(classes))
+    if unknown:
+        raise RecipeError(f"recipe value class_kinds: expected classes out of {', '.join(classes)}; found {unknown[0]}")
+    if recipe.kind_weight and not coarse:
+        raise RecipeError("kind_weight needs scans of several kinds: name a table with --coarse, or set it to 0")

@@ -8,20 +8,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.fitting.freezing import freeze_layers
-from training.fitting.objective import Batch, Learner, Objective, autocast
+from training.fitting.objective import Batch, Learner, Objective, autocast, partial_label_loss
 from training.fitting.processes import ALONE, Processes, share_statistics
 from training.recipe import Recipe, Stage
 
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss (the objective in training, cross-entropy in validation; nats) and accuracy over a pass."""
+    """Mean loss over a pass (the objective in training, that of the classes in validation; nats) and accuracy.
+
+    A scan of which several classes are possible is right with any of them; one without a class does not count.
+    """
 
     loss: float
     accuracy: float
@@ -92,20 +94,21 @@ class Trainer:
             with self._autocast():
                 loss, logits = self._objective(self._shared_learner, batch)
             self._step(loss)
-            tally.add(loss.detach() * len(batch.labels), logits.detach(), batch.labels)
+            tally.add(loss.detach() * len(batch.classes), len(batch.classes), logits.detach(), batch.classes)
             yield tally.score()
         yield tally.score(self._processes)
 
     @torch.no_grad()
     def validate(self, batches: Iterable[Batch]) -> Score:
-        """Score the network on other data: cross-entropy alone, without label smoothing."""
+        """Score the network on other scans, by the loss of their classes alone, without label smoothing."""
         network = self.network.eval()
         tally = _Tally(self.device)
         for batch in batches:
             batch = self._move(batch)
             with self._autocast():
                 logits = network(batch.inputs).float()
-            tally.add(functional.cross_entropy(logits, batch.labels, reduction="sum"), logits, batch.labels)
+            num_known = int(batch.classes.amax(dim=1).sum())
+            tally.add(partial_label_loss(logits, batch.classes).sum(), num_known, logits, batch.classes)
         return tally.score(self._processes)
 
     def end_epoch(self, validation_loss: float) -> None:
@@ -158,7 +161,8 @@ class Trainer:
 
     def _move(self, batch: Batch) -> Batch:
         inputs = batch.inputs.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-        others = (tensor.to(self.device, non_blocking=True) for tensor in (batch.labels, batch.locations))
+        rest = (batch.classes, batch.kinds, batch.locations)
+        others = (tensor.to(self.device, non_blocking=True) for tensor in rest)
         return Batch(inputs, *others)
 
 
@@ -202,15 +206,16 @@ def _half_precision(on_cpu: bool, recipe: Recipe, device: torch.device) -> torch
 
 
 class _Tally:
-    """Sums over the batches seen so far: loss, correct images, images."""
+    """Sums over the batches seen so far: loss, images it counts, correct images, images with a class."""
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._sums = torch.zeros(4, dtype=torch.float64, device=device)
 
-    def add(self, loss_sum: Tensor, logits: Tensor, labels: Tensor) -> None:
-        correct = (logits.argmax(dim=1) == labels).sum()
-        self._sums += torch.stack([loss_sum.double(), correct.double(), torch.full_like(correct, len(labels)).double()])
+    def add(self, loss_sum: Tensor, num_images: int, logits: Tensor, classes: Tensor) -> None:
+        correct = classes.gather(1, logits.argmax(dim=1, keepdim=True)).sum()
+        num_known = classes.amax(dim=1).sum()
+        self._sums += torch.stack([loss_sum, torch.full_like(loss_sum, num_images), correct, num_known]).double()
 
     def score(self, processes: Processes = ALONE) -> Score:
-        loss, num_correct, num_images = processes.sum(self._sums.clone()).tolist()
-        return Score(loss / num_images, num_correct / num_images)
+        loss, num_images, num_correct, num_known = processes.sum(self._sums.clone()).tolist()
+        return Score(loss / max(num_images, 1.0), num_correct / max(num_known, 1.0))

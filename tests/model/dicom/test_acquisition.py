@@ -2,18 +2,32 @@ import pydicom.config
 import pytest
 from pydicom.dataset import Dataset
 
-from model.dicom.acquisition import NO_CONTRAST, NOT_HEAD, NOT_MR, NOT_T1, OBLIQUE, TURNED, describe_misfits, find_plane
+from model.dicom.acquisition import (
+    NO_CONTRAST,
+    NOT_HEAD,
+    NOT_MR,
+    NOT_T1,
+    OBLIQUE,
+    TURNED,
+    describe_misfits,
+    find_kind,
+    find_plane,
+)
 
 FITTING = {"Modality": "MR", "BodyPartExamined": "BRAIN", "ContrastBolusAgent": "yes", "EchoTime": 10.0}
 AXIAL, CORONAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]
 
 
-def describe(**tags):
+def create_frame(**tags):
     frame = Dataset()
     with pydicom.config.disable_value_validation():
         for name, value in {**FITTING, "ImageOrientationPatient": AXIAL, **tags}.items():
             setattr(frame, name, value)
-    return describe_misfits(frame)
+    return frame
+
+
+def describe(**tags):
+    return describe_misfits(create_frame(**tags))
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, CORONAL, SAGITTAL, [0.97, 0.26, 0, -0.26, 0.97, 0]])
@@ -74,3 +88,19 @@ def test_missing_attributes_give_no_warning():
 )
 def test_the_plane_is_that_of_the_normal(orientation, plane):
     assert find_plane(orientation) == plane
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind"),
+    [
+        ({}, "contrast_t1"),
+        ({"Modality": "CT"}, "not_head_mr"),
+        ({"BodyPartExamined": "KNEE"}, "not_head_mr"),
+        ({"EchoTime": 95.0}, "other_mr"),
+        ({"AcquisitionContrast": "FLAIR"}, "other_mr"),
+        ({"ContrastBolusAgent": ""}, None),
+        ({"Modality": "OT", "ContrastBolusAgent": ""}, None),
+    ],
+)
+def test_the_header_states_the_kind_of_picture_or_leaves_it_open(tags, kind):
+    assert find_kind(create_frame(**tags)) == kind

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import NearestNeighbors
 
-from model.card import ConformalSets, OutlierDetector, PackedArray, Region, ReviewThresholds
+from model.card import ConformalSets, KindHead, OutlierDetector, PackedArray, Region, ReviewThresholds
 from model.reliability.reliability import (
     Level,
     OutlierScorer,
@@ -148,3 +148,45 @@ def test_what_the_card_lacks_is_not_answered():
     assert (found.prediction_set, found.ood, found.review) == (None, None, None)
     partial = _assess((0.5, 0.4, 0.1), conformal=None, outlier_detector=None)
     assert partial.review.reasons == (Reason.LOW_CONFIDENCE,)
+
+
+def _head(logits):
+    return KindHead(
+        weights=PackedArray.encode(np.zeros((3, D))), bias=logits, not_head_mr=0.4, other_mr=0.6, tumor_probability=0.01
+    )
+
+
+CONTRAST_T1, OTHER_MR, NOT_HEAD_MR = (5.0, 0.0, 0.0), (0.0, 5.0, 0.0), (0.0, 0.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "kind", "level", "reasons", "kept"),
+    [
+        ((0.97, 0.02, 0.01), CONTRAST_T1, Level.NONE, (), ["glioma"]),
+        ((0.97, 0.02, 0.01), OTHER_MR, Level.REQUIRED, (Reason.AMBIGUOUS, Reason.UNFAMILIAR_SEQUENCE), None),
+        ((0.005, 0.985, 0.01), OTHER_MR, Level.CONSIDER, (Reason.UNFAMILIAR_SEQUENCE,), ["notumor"]),
+        ((0.004, 0.993, 0.003), OTHER_MR, Level.NONE, (), ["notumor"]),
+        ((0.004, 0.993, 0.003), NOT_HEAD_MR, Level.REQUIRED, (Reason.OUT_OF_DISTRIBUTION,), ["notumor"]),
+    ],
+)
+def test_types_are_not_told_apart_where_they_were_not_learnt(probabilities, kind, level, reasons, kept):
+    found = _assess(probabilities, kinds=_head(kind))
+    assert found.review is not None
+    assert (found.review.level, found.review.reasons) == (level, reasons)
+    assert list(found.prediction_set or ()) == (kept or [name for name in CLASSES if name != "notumor"])
+
+
+def test_an_image_that_is_no_scan_of_a_head_is_an_outlier_however_near_it_lies():
+    near, far = _assess((0.9, 0.05, 0.05), kinds=_head(NOT_HEAD_MR)).ood, _assess((0.9, 0.05, 0.05)).ood
+    assert near is not None
+    assert far is not None
+    assert near.outlier
+    assert not far.outlier
+    assert near.threshold == far.threshold
+
+
+def test_weights_without_kinds_name_none():
+    assert _assess((0.9, 0.05, 0.05)).kind is None
+    kind = _assess((0.9, 0.05, 0.05), kinds=_head(OTHER_MR)).kind
+    assert kind is not None
+    assert kind.other_mr == max(kind.contrast_t1, kind.other_mr, kind.not_head_mr)

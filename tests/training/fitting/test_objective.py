@@ -18,6 +18,7 @@ from training.fitting.objective import (
     distillation_loss,
     feature_distance,
     location_loss,
+    partial_label_loss,
 )
 from training.recipe import load_recipe
 
@@ -27,7 +28,9 @@ LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 def _batch(size=64):
     generator = torch.Generator().manual_seed(1)
     box = torch.from_numpy(Box(0.2, 0.2, 0.6, 0.7).coverage(28, 28))
-    return Batch(torch.randn(4, 3, size, size, generator=generator), torch.arange(4) % 3, box.expand(4, 28, 28))
+    inputs = torch.randn(4, 3, size, size, generator=generator)
+    classes, kinds = torch.eye(3)[torch.arange(4) % 3], torch.eye(3)[:1].expand(4, 3)
+    return Batch(inputs, classes, kinds, box.expand(4, 28, 28))
 
 
 def test_distillation_is_the_divergence_of_softened_probabilities():
@@ -38,6 +41,28 @@ def test_distillation_is_the_divergence_of_softened_probabilities():
         p = [math.exp(value / 3) / sum(math.exp(other / 3) for other in theirs) for value in theirs]
         expected += sum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
     assert distillation_loss(LOGITS, [opinion], 3.0).item() == pytest.approx(9 * expected / 6, rel=1e-4)
+
+
+def test_a_partial_label_costs_what_the_union_of_its_classes_costs():
+    possible = torch.tensor([[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 1]]).float()
+    probabilities = LOGITS.double().softmax(dim=1)
+    expected = [
+        -math.log(sum(p for p, mark in zip(*row, strict=True) if mark)) if any(row[1]) else 0.0
+        for row in zip(probabilities.tolist(), possible.tolist(), strict=True)
+    ]
+    assert partial_label_loss(LOGITS, possible).tolist() == pytest.approx(expected, abs=1e-6)
+    labels = torch.tensor([0, 2, 1, 1, 0, 2])
+    single = functional.one_hot(labels).float()
+    smoothed = functional.cross_entropy(LOGITS, labels, label_smoothing=0.1, reduction="none")
+    assert torch.allclose(partial_label_loss(LOGITS, single, 0.1), smoothed)
+
+
+def test_what_says_nothing_about_classes_teaches_nothing_about_them():
+    logits, nothing = LOGITS.clone().requires_grad_(), torch.zeros(6, 3)
+    distilled = distillation_loss(logits, [LOGITS.flip(0)], 2.0, nothing)
+    (partial_label_loss(logits, nothing, 0.1).sum() + distilled).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
 
 
 def test_a_student_that_agrees_has_nothing_to_learn():
@@ -51,7 +76,8 @@ def test_maps_are_those_that_gradcam_explains():
     network = create_tiny_network()
     inputs, labels = _batch().inputs, torch.tensor([0, 1, 2, 0])
     with torch.no_grad():
-        maps = class_activation_maps(network, network.forward_features(inputs), labels).relu()  # type: ignore[operator]
+        features = network.forward_features(inputs)  # type: ignore[operator]
+        maps = class_activation_maps(network, features, functional.one_hot(labels).float()).relu()
     served = GradCam(create_tiny_network(), "bn2")(inputs, labels)[1].flatten(1)
     for ours, theirs in zip(maps.flatten(1), served, strict=True):
         if ours.std() > 0:
@@ -89,19 +115,22 @@ def test_the_sum_of_losses_is_the_recipes():
         "distillation_temperature": 2.0,
         "feature_weight": 0.5,
         "location_weight": 0.2,
+        "kind_weight": 0.3,
         "label_smoothing": 0.1,
     }
     recipe, teacher, batch = load_recipe("efficientnet_b0", changes), create_tiny_network(1).eval(), _batch()
     learner = Learner(create_tiny_network(), recipe, [teacher]).eval()
+    assert learner.kinds is not None
     with torch.no_grad():
         loss, logits = Objective(recipe, [teacher])(learner, batch)
         features = learner.network.forward_features(batch.inputs)  # type: ignore[operator]
         theirs = teacher.forward_features(batch.inputs)  # type: ignore[operator]
         expected = (
-            0.3 * functional.cross_entropy(logits, batch.labels, label_smoothing=0.1)
+            0.3 * functional.cross_entropy(logits, batch.classes.argmax(dim=1), label_smoothing=0.1)
             + 0.7 * distillation_loss(logits, [teacher(batch.inputs)], 2.0)
             + 0.5 * feature_distance(learner.projections[0](features), theirs)
-            + 0.2 * location_loss(class_activation_maps(learner.network, features, batch.labels), batch.locations)
+            + 0.3 * functional.cross_entropy(learner.kinds(features.mean(dim=(2, 3))), batch.kinds.argmax(dim=1))
+            + 0.2 * location_loss(class_activation_maps(learner.network, features, batch.classes), batch.locations)
         )
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert torch.allclose(logits, learner.network(batch.inputs), atol=1e-5)
@@ -141,7 +170,7 @@ def test_a_teachers_own_copy_agrees_with_it_in_every_layer():
     teacher, batch = create_tiny_network().eval(), _batch()
     learner = Learner(create_tiny_network(), recipe, [teacher]).eval()
     with torch.no_grad():
-        projected = learner(batch.inputs, batch.labels)[2]
+        projected = learner(batch.inputs, batch.classes).projected
         theirs = compute_features(teacher, batch.inputs, recipe.feature_layers)
     for ours, values in zip(projected, theirs, strict=True):
         assert feature_distance(ours, values).item() == pytest.approx(0, abs=1e-5)
@@ -157,7 +186,7 @@ def test_without_a_teacher_it_is_the_cross_entropy():
     recipe, batch = load_recipe("efficientnet_b0", {}), _batch()
     network = create_tiny_network()
     loss, logits = Objective(recipe, [])(Learner(network, recipe, []), batch)
-    assert loss.item() == pytest.approx(functional.cross_entropy(logits, batch.labels).item())
+    assert loss.item() == pytest.approx(functional.cross_entropy(logits, batch.classes.argmax(dim=1)).item())
 
 
 def test_learning_locations_moves_the_evidence_into_the_box():
@@ -167,8 +196,7 @@ def test_learning_locations_moves_the_evidence_into_the_box():
     optimizer = torch.optim.Adam(learner.parameters(), 0.01)
     losses = []
     for _ in range(15):
-        _, maps, _ = learner(batch.inputs, batch.labels)
-        loss = location_loss(maps, batch.locations)
+        loss = location_loss(learner(batch.inputs, batch.classes).maps, batch.locations)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -18,7 +18,8 @@ def _batch():
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(12, 3, 64, 64, generator=generator)
     labels = torch.arange(12) % 3
-    return Batch(inputs + labels[:, None, None, None], labels, torch.zeros(12, 28, 28))
+    classes = torch.nn.functional.one_hot(labels).float()
+    return Batch(inputs + labels[:, None, None, None], classes, torch.ones(12, 3), torch.zeros(12, 28, 28))
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_b0_scratch"])
@@ -33,9 +34,10 @@ def test_validation_changes_nothing_and_is_the_mean_cross_entropy():
     trainer = Trainer(create_tiny_network(), load_recipe("efficientnet_b0", {}), CPU)
     before = {name: tensor.clone() for name, tensor in trainer.network.state_dict().items()}
     batch = _batch()
-    parts = [Batch(batch.inputs[part], batch.labels[part], batch.locations[part]) for part in (slice(5), slice(5, 12))]
+    values = (batch.inputs, batch.classes, batch.kinds, batch.locations)
+    parts = [Batch(*(value[part] for value in values)) for part in (slice(5), slice(5, 12))]
     score = trainer.validate(parts)
-    expected = torch.nn.functional.cross_entropy(trainer.network(batch.inputs), batch.labels)
+    expected = torch.nn.functional.cross_entropy(trainer.network(batch.inputs), batch.classes)
     assert score.loss == pytest.approx(expected.item(), abs=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.network.state_dict().items())
 
