@@ -16,6 +16,7 @@ classified at all. One row a picture:
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from model.kinds import KINDS
 from training.data.boxes import Box, read_box
@@ -24,7 +25,8 @@ from training.data.tables import Row, read_parts, read_scan_table
 from training.errors import DataError
 
 CONTRAST_T1, UNKNOWN = "t1c", "unknown"  # names of sequences
-LEARNT_PARTS = ("train", "validation", "calibration")
+LearntPart = Literal["train", "validation", "calibration"]
+LEARNT_PARTS: tuple[LearntPart, ...] = ("train", "validation", "calibration")
 _TUMOR, _LESION_FREE, _NOT_MRI_HEAD = "tumour", "lesion_free", "not_mri_head"
 _LABELS = (_TUMOR, _LESION_FREE, "mri_head", _NOT_MRI_HEAD)
 

@@ -22,6 +22,7 @@ from model.preprocessing import self_test_inputs
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import calibrate
 from training.calibration.review_thresholds import fit_review
+from training.data.coarse import LEARNT_PARTS
 from training.data.splits import TestSplit
 from training.errors import RunError
 from training.fitting.learning_curves import draw_learning_curves
@@ -157,7 +158,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "validation_loss": best.validation_loss,
         "validation_accuracy": best.validation_accuracy,
         "seconds": round(sum(result.seconds for result in state.history)),
-        "num_scans": {part: len(getattr(data.splits, part)) for part in ("train", "validation", "calibration")},
+        "num_scans": {part: len(data.part(part)) for part in LEARNT_PARTS},
         "manifest_sha256": data.manifest.sha256,
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "timm", "pillow", "numpy")},
     }

@@ -4,17 +4,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from training.data.boxes import Box, load_boxes
-from training.data.coarse import CoarseScan, describe_coarse, load_coarse
+from training.data.coarse import CoarseScan, LearntPart, describe_coarse, load_coarse
 from training.data.scans import Manifest, Scan, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
 from training.errors import DataError, RecipeError
 from training.metrics.metrics import find_healthy_class
 from training.recipe import Recipe
-
-LearntPart = Literal["train", "validation", "calibration"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +74,7 @@ def prepare_data(
         if recipe.location_weight and not num_boxes:
             raise DataError(f"{boxes}: no box is of a scan to train on, so location_weight would learn nothing")
     found |= {scan.path: scan.box for scan in others if scan.box is not None}
-    check_kinds(recipe, classes, others)
+    _check_kinds(recipe, classes, others)
     if others:
         logger.info("and of scans of which less is known: %s", describe_coarse(others))
     logger.info(
@@ -88,7 +85,7 @@ def prepare_data(
     return RunData(splits, others, found, manifest, fold)
 
 
-def check_kinds(recipe: Recipe, classes: Sequence[str], coarse: Sequence[CoarseScan]) -> None:
+def _check_kinds(recipe: Recipe, classes: Sequence[str], coarse: Sequence[CoarseScan]) -> None:
     """Check that the recipe's kinds are of its classes, and that there are scans to tell them apart by.
 
     Raises:

@@ -267,6 +267,42 @@ def test_a_student_learns_from_a_teacher_and_from_boxes(run, data_folder, tmp_pa
     assert not any("projection" in name for name in load_checkpoint(report.checkpoint).network.state_dict())
 
 
+@pytest.fixture
+def coarse(tmp_path):
+    """A table of scans from elsewhere: lesions, slices without one, and chests."""
+    rows = ["path,label,sequence,split,x0,y0,x1,y1"]
+    for index in range(12):
+        label = ("tumour", "lesion_free", "not_mri_head")[index % 3]
+        file = tmp_path / "elsewhere" / f"{index}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(encode(draw_scan(48, (0.5, 0.5) if label == "tumour" else None, seed=100 + index)))
+        box = "0.3,0.3,0.7,0.7" if label == "tumour" else ",,,"
+        rows.append(f"{file.name},{label},flair,{'validation' if index >= 9 else 'train'},{box}")
+    table = tmp_path / "elsewhere" / "coarse.csv"
+    table.write_text("\n".join(rows), encoding="utf-8")
+    return table
+
+
+def test_scans_of_which_less_is_known_are_learnt_from_too(run, data_folder, tmp_path, coarse):
+    recipe = _recipe(kind_weight=0.3, class_kinds={"glioma": "contrast_t1"})
+    report = fit(recipe, FitOptions(data_folder, tmp_path / "run", num_workers=0, coarse=coarse))
+    training, before = report.summary["training"], run[1].summary["training"]
+    assert training["sources"]["coarse_sha256"] == hash_file(coarse)
+    assert training["manifest_sha256"] != before["manifest_sha256"]
+    assert training["num_scans"] == {
+        part: num + added for (part, num), added in zip(before["num_scans"].items(), (9, 3, 0), strict=True)
+    }
+    assert not any("kinds" in name for name in load_checkpoint(report.checkpoint).network.state_dict())
+
+
+def test_kinds_are_of_the_classes_and_not_learnt_without_scans_of_several(data_folder, tmp_path, coarse):
+    with pytest.raises(RecipeError, match="--coarse"):
+        fit(_recipe(kind_weight=0.3), FitOptions(data_folder, tmp_path / "run"))
+    recipe = _recipe(kind_weight=0.3, class_kinds={"gliom": "contrast_t1"})
+    with pytest.raises(RecipeError, match="class_kinds: expected classes out of glioma, notumor; found gliom"):
+        fit(recipe, FitOptions(data_folder, tmp_path / "run", coarse=coarse))
+
+
 def test_locations_are_not_learnt_without_a_table_of_boxes(data_folder, tmp_path):
     with pytest.raises(RecipeError, match="--boxes"):
         fit(_recipe(location_weight=0.1), FitOptions(data_folder, tmp_path / "run"))
