@@ -188,7 +188,7 @@ def create_loader(
     if num_workers:
         give_back_freed_memory()  # or each worker, forked off, would hold gigabytes of it
     arrays: DataLoader[Sample] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # of samples, which _collate stacks
+        dataset,
         max(1, batch_size // processes.size),
         sampler=order_epoch(len(dataset), batch_size, epoch, shuffle_seed, processes),
         num_workers=num_workers,
