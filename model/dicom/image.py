@@ -94,7 +94,7 @@ class DicomImage:
         message = "The DICOM data end early or are damaged; send the complete file."
         with refuse_dicom_damage(message), np.errstate(all="ignore"):
             image, notes = self._render()
-            kind = find_kind(describe_frame(self.dataset, self.index))
+            kind = find_kind(describe_frame(self.dataset))
         check_content(image)
         return DecodedImage(image, FORMAT, (*self.notes, *notes), self.index + 1, self.layout.num_frames, kind)
 
