@@ -18,7 +18,7 @@ LAYERS = {
         errors host kinds
         card images
         preprocessing dicom nifti drawing reliability networks
-        decoding checkpoints prediction
+        decoding checkpoints prediction scan_files
         engines
         classifier export
         dicom_results

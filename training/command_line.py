@@ -23,7 +23,7 @@ from training.comparison.comparison_report import format_table, update_document,
 from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
 from training.description.statistics_report import write_statistics
-from training.errors import TrainingError, UsageError
+from training.errors import DataError, TrainingError, UsageError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
@@ -216,6 +216,7 @@ class Audit:
         found = audit(self.data, skip=self.out)
         sys.stdout.write(format_headlines(found) + "\n")
         logger.info("wrote %s", write_audit(found, self.out))
+        _fail_for(sum(not usable for usable in found.copies.usable))
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ class Statistics:
         statistics = measure_statistics(self.data, skip=self.out)
         sys.stdout.write(format_statistics(statistics) + "\n")
         logger.info("wrote %s", write_statistics(statistics, self.out))
+        _fail_for(len(statistics.unusable))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +294,11 @@ class WriteModelCard(ModelCardOptions):
 
 
 Command = Fit | CrossValidate | Evaluate | Audit | Statistics | Compare | Localize | WriteModelCard
+
+
+def _fail_for(num_unusable: int) -> None:
+    if num_unusable:
+        raise DataError(f"{num_unusable} files cannot be used; the report names them")
 
 
 def _write(path: Path, text: str) -> None:

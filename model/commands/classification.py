@@ -1,9 +1,11 @@
 """Classification of one file: [read -> decode -> predict -> draw] to rows, and results beside them."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from model import scan_files
 from model.classifier import Classifier
 from model.commands.result_files import save_dicom, save_picture
 from model.commands.rows import Row, name_file
@@ -13,7 +15,7 @@ from model.errors import InputError
 from model.nifti.slices import DEFAULT_SLICES, SliceChoice, is_volume
 from model.prediction import Visualization
 
-MAX_FILE_BYTES = 256 * 2**20  # the largest image that may be decoded has 128 MiB as 16-bit RGBA without compression
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,34 +28,40 @@ class FileOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """A file to classify, and the paths for its picture as PNG and as DICOM."""
+    """A file to classify, the paths for its picture as PNG and as DICOM, and why it cannot be read, if known."""
 
     path: Path
     overlay: Path | None
     capture: Path | None
     options: FileOptions = FileOptions()
+    problem: str = ""
 
 
 def classify_file(classifier: Classifier, task: Task) -> Sequence[Row]:
-    """Classify a file: one row for an image, several for a volume; a failure is a row with its error."""
-    if is_volume(task.path):
-        return list(predict_volume(classifier, task.path, task.options.slices, task.overlay))
-    return [_classify_image(classifier, task)]
+    """Classify a file: one row for an image, several for a volume; any failure is a row with its error."""
+    try:
+        if task.problem:
+            return [Row(name_file(task.path), error=task.problem)]
+        if is_volume(task.path):
+            return list(predict_volume(classifier, task.path, task.options.slices, task.overlay))
+        return [_classify_image(classifier, task)]
+    except InputError as error:
+        problem = str(error)
+    except OSError as error:
+        is_result = error.filename is not None and Path(error.filename) != task.path
+        problem = f"{'a result cannot be written: ' if is_result else ''}{error.strerror or 'cannot be read'}"
+    except Exception as error:  # one file, however odd, is no reason to lose the rest
+        logger.debug("%s", task.path, exc_info=True)
+        problem = f"unexpected {type(error).__name__}"
+    return [Row(name_file(task.path), error=problem)]
 
 
 def _classify_image(classifier: Classifier, task: Task) -> Row:
-    name = name_file(task.path)
-    try:
-        data = _read(task.path)
-    except OSError as error:
-        return Row(name, error=error.strerror or "cannot be read")
-    try:
-        if task.overlay is None and task.capture is None:
-            return Row(name, classifier.predict(data, task.options.frame))
-        visualization = classifier.visualize(data, frame=task.options.frame)
-    except InputError as error:
-        return Row(name, error=str(error))
-    return _save(Row(name, visualization.prediction), data, visualization, task)
+    data = scan_files.read_file(task.path)
+    if task.overlay is None and task.capture is None:
+        return Row(name_file(task.path), classifier.predict(data, task.options.frame))
+    visualization = classifier.visualize(data, frame=task.options.frame)
+    return _save(Row(name_file(task.path), visualization.prediction), data, visualization, task)
 
 
 def _save(row: Row, data: bytes, visualization: Visualization, task: Task) -> Row:
@@ -67,9 +75,3 @@ def _save(row: Row, data: bytes, visualization: Visualization, task: Task) -> Ro
     except InputError as error:  # the prediction is valid, only its results have no study
         return replace(row, note=str(error))
     return replace(row, capture=name_file(task.capture), report=name_file(report))
-
-
-def _read(path: Path) -> bytes:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise OSError(None, f"The file may have at most {MAX_FILE_BYTES:,} bytes.")
-    return path.read_bytes()

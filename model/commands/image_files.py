@@ -2,19 +2,15 @@
 
 import glob
 import os
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from model.errors import ImagesNotFoundError
-from model.images.signature import MAGIC_END, is_dicom
-from model.nifti.slices import is_volume
+from model.scan_files import find_image_files
 
-EXTENSIONS = frozenset(
-    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".dcm", ".dicom"}
-)
-DIRECTORY = "DICOMDIR"  # a table of contents, which itself holds no image; PS3.10, section 8
 FROM_INPUT = "-"  # in place of a path: a list of paths on standard input
 
 
@@ -25,15 +21,17 @@ class ImageFile:
     Attributes:
         path: As named, or below the named folder.
         root: The named folder; None for a file that was named itself.
+        problem: Why it cannot be read, as far as that is known; else empty.
     """
 
     path: Path
     root: Path | None = None
+    problem: str = ""
 
     @property
     def place(self) -> Path:
         """Path in a folder that mirrors the files: as below `root`, or as named."""
-        if self.root is not None:
+        if self.root is not None and self.path != self.root:
             return self.path.relative_to(self.root)
         return Path(*(part for part in self.path.parts if part not in (self.path.anchor, "..")))
 
@@ -41,10 +39,9 @@ class ImageFile:
 def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[ImageFile]:
     """Find the files to classify, in the order of their names.
 
-    A folder stands for the files in it, at any depth, with one of `EXTENSIONS` or of NIfTI's, in the order of their
-    paths and without hidden ones; files without an extension, or named by numbers as scanners do, are included if their
-    bytes are DICOM's. A pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for its matches, and `-` for
-    `listing`, which holds no patterns. A file that is named itself is included under any name, even if it is missing.
+    A folder stands for the images in it, at any depth, as `find_image_files` finds them, and for what cannot be read. A
+    pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for its matches, and `-` for `listing`, which holds no
+    patterns. A file that is named itself is included under any name, even if it is missing.
 
     Raises:
         ImagesNotFoundError: If a pattern has no match, or no file is found at all.
@@ -63,13 +60,27 @@ def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[Image
 def read_listing(stream: BinaryIO, separator: bytes = b"\n") -> list[str]:
     """Read paths that end with the separator, without empty ones.
 
+    Lines may end as on Windows, and be in UTF-16 or begin with a byte order mark.
+
     Raises:
-        ImagesNotFoundError: If the list has another separator.
+        ImagesNotFoundError: If the list has another separator, or is damaged UTF-16.
     """
-    names = [name for name in stream.read().split(separator) if name]
-    if any(b"\0" in name for name in names):
+    data = stream.read().removeprefix(BOM_UTF8)
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        try:
+            data = os.fsencode(data.decode("utf-16"))
+        except UnicodeError as error:
+            raise ImagesNotFoundError("the list of files begins as UTF-16 and does not continue so") from error
+    names = [os.fsdecode(name) for name in data.split(separator) if name]
+    if any("\0" in name for name in names):
         raise ImagesNotFoundError("the list of files holds NUL characters; read it with --null")
-    return [os.fsdecode(name) for name in names]
+    if separator != b"\n":
+        return names
+    return [name for name in map(_strip_return, names) if name]
+
+
+def _strip_return(name: str) -> str:
+    return name if os.path.lexists(name) else name.removesuffix("\r")
 
 
 def _expand_pattern(name: str) -> Sequence[str]:
@@ -85,25 +96,8 @@ def _walk(path: Path) -> Iterator[ImageFile]:
     if not _is_folder(path):
         yield ImageFile(path)
         return
-    for file in sorted(path.rglob("*")):
-        hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-        if not hidden and file.is_file() and _is_image(file):
-            yield ImageFile(file, path)
-
-
-def _is_image(file: Path) -> bool:
-    if file.suffix.lower() in EXTENSIONS or is_volume(file):
-        return True
-    may_be_dicom = file.suffix[1:].isdecimal() or not file.suffix  # such as IM0001, or an identifier: 1.2.840.113619.2
-    return may_be_dicom and file.name.upper() != DIRECTORY and _begins_as_dicom(file)
-
-
-def _begins_as_dicom(file: Path) -> bool:
-    try:
-        with file.open("rb") as stream:
-            return is_dicom(stream.read(MAGIC_END))
-    except OSError:  # found in a folder, and so not necessarily an image
-        return False
+    for file in find_image_files(path):
+        yield ImageFile(file.path, path, file.problem)
 
 
 def _is_folder(path: Path) -> bool:

@@ -83,8 +83,10 @@ def predict_files(options: argparse.Namespace) -> int:
     file_options = FileOptions(options.frame, options.slice)
     overlays = _plan(options.overlays, files, PICTURE_SUFFIX)
     captures = _plan(options.dicom, files, CAPTURE_SUFFIX)
-    paths = zip((file.path for file in files), overlays, captures, strict=True)
-    tasks = [Task(path, overlay, capture, file_options) for path, overlay, capture in paths]
+    tasks = [
+        Task(file.path, overlay, capture, file_options, file.problem)
+        for file, overlay, capture in zip(files, overlays, captures, strict=True)
+    ]
     # One core for an image: the same result to the last bit at any load.
     classifier = Classifier.load(options.weights, num_threads=1)
     form: RowFormat = CsvTable(classifier.card.classes) if options.format == "csv" else JsonLines()

@@ -1,5 +1,7 @@
 """Pictures and DICOM results, in a folder that mirrors the folders of their images."""
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from model.host.atomic_file import write_file
 PICTURE_SUFFIX = ".png"
 CAPTURE_SUFFIX = ".sc.dcm"
 REPORT_SUFFIX = ".sr.dcm"
+_MAX_NAME_BYTES = 200  # of 255 that file systems allow; slices of volumes and numbers need some
 
 
 def plan_paths(folder: Path, files: Sequence[ImageFile], suffix: str) -> Iterator[Path]:
@@ -23,17 +26,25 @@ def plan_paths(folder: Path, files: Sequence[ImageFile], suffix: str) -> Iterato
         OutputError: If the results would be in a folder of images to classify.
     """
     for root in {file.root for file in files if file.root}:
-        if folder.resolve().is_relative_to(root.resolve()):
+        if Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
             raise OutputError(f"{folder} is in {root}, whose images are classified; write the results elsewhere")
-    taken = {file.path.resolve() for file in files}  # no result replaces a scan
+    taken = {os.path.realpath(file.path) for file in files}  # no result replaces a scan
     for file in files:
-        path = folder / file.place.with_name(file.place.name + suffix)
+        path = place_result(folder, file.place, suffix)
         number = 1
-        while path.resolve() in taken:
+        while os.path.realpath(path) in taken:
             number += 1
-            path = path.with_name(f"{file.place.name}-{number}{suffix}")
-        taken.add(path.resolve())
+            path = place_result(folder, file.place, f"-{number}{suffix}")
+        taken.add(os.path.realpath(path))
         yield path
+
+
+def place_result(folder: Path, place: Path, suffix: str) -> Path:
+    """Choose the path of a result; long names are shortened, with a hash that tells them apart."""
+    name, encoded = place.name, os.fsencode(place.name)
+    if len(encoded) > _MAX_NAME_BYTES:
+        name = encoded[: _MAX_NAME_BYTES - 16].decode(errors="ignore") + hashlib.sha256(encoded).hexdigest()[:16]
+    return folder / place.with_name(name + suffix)
 
 
 def save_picture(png: bytes, path: Path) -> None:

@@ -4,23 +4,26 @@
                                     |
                                     error -> OUT/failed/deep/a.dcm.json
 
-The result, the `.json`, is written last and atomically, and names the size and time of the file before it was read.
-There is no other state: a watch that was stopped or killed begins with the files that have no result of their present
-state. Nothing in IN is changed.
+The result, the `.json`, is written last and atomically, and names the state of the file before it was read: its size,
+times and inode, one of which another scan changes even where it is copied with the old time. There is no other state: a
+watch that was stopped or killed begins with the files that have no result of their present state. Nothing in IN is
+changed.
 """
 
 import argparse
 import json
 import logging
+import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model.classifier import Classifier
 from model.commands.classification import Task, classify_file
 from model.commands.image_files import ImageFile, find_images
-from model.commands.result_files import CAPTURE_SUFFIX, PICTURE_SUFFIX
+from model.commands.result_files import CAPTURE_SUFFIX, PICTURE_SUFFIX, place_result
 from model.commands.rows import JsonLines, name_file
 from model.dicom_results.results import can_write_results
 from model.engines.loading import DEFAULT_WEIGHTS
@@ -40,15 +43,17 @@ class FileState:
 
     size: int
     modified_ns: int
+    changed_ns: int
+    inode: int
 
     @classmethod
     def of(cls, path: Path) -> "FileState | None":
-        """Look at a file; None if it is gone."""
-        try:
-            found = path.stat()
-        except OSError:
-            return None
-        return cls(found.st_size, found.st_mtime_ns)
+        """Look at a file, or at a link that leads to none; None if it is gone."""
+        for look in (path.stat, path.lstat):
+            with suppress(OSError):
+                found = look()
+                return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+        return None
 
 
 def add_watch_options(parser: argparse.ArgumentParser) -> None:
@@ -95,12 +100,13 @@ class _Watch:
     def __init__(self, source: Path, target: Path, classifier: Classifier) -> None:
         self._source, self._target, self._classifier = source, target, classifier
         self._writes_dicom = can_write_results()
+        self._unwritten: dict[ImageFile, FileState] = {}
 
     def find_pending(self) -> Mapping[ImageFile, FileState]:
         """Find the files without a result, and those that have changed since."""
         try:
             files = find_images([str(self._source)])
-        except ImagesNotFoundError:
+        except (ImagesNotFoundError, OSError):  # none, or the folder itself is gone for now
             return {}
         states = ((file, FileState.of(file.path)) for file in files)
         return {file: state for file, state in states if state and state not in self._read_states(file)}
@@ -115,29 +121,34 @@ class _Watch:
             return False
         overlay = self._place(DONE, file, PICTURE_SUFFIX)
         capture = self._place(DONE, file, CAPTURE_SUFFIX) if self._writes_dicom else None
-        rows = classify_file(self._classifier, Task(file.path, overlay, capture))
+        rows = classify_file(self._classifier, Task(file.path, overlay, capture, problem=file.problem))
         failed = any(row.error for row in rows)
         encoded = [json.loads(JsonLines().encode(row)) for row in rows]
         result = {"file": name_file(file.path), **asdict(state), "rows": encoded}
         kind, other = (FAILED, DONE) if failed else (DONE, FAILED)
-        write_file(self._place(kind, file, RESULT_SUFFIX), json.dumps(result, ensure_ascii=False).encode() + b"\n")
-        self._place(other, file, RESULT_SUFFIX).unlink(missing_ok=True)
+        try:
+            write_file(self._place(kind, file, RESULT_SUFFIX), json.dumps(result, ensure_ascii=False).encode() + b"\n")
+            self._place(other, file, RESULT_SUFFIX).unlink(missing_ok=True)
+        except OSError as error:
+            logger.error("%s: the result cannot be written: %s", file.path, error.strerror)
+            self._unwritten[file] = state  # or it would be classified at every look
+            return True
         logger.info("%s: %s", file.path, kind)
         return failed
 
     def _read_states(self, file: ImageFile) -> list[FileState | None]:
-        return [_read_state(self._place(kind, file, RESULT_SUFFIX)) for kind in (DONE, FAILED)]
+        results = (_read_state(self._place(kind, file, RESULT_SUFFIX)) for kind in (DONE, FAILED))
+        return [*results, self._unwritten.get(file)]
 
     def _place(self, kind: str, file: ImageFile, suffix: str) -> Path:
-        place = file.path.relative_to(self._source)
-        return self._target / kind / place.with_name(place.name + suffix)
+        return place_result(self._target / kind, file.place, suffix)
 
 
 def _read_state(result: Path) -> FileState | None:
     """Read the state of the file that a result is for; None if there is no result."""
     try:
         fields = json.loads(result.read_bytes())
-        return FileState(fields["size"], fields["modified_ns"])
+        return FileState(fields["size"], fields["modified_ns"], fields["changed_ns"], fields["inode"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
@@ -146,7 +157,7 @@ def _check_apart(source: Path, target: Path) -> None:
     if not source.is_dir():
         raise OutputError(f"{source} is not a folder; pass the one that images are put into")
     for inner, outer in ((source, target), (target, source)):
-        if inner.resolve().is_relative_to(outer.resolve()):
+        if Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer)):
             raise OutputError(f"{inner} is in {outer}; choose two folders that are apart")
 
 

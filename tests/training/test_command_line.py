@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_statistics(data_folder, tmp_path, capsys):
     assert main(["statistics", str(data_folder), "--out", str(tmp_path / "out")]) == 0
     assert "Training: 24 images, the largest class 1.00 times the smallest" in capsys.readouterr().out
     assert (tmp_path / "out" / "statistics.html").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("command", "report"), [("audit", "summary.json"), ("statistics", "statistics.json")])
+def test_what_cannot_be_read_is_reported_and_a_status(data_folder, tmp_path, caplog, command, report):
+    shutil.copytree(data_folder / "Testing", tmp_path / "data" / "Testing")
+    (tmp_path / "data" / "Testing" / "glioma" / "up").symlink_to(tmp_path / "data")
+    assert main([command, str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 0
+    (tmp_path / "data" / "Testing" / "glioma" / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "data" / "other").symlink_to(tmp_path / "other")
+    assert main([command, str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 1
+    assert "2 files cannot be used" in caplog.text
+    written = (tmp_path / "out" / report).read_text(encoding="utf-8")
+    assert "Testing/glioma/gone" in written
+    assert '"other"' in written
 
 
 def test_compare(tiny_pair, grouped_folder, tmp_path, capsys):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from model.decoding import decode_image
 from training.audit.audit import Audit, Flags, summarize
+from training.data.reading import read_image
 from training.pages.pictures import encode_picture
 from training.pages.templates import create_environment, write_files
 
@@ -129,7 +129,7 @@ def _show_largest(found: Audit) -> Gallery:
 
 def _show_file(found: Audit, index: int, mirror: bool = False) -> Picture:
     file = found.files[index]
-    picture = Image.fromarray(decode_image(file.path.read_bytes()).image).convert("L")
+    picture = Image.fromarray(read_image(file.path).image).convert("L")
     picture.thumbnail((_PICTURE_SIZE, _PICTURE_SIZE))
     source = encode_picture(ImageOps.mirror(picture) if mirror else picture)
     return Picture("mirrored back" if mirror else file.name, file.label, source)

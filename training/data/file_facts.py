@@ -1,7 +1,6 @@
 """Facts of single image files: hashes, encoding, and a thumbnail."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from model.decoding import decode_image
+from model.decoding import decode_opened, open_image
 from model.errors import InputError
 from model.images.decoded import ImageArray
-from model.images.raster import FORMATS
+from model.scan_files import read_file
 from training.data.reading import read_in_threads
 
 THUMBNAIL_SIZE = 32
@@ -29,7 +28,7 @@ class FileFacts:
         pixels: SHA-256 of size and pixels after decoding to grey.
         thumbnail: Grey, (32, 32) uint8, means over equal areas; the proportions are not kept.
         format: Of the bytes, such as JPEG.
-        mode: Pillow's name of the stored channels, such as L, RGB or P.
+        mode: Pillow's name of the stored channels, such as L, RGB or P; of DICOM, just that.
         quality: Of a JPEG, 1 to 100 on the scale of the IJG's library; else 0.
     """
 
@@ -46,31 +45,33 @@ class FileFacts:
 
 def read_files(paths: Sequence[Path]) -> list[FileFacts]:
     """Read files in their order; none of them stops the others."""
-    return read_in_threads(read_file, paths, "reading", "file")
+    return read_in_threads(read_facts, paths, "reading", "file")
 
 
-def read_file(path: Path) -> FileFacts:
+def read_facts(path: Path) -> FileFacts:
     """Read, hash and decode one file."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         return FileFacts("", error.strerror or "cannot be read")
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        image = decode_image(data).image
+        opened = open_image(data)
+        header = opened.source if isinstance(opened.source, Image.Image) else None
+        mode, quality = (header.mode, estimate_quality(header)) if header else ("DICOM", 0)
+        decoded = decode_opened(opened)
     except InputError as error:
         return FileFacts(sha256, str(error))
-    header = Image.open(io.BytesIO(data), formats=FORMATS)
-    grey = Image.fromarray(image).convert("L")
+    grey = Image.fromarray(decoded.image).convert("L")
     return FileFacts(
         sha256=sha256,
         pixels=hashlib.sha256(repr(grey.size).encode() + grey.tobytes()).hexdigest(),
         thumbnail=np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX)),
-        format=str(header.format),
-        mode=header.mode,
+        format=decoded.format,
+        mode=mode,
         width=grey.width,
         height=grey.height,
-        quality=estimate_quality(header),
+        quality=quality,
     )
 
 

@@ -1,17 +1,12 @@
 """A folder of labelled images, with or without a level of splits."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from model.scan_files import walk_folders
 from training.errors import DataError
-
-_FOREIGN_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
-_TEXT_SUFFIXES = frozenset(
-    {".csv", ".htm", ".html", ".json", ".jsonl", ".log", ".md", ".pdf", ".rst", ".tsv", ".txt", ".xml", ".yaml", ".yml"}
-)
 
 
 @dataclass(frozen=True)
@@ -22,12 +17,14 @@ class TreeFile:
         name: The path relative to the root, with slashes.
         split: The top folder in a tree ROOT/SPLIT/CLASS/..., else empty.
         label: The class folder; empty where a file lies beside the class folders.
+        problem: Why it, or a folder of this path, cannot be read; else empty.
     """
 
     path: Path
     name: str
     split: str
     label: str
+    problem: str = ""
 
 
 def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
@@ -41,29 +38,16 @@ def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
     """
     if not root.is_dir():
         raise DataError(f"expected images in {root}: there is no such folder")
-    parts = sorted(path.relative_to(root).parts for path in _walk(root, skip and skip.resolve()))
-    parts = [names for names in parts if len(names) > 1]
-    if not parts:
+    walked = [(file.path.relative_to(root).parts, file) for file in walk_folders(root, skip=skip)]
+    walked = [(names, file) for names, file in walked if len(names) > 1 or file.problem]
+    if not walked:
         raise DataError(f"expected images in {root}/SPLIT/CLASS/ or {root}/CLASS/; found none")
-    has_splits, found = _has_splits(parts), []
-    for names in parts:
-        split, *folders = names[:-1] if has_splits else ("", *names[:-1])
-        found.append(TreeFile(root.joinpath(*names), "/".join(names), split, folders[0] if folders else ""))
+    has_splits = _has_splits([names for names, file in walked if not file.problem])
+    found = []
+    for names, file in walked:
+        split, label, *_ = (*([] if has_splits else [""]), *names[:-1], "", "")
+        found.append(TreeFile(file.path, "/".join(names), split, label, file.problem))
     return tuple(found)
-
-
-def is_foreign(path: Path) -> bool:
-    """Return whether a name stands for neither scan nor class: hidden, left by an operating system, or a text file."""
-    name = path.name.lower()
-    is_left_over = name.startswith(".") or name in _FOREIGN_NAMES
-    return is_left_over or (path.suffix.lower() in _TEXT_SUFFIXES and not path.is_dir())
-
-
-def _walk(root: Path, skip: Path | None) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root, followlinks=True):
-        here = Path(folder)
-        folders[:] = [name for name in folders if not is_foreign(here / name) and (here / name).resolve() != skip]
-        yield from (here / name for name in files if not is_foreign(here / name))
 
 
 def _has_splits(parts: Sequence[tuple[str, ...]]) -> bool:

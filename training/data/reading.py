@@ -10,6 +10,7 @@ from tqdm import tqdm
 from model.decoding import decode_image
 from model.errors import InputError
 from model.images.decoded import DecodedImage
+from model.scan_files import read_file
 from training.errors import ImageFileError
 
 NUM_THREADS = 4  # Pillow decodes outside the interpreter's lock
@@ -30,7 +31,7 @@ def read_image(path: Path) -> DecodedImage:
         ImageFileError: If it cannot be read, or is no image that can be used.
     """
     try:
-        return decode_image(path.read_bytes())
+        return decode_image(read_file(path))
     except InputError as error:
         raise ImageFileError(path, str(error)) from error
     except OSError as error:

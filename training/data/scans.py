@@ -1,7 +1,8 @@
 """The scans of a data folder.
 
-DIR/Training/CLASS/*.jpg    trained on, with a part carved out for validation
-DIR/Testing/CLASS/*.jpg     reported on, and nothing else
+DIR/Training/CLASS/...    trained on, with a part carved out for validation
+DIR/Testing/CLASS/...     reported on, and nothing else
+DIR/CLASS/...             instead of both: divided by groups
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.checkpoints.file_hash import hash_file
-from training.data.image_tree import is_foreign
+from model.scan_files import is_foreign, walk_folders
 from training.data.reading import read_image, read_in_threads
 from training.errors import DataError, ImageFileError
 
@@ -59,32 +60,45 @@ class Manifest:
 
 
 def find_scans(root: Path, split: str, classes: Sequence[str] | None = None) -> ScanFolder:
-    """List the files of `root/split/CLASS/`, without those that `is_foreign` names.
+    """List the files of `root/split/CLASS/` at any depth, without those that `is_foreign` names.
 
     Args:
+        split: Empty for a folder without splits.
         classes: The only class folders allowed, in the order of the labels; by default those found.
 
     Raises:
-        DataError: If a folder is missing or empty, a file lies outside a class folder, or a class is unknown.
+        DataError: If a folder is missing, empty or cannot be read, a file lies outside a class folder, or a class is
+            unknown.
     """
     folder = root / split
     if not folder.is_dir():
         raise DataError(f"expected class folders in {folder}: there is no such folder")
-    visible = sorted(path for path in folder.iterdir() if not is_foreign(path))
-    stray = [path for path in visible if not path.is_dir()]
-    if stray:
-        raise DataError(f"expected only class folders in {folder}; found the file {stray[0]}")
-    found = tuple(path.name for path in visible)
-    classes = tuple(classes or found)
-    unknown = [name for name in found if name not in classes]
-    if unknown and split != TRAINING and not (root / TRAINING / unknown[0]).is_dir():
+    splits = [root / name for name in (TRAINING, TESTING) if split and (root / name).is_dir()]
+    walked = walk_folders(*(splits or [root]))  # together: a link from one to the other adds no scan
+    files = [file for file in walked if file.path.is_relative_to(folder)]
+    problems = [file for file in files if file.problem]
+    if problems:
+        raise DataError(f"{problems[0].path}: {problems[0].problem} ({len(problems)} in {folder} cannot be read)")
+    paths: dict[str, list[Path]] = {path.name: [] for path in sorted(folder.iterdir()) if _is_class(path)}
+    for file in files:
+        name, *inside = file.path.relative_to(folder).parts
+        if not inside:
+            raise DataError(f"expected only class folders in {folder}; found the file {file.path}")
+        paths[name].append(file.path)
+    classes = tuple(classes or paths)
+    unknown = [name for name in paths if name not in classes]
+    if unknown and split == TESTING and not (root / TRAINING / unknown[0]).is_dir():
         raise DataError(f"{TRAINING} lacks the class of {folder / unknown[0]}; expected {', '.join(classes)}")
     if unknown:
         raise DataError(f"unknown class: {folder / unknown[0]}; expected {', '.join(classes)}")
     if len(classes) < 2:
         raise DataError(f"expected at least two class folders in {folder}; found {len(classes)}")
-    scans = tuple(Scan(path, label) for label, name in enumerate(classes) for path in _list_files(folder / name))
-    return ScanFolder(root, classes, scans)
+    empty = [name for name in classes if not paths.get(name)]
+    if empty:
+        raise DataError(f"expected images in {folder / empty[0]}; found none")
+    return ScanFolder(
+        root, classes, tuple(Scan(path, label) for label, name in enumerate(classes) for path in paths[name])
+    )
 
 
 def check_scans(folder: ScanFolder) -> Manifest:
@@ -106,11 +120,8 @@ def check_scans(folder: ScanFolder) -> Manifest:
     return Manifest(hashes, hashlib.sha256(json.dumps(rows).encode()).hexdigest())
 
 
-def _list_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if not is_foreign(path)) if folder.is_dir() else []
-    if not files:
-        raise DataError(f"expected images in {folder}; found none")
-    return files
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not is_foreign(path, is_folder=True)
 
 
 def _hash_or_name_problem(scan: Scan) -> tuple[str, str]:

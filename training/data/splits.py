@@ -2,7 +2,8 @@
 
 official    DIR/Training is carved into train, validation and calibration; DIR/Testing is tested on, whole and
             without what has a copy in Training
-grouped     all images are divided by whole groups, or as a table says; the default where a table fixes a split
+grouped     all images are divided by whole groups, or as a table says; the default where a table fixes a split, and in
+            DIR/CLASS/... without Training and Testing
 common      trained on what lies in DIR/Training and in the training part of a table; tested on all of the above,
             none of which such weights have seen
 """
@@ -21,6 +22,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from training.data.class_map import map_classes
 from training.data.copies import find_copies
 from training.data.groups import GroupRow, load_groups
+from training.data.image_tree import find_files
 from training.data.scans import TESTING, TRAINING, Scan, find_scans
 from training.data.tables import PARTS
 from training.errors import DataError
@@ -81,8 +83,8 @@ def split_data(
     """Divide the scans of a data folder.
 
     Args:
-        root: Holds Training/CLASS/ and perhaps Testing/CLASS/.
-        name: By default grouped where the table fixes a split, else official.
+        root: Holds Training/CLASS/ and perhaps Testing/CLASS/, or CLASS/ alone.
+        name: By default grouped where the table fixes a split or the folder has none, else official.
         groups: A table of groups, see `load_groups`; without one the groups are found by `find_copies`.
         seed: Decides who goes where, unless the table does.
         fold: Of a grouped split, the part to test on. A fixed test part in the table is then left out.
@@ -92,7 +94,7 @@ def split_data(
         DataError: If the folder or the table is not as expected, or a part lacks a class.
     """
     folder = _read_folder(root, None, groups)
-    name = name or ("grouped" if folder.fixed else "official")
+    name = name or ("grouped" if folder.fixed or not folder.has_splits else "official")
     parts = _divide(folder, name, fold, seed)
     tests = () if name == "grouped" else _official_tests(folder)
     if name != "official":
@@ -171,13 +173,19 @@ def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple
 
 @dataclass(frozen=True)
 class _Folder:
-    """All scans with their groups, from a table if there is one; `fixed` holds its parts where it fixes a split."""
+    """All scans with their groups, from a table if there is one.
+
+    Attributes:
+        fixed: The parts of the table, where it fixes a split.
+        has_splits: Whether there are Training and perhaps Testing; else all scans are in `training`.
+    """
 
     classes: tuple[str, ...]
     training: tuple[Scan, ...]
     testing: tuple[Scan, ...]
     table: Path | None
     fixed: dict[str, tuple[Scan, ...]] | None
+    has_splits: bool
 
     @property
     def scans(self) -> tuple[Scan, ...]:
@@ -185,8 +193,9 @@ class _Folder:
 
 
 def _read_folder(root: Path, classes: Sequence[str] | None, groups: Path | None) -> _Folder:
-    folder = find_scans(root, TRAINING, classes)
-    testing = find_scans(root, TESTING, folder.classes).scans if (root / TESTING).exists() else ()
+    has_splits = _has_splits(root)
+    folder = find_scans(root, TRAINING if has_splits else "", classes)
+    testing = find_scans(root, TESTING, folder.classes).scans if has_splits and (root / TESTING).exists() else ()
     scans, num_training = (*folder.scans, *testing), len(folder.scans)
     rows = _find_rows(root, scans, groups) if groups else None
     names = [row.group for row in rows] if rows else find_copies([scan.path for scan in scans]).groups
@@ -195,7 +204,16 @@ def _read_folder(root: Path, classes: Sequence[str] | None, groups: Path | None)
     if rows and any(row.split for row in rows):
         places = list(zip(scans, rows, strict=True))
         fixed = {part: tuple(scan for scan, row in places if row.split == part) for part in PARTS}
-    return _Folder(folder.classes, scans[:num_training], scans[num_training:], groups, fixed)
+    return _Folder(folder.classes, scans[:num_training], scans[num_training:], groups, fixed, has_splits)
+
+
+def _has_splits(root: Path) -> bool:
+    if (root / TRAINING).is_dir():
+        return True
+    splits = sorted({file.split for file in find_files(root)} - {""})
+    if splits:
+        raise DataError(f"expected {root}/{TRAINING}/CLASS/ or {root}/CLASS/; found the splits {', '.join(splits)}")
+    return False
 
 
 def _find_rows(root: Path, scans: Sequence[Scan], groups: Path) -> list[GroupRow]:
@@ -210,6 +228,8 @@ def _find_rows(root: Path, scans: Sequence[Scan], groups: Path) -> list[GroupRow
 
 
 def _divide(folder: _Folder, name: SplitName, fold: Fold | None, seed: int) -> Mapping[str, tuple[Scan, ...]]:
+    if name != "grouped" and not folder.has_splits:
+        raise DataError(f"the {name} split needs {TRAINING}/CLASS/; found class folders alone")
     if name == "official":
         if folder.fixed:
             logger.info("the official split takes the groups of %s, and not its split", folder.table)

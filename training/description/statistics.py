@@ -159,6 +159,8 @@ def format_statistics(statistics: Statistics) -> str:
 
 
 def _measure(file: TreeFile) -> _Measured:
+    if file.problem:
+        return _Measured(file, file.problem)
     try:
         decoded = read_image(file.path)
     except ImageFileError as error:

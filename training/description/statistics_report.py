@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from model.decoding import decode_image
+from training.data.reading import read_image
 from training.description.statistics import NUM_BINS, SplitStatistics, Statistics
 from training.pages.pictures import encode_picture, label_text, render_svg
 from training.pages.templates import create_environment, write_files
@@ -107,5 +107,5 @@ def draw_samples(statistics: Statistics) -> list[SampleRow]:
 
 
 def _draw_sample(path: Path) -> str:
-    picture = Image.fromarray(decode_image(path.read_bytes()).image).convert("L")
+    picture = Image.fromarray(read_image(path).image).convert("L")
     return encode_picture(ImageOps.pad(picture, (_SAMPLE_PIXELS, _SAMPLE_PIXELS)))

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from model.classifier import Classifier
 from model.drawing.overlay import View
+from model.scan_files import read_file
 from training.evaluation.evaluation import HIGH_CONFIDENCE, Evaluation, SplitEvaluation
 from training.evaluation.evaluation_file import MAX_EXAMPLES, relative_path
 from training.evaluation.mistakes import Mistake
@@ -58,7 +59,7 @@ def format_wilson(interval: WilsonInterval | None) -> str:
 
 def draw_explained(classifier: Classifier, path: Path) -> str:
     """Draw a scan and its heat map side by side as a `data:` address, (160, 320) pixels whatever the scan's shape."""
-    png = classifier.visualize(path.read_bytes(), view=View.SIDE_BY_SIDE).png
+    png = classifier.visualize(read_file(path), view=View.SIDE_BY_SIDE).png
     picture = Image.open(io.BytesIO(png)).convert("RGB").resize((2 * _SIDE_PIXELS, _SIDE_PIXELS))
     return encode_picture(picture)
 

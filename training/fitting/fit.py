@@ -47,7 +47,8 @@ class FitOptions:
     """Everything that a run needs besides the recipe.
 
     Attributes:
-        data: Folder with `Training/CLASS/` and, where the result is to be reported on, `Testing/CLASS/`.
+        data: Folder with `Training/CLASS/` and, where the result is to be reported on, `Testing/CLASS/`; or with
+            `CLASS/` alone.
         out: Folder for everything the run writes.
         resume: Continue the run in `out`.
         version: Goes into the card.
@@ -56,7 +57,8 @@ class FitOptions:
         initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
         pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
         split: official tests on Testing/; grouped divides all scans by patients or copies; common tests on both, and
-            trains on the scans that both train on. By default grouped where the table fixes a split, else official.
+            trains on the scans that both train on. By default grouped where the table fixes a split or there is no
+            Training/, else official.
         groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
         boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
         coarse: Table of scans of which less is known than the class; see `training.data.coarse`.

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from model import scan_files
 from model.command_line import main
-from model.commands import classification
 
 ROOT = Path(__file__).parents[3]
 Predict = Callable[..., list[dict[str, Any]]]
@@ -30,13 +30,13 @@ def predict(tiny_pair, capsys) -> Predict:
 def files_read(monkeypatch) -> list[str]:
     """The names of the files that are read to be classified."""
     names: list[str] = []
-    read = classification._read
+    read = scan_files.read_file
 
     def read_and_record(path: Path) -> bytes:
         names.append(path.name)
         return read(path)
 
-    monkeypatch.setattr(classification, "_read", read_and_record)
+    monkeypatch.setattr(scan_files, "read_file", read_and_record)
     return names
 
 

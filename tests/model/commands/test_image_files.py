@@ -66,10 +66,25 @@ def test_a_list_holds_names_and_no_patterns(folder):
         (b"two\nlines.png\0b.png\0", b"\0", ["two\nlines.png", "b.png"]),
         (b"\xff.png\n", b"\n", ["\udcff.png"]),
         (b"", b"\n", []),
+        (b"a.png\r\n\r\nb c.png\r\n", b"\n", ["a.png", "b c.png"]),
+        (b"\xef\xbb\xbfa.png\nb.png", b"\n", ["a.png", "b.png"]),
+        ("ä.png\r\nb.png\r\n".encode("utf-16"), b"\n", ["ä.png", "b.png"]),
+        (b"\xfe\xff" + "ä.png\nb.png".encode("utf-16-be"), b"\n", ["ä.png", "b.png"]),
+        (b"a.png\r\0", b"\0", ["a.png\r"]),
     ],
 )
 def test_a_list_is_read_to_its_end(data, separator, names):
     assert read_listing(io.BytesIO(data), separator) == names
+
+
+def test_a_name_that_ends_with_a_carriage_return_is_that_file(folder):
+    Path("a\r").touch()
+    assert read_listing(io.BytesIO(b"a\r\nb\r\n")) == ["a\r", "b"]
+
+
+def test_damaged_utf_16_is_an_error():
+    with pytest.raises(ImagesNotFoundError, match="UTF-16"):
+        read_listing(io.BytesIO("a.png".encode("utf-16")[:-1]))
 
 
 def test_a_list_with_another_separator_is_an_error():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.commands import classification
+from model import scan_files
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
@@ -178,7 +178,47 @@ def test_a_terminal_shows_the_progress(tiny_pair, folder, start):
 
 
 def test_a_file_too_large_for_an_image_is_not_read(predict, folder, monkeypatch):
-    monkeypatch.setattr(classification, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
+    monkeypatch.setattr(scan_files, "MAX_FILE_BYTES", (folder / "b.png").stat().st_size - 1)
     errors = [row.get("error") for row in predict(folder, status=1)]
     assert "at most" in errors[0]
     assert errors[1] is None
+
+
+def test_what_cannot_be_read_in_a_folder_is_a_row_and_a_status(predict, folder):
+    (folder / "gone").symlink_to(folder / "nowhere.png")
+    (folder / "deep" / "up").symlink_to(folder)
+    errors = {Path(row["file"]).name: row.get("error") for row in predict(folder, status=1)}
+    assert errors == {"b.png": None, "a.jpg": None, "gone": "The link leads to no file."}
+
+
+@pytest.mark.parametrize(
+    "failure", [ZeroDivisionError("secret"), MemoryError(), RuntimeError(), OSError(5, "I/O error")]
+)
+def test_whatever_a_file_raises_is_its_row(predict, folder, monkeypatch, failure):
+    read = scan_files.read_file
+
+    def fail(path):
+        if path.name == "b.png":
+            raise failure
+        return read(path)
+
+    monkeypatch.setattr(scan_files, "read_file", fail)
+    bad, good = predict(folder, status=1)
+    assert bad["error"] in (f"unexpected {type(failure).__name__}", "I/O error")
+    assert good["prediction"] in CLASSES
+
+
+def test_a_result_that_cannot_be_written_is_the_row_of_its_file(predict, folder, tmp_path):
+    (tmp_path / "out" / "b.png.png").mkdir(parents=True)
+    bad, good = predict(folder, "--overlays", tmp_path / "out", status=1)
+    assert bad["error"] == "a result cannot be written: Is a directory"
+    assert Path(good["overlay"]).stat().st_size
+
+
+def test_names_as_long_as_can_be_have_results_too(predict, folder, tmp_path):
+    names = [f"{'ä' * 120}{index}.png" for index in range(2)] + ["x" * 251 + ".png"]
+    for name in names:
+        (folder / name).write_bytes((folder / "b.png").read_bytes())
+    rows = predict(folder, "--overlays", tmp_path / "out")
+    assert len({row["overlay"] for row in rows}) == 5
+    assert all(Path(row["overlay"]).exists() for row in rows)

@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -6,8 +7,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from model import scan_files
 from model.command_line import main
-from model.commands import classification
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
@@ -79,10 +80,10 @@ def test_a_file_that_still_grows_is_left_alone(watch, folders, monkeypatch):
 
 def test_a_file_that_grows_while_it_is_classified_is_classified_again(watch, folders, monkeypatch, files_read):
     source, target = folders
-    read = classification._read
-    monkeypatch.setattr(classification, "_read", lambda path: (read(path), append(path))[0])
+    read = scan_files.read_file
+    monkeypatch.setattr(scan_files, "read_file", lambda path: (read(path), append(path))[0])
     watch()
-    monkeypatch.setattr(classification, "_read", read)
+    monkeypatch.setattr(scan_files, "read_file", read)
     files_read.clear()
     watch()
     assert sorted(files_read) == ["IM1", "a.png", "broken.png"]
@@ -130,3 +131,47 @@ def test_folders_in_each_other_and_missing_ones_are_refused(tiny_pair, tmp_path,
 def test_an_interval_out_of_bounds_is_wrong_usage(folders, seconds):
     with pytest.raises(SystemExit):
         main(["watch", *map(str, folders), "--interval", seconds])
+
+
+def put_in_place(path, data):
+    """Move another file there."""
+    path.with_name("draft").write_bytes(data)
+    path.with_name("draft").rename(path)
+
+
+@pytest.mark.parametrize("put", [Path.write_bytes, put_in_place])
+def test_another_scan_of_the_same_size_and_time_is_classified(watch, folders, files_read, put):
+    source, _ = folders
+    before = (source / "a.png").stat()
+    other = encode(draw_scan(64, seed=2))[: before.st_size].ljust(before.st_size, b"\0")
+    watch()
+    files_read.clear()
+    put(source / "a.png", other)
+    os.utime(source / "a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (source / "a.png").stat().st_size == before.st_size
+    watch()
+    assert files_read == ["a.png"]
+
+
+def test_a_link_that_leads_nowhere_is_a_failure_until_it_leads_somewhere(watch, folders):
+    source, target = folders
+    (source / "broken.png").unlink()
+    (source / "link.png").symlink_to(source.parent / "elsewhere.png")
+    assert watch() == 1
+    assert json.loads((target / "failed/link.png.json").read_bytes())["rows"][0]["error"]
+    assert watch() == 0
+    (source.parent / "elsewhere.png").write_bytes(encode(draw_scan(64)))
+    assert watch() == 0
+    assert "done/link.png.json" in list_files(target)
+    assert "failed/link.png.json" not in list_files(target)
+
+
+def test_results_that_cannot_be_written_end_nothing(watch, folders, caplog):
+    source, target = folders
+    (source / "broken.png").unlink()
+    (target / "done/a.png.json").mkdir(parents=True)
+    (target / "done/a.png.json/x").touch()
+    (source / ("x" * 251 + ".png")).write_bytes((source / "a.png").read_bytes())
+    assert watch() == 1
+    assert "a.png: the result cannot be written: Is a directory" in caplog.text
+    assert len([name for name in list_files(target) if name.endswith(".json")]) == 2

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.samples.dicoms import make_study
 from tests.samples.phantoms import draw_scan, encode
-from training.data.file_facts import read_file, read_files
+from training.data.file_facts import read_facts, read_files
 
 
 def _read(tmp_path, data):
     path = tmp_path / "file"
     path.write_bytes(data)
-    return read_file(path)
+    return read_facts(path)
 
 
 def test_facts_of_an_image(tmp_path):
@@ -20,6 +21,12 @@ def test_facts_of_an_image(tmp_path):
     assert facts.sha256 == hashlib.sha256(data).hexdigest()
     assert (facts.problem, facts.format, facts.mode, facts.quality) == ("", "PNG", "L", 0)
     assert (facts.width, facts.height) == (96, 64)
+
+
+def test_facts_of_a_dicom_image(tmp_path):
+    facts = _read(tmp_path, make_study(draw_scan(64)[:, :, 0]))
+    assert (facts.problem, facts.format, facts.mode, facts.quality) == ("", "DICOM", "DICOM", 0)
+    assert (facts.width, facts.height) == (64, 64)
 
 
 def test_the_thumbnail_is_the_mean_over_equal_areas(tmp_path):

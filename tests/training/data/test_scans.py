@@ -46,6 +46,23 @@ def test_what_systems_and_people_leave_beside_scans_is_no_scan(folder, name):
     assert {file.path for file in find_files(folder)} == {scan.path for found in before for scan in found.scans}
 
 
+def test_scans_may_lie_in_folders_of_patients(folder):
+    before = find_scans(folder, "Training")
+    (folder / "Training" / "glioma" / "patient").mkdir()
+    for path in (folder / "Training" / "glioma").glob("*.png"):
+        path.rename(path.parent / "patient" / path.name)
+    after = find_scans(folder, "Training")
+    assert [(scan.path.name, scan.label) for scan in after.scans] == [
+        (scan.path.name, scan.label) for scan in before.scans
+    ]
+
+
+def test_a_link_that_leads_nowhere_is_named(folder):
+    (folder / "Training" / "glioma" / "x.png").symlink_to(folder / "nowhere")
+    with pytest.raises(DataError, match=r"x\.png: The link leads to no file"):
+        find_scans(folder, "Training")
+
+
 def test_a_class_may_have_the_name_of_a_text_file(folder):
     (folder / "Training" / "glioma").rename(folder / "Training" / "glioma.txt")
     assert find_scans(folder, "Training").classes == ("glioma.txt", "notumor")

@@ -130,6 +130,30 @@ def test_rows_of_no_scan_are_refused(folder):
         split_data(folder, "grouped", table, seed=0)
 
 
+def test_class_folders_alone_are_divided_by_groups(folder):
+    flat = folder / "Training"
+    data = split_data(flat, None, None, seed=0)
+    assert (data.name, data.classes, [test.name for test in data.tests]) == ("grouped", CLASSES, ["grouped_test"])
+    assert len({*data.train, *data.validation, *data.calibration, *data.tests[0].scans}) == 40
+    for name in ("official", "common"):
+        with pytest.raises(DataError, match=f"the {name} split needs Training/CLASS/"):
+            split_data(flat, name, None, seed=0)
+
+
+def test_splits_of_other_names_are_no_classes(folder):
+    (folder / "Training").rename(folder / "train")
+    with pytest.raises(DataError, match=r"expected .*/Training/CLASS/ or .*; found the splits Testing, train"):
+        split_data(folder, None, None, seed=0)
+
+
+def test_a_link_from_training_to_testing_adds_no_scan(folder):
+    (folder / "Training" / "glioma" / "more").symlink_to(folder / "Testing" / "glioma")
+    data = split_data(folder, None, None, seed=0)
+    learnt = {scan.path for scan in (*data.train, *data.validation, *data.calibration)}
+    assert len(learnt) == 40
+    assert len(data.tests[0].scans) == 12
+
+
 SPELLINGS = {
     "train": ("train", "Training", " TRAIN"),
     "validation": ("val", "valid", "Validation "),

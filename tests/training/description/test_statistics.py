@@ -9,7 +9,7 @@ from training.errors import DataError
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Six glioma of 40 x 30, two notumor of 20 x 20, in Training; a text file that is no image."""
+    """Six glioma of 40 x 30, two notumor of 20 x 20, in Training; a file that is no image."""
     root = tmp_path_factory.mktemp("described")
     generator = np.random.default_rng(0)
     for label, count, size in (("glioma", 6, (30, 40)), ("notumor", 2, (20, 20))):
@@ -17,7 +17,7 @@ def folder(tmp_path_factory):
         for index in range(count):
             pixels = generator.integers(0, 256, size, np.uint8)
             Image.fromarray(pixels).resize((size[1] * 2, size[0] * 2)).save(root / "Training" / label / f"{index}.png")
-    (root / "Training" / "notumor" / "note.txt").write_text("no image", encoding="utf-8")
+    (root / "Training" / "notumor" / "note").write_text("no image", encoding="utf-8")
     return root
 
 
@@ -48,7 +48,7 @@ def test_sizes_formats_and_brightness_are_those_of_the_files(statistics, folder)
 
 
 def test_what_is_no_image_is_named_and_not_counted(statistics):
-    assert list(statistics.unusable) == ["Training/notumor/note.txt"]
+    assert list(statistics.unusable) == ["Training/notumor/note"]
     assert "1 files cannot be used" in format_statistics(statistics)
 
 
@@ -56,6 +56,6 @@ def test_a_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         measure_statistics(tmp_path / "missing")
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.txt").write_text("no image", encoding="utf-8")
+    (tmp_path / "a" / "x.png").write_text("no image", encoding="utf-8")
     with pytest.raises(DataError, match="no image"):
         measure_statistics(tmp_path)
