@@ -97,6 +97,8 @@ def _create_lifespan(settings: Settings, send_spans: Callable[[], None] | None) 
         queue.add_depth_listener(classifier.expect)
         app.state.service = Service(classifier, queue, metrics, settings)
         metrics.start(classifier.identity, classifier.engine_name)
+        if gaps := classifier.card.list_gaps():
+            logger.warning("the weights are not complete", extra={"gaps": gaps})
         logger.info("ready", extra=_describe(classifier, settings))
         try:
             yield

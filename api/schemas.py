@@ -59,6 +59,9 @@ class PredictionResponse(ServedPrediction):
 class CardResponse(PublicCard):
     """The model card, and the engine that serves it."""
 
+    gaps: list[str] = Field(
+        description="What the weights lack: parts of the calibration, with the images these take, and metrics."
+    )
     sha256: str = Field(description="Of the checkpoint the weights come from.")
     engine: str = Field(description="The library that computes.", examples=["onnxruntime"])
     threads: int = Field(description="Images classified at once, and cores that work on one, in each worker.")

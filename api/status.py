@@ -61,6 +61,7 @@ def describe_card(service: Service) -> CardResponse:
     classifier, settings = service.classifier, service.settings
     return CardResponse(
         **classifier.card.describe(),
+        gaps=classifier.card.list_gaps(),
         sha256=classifier.identity.sha256,
         engine=classifier.engine_name,
         threads=settings.threads,

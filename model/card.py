@@ -17,6 +17,16 @@ ClassName = Annotated[str, Field(min_length=1, max_length=255)]  # as a folder m
 Triple = tuple[float, float, float]
 Deviations = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
+CalibrationPart = Literal["temperature", "conformal", "outlier_detector", "outlier_percentile", "review"]
+_CALIBRATION: dict[CalibrationPart, str] = {
+    "temperature": "calibrated probabilities",
+    "conformal": "prediction sets",
+    "outlier_detector": "a check for outliers",
+    "outlier_percentile": "an outlier threshold that 99 of 100 familiar scans keep",
+    "review": "thresholds for review",
+}
+_FIELDS: tuple[CalibrationPart, ...] = ("conformal", "outlier_detector", "review")  # None where they are lacking
+
 IMAGENET_MEAN: Triple = (0.485, 0.456, 0.406)
 IMAGENET_STD: Triple = (0.229, 0.224, 0.225)
 
@@ -163,6 +173,13 @@ class ReviewThresholds(_Record):
     )
 
 
+class Shortfall(_Record):
+    """Images that a part of the calibration had, and would have needed, beside those that were trained on."""
+
+    found: int = Field(ge=0)
+    needed: int = Field(gt=0)
+
+
 class Head(_Record):
     """Design of the layers between the features and the logits."""
 
@@ -195,11 +212,23 @@ class PublicCard(_Record):
     outlier_detector: OutlierThreshold | None = None
     kinds: KindRule | None = Field(None, description="Null: the weights do not know the kind of a picture.")
     review: ReviewThresholds | None = None
+    shortfalls: dict[CalibrationPart, Shortfall] = Field({}, description="Calibration for which images were too few.")
     metrics: dict[Name, SplitMetrics] = {}
     training: dict[str, Any] = Field({}, description="Recipe, data manifest hash, epochs, library versions.")
     intended_use: str = Field(
         "Research only. Not a medical device: not for diagnosis, triage or treatment decisions.", max_length=2000
     )
+
+    def list_gaps(self) -> list[str]:
+        """Say in words what weights lack that are calibrated and measured in full."""
+        gaps = [
+            f"{words}: {shortfall.found} images were left for it, it takes {shortfall.needed}"
+            for part, words in _CALIBRATION.items()
+            if (shortfall := self.shortfalls.get(part))
+        ]
+        absent = [part for part in _FIELDS if getattr(self, part) is None and part not in self.shortfalls]
+        gaps += [f"{_CALIBRATION[part]}: they were not calibrated for it" for part in absent]
+        return gaps if self.metrics else [*gaps, "metrics: they were measured on no test scans"]
 
 
 class ModelCard(PublicCard):

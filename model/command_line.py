@@ -83,7 +83,7 @@ def _write_line(text: str) -> None:
 
 def _info(options: argparse.Namespace) -> int:
     engine = load_engine(options.weights)
-    card = {"sha256": engine.sha256, **engine.card.describe()}
+    card = {"sha256": engine.sha256, **engine.card.describe(), "gaps": engine.card.list_gaps()}
     _write_line(json.dumps(card, indent=2, ensure_ascii=False))
     return 0
 
@@ -99,8 +99,11 @@ def _export(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     hashes, by_suffix = set(), {path.suffix: path for path in options.weights}
     for path in options.weights:
-        identity = Classifier.load(path).identity
+        classifier = Classifier.load(path)
+        identity = classifier.identity
         _write_line(f"{path}: {identity.name} {identity.version} {identity.sha256}: self-test passed")
+        for gap in classifier.card.list_gaps():
+            _write_line(f"{path}: its weights lack {gap}")
         hashes.add(identity.sha256)
     if {".pth", ".onnx"} <= by_suffix.keys():
         if len(hashes) > 1:

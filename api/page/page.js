@@ -280,12 +280,14 @@ async function showCard() {
     return false;
   }
   find(".card").hidden = false;
-  find(".card summary").textContent = `Model ${card.name} ${card.version}`;
+  const gaps = card.gaps.map((text) => create("li", { textContent: `These weights lack ${text}.` }));
+  find(".card").open = gaps.length > 0;
+  find(".card summary").textContent = `Model ${card.name} ${card.version}${gaps.length ? ", not complete" : ""}`;
   const rows = describeMetrics(card).map(([name, value]) =>
     create("div", {}, create("dt", { textContent: name }), create("dd", { textContent: value })),
   );
   const identity = create("p", { textContent: `${card.architecture}, SHA-256 ${card.sha256}` });
-  find(".card div").replaceChildren(create("dl", {}, ...rows), create("p", { textContent: card.intended_use }), identity);
+  find(".card div").replaceChildren(create("ul", { className: "gaps", hidden: !gaps.length }, ...gaps), create("dl", {}, ...rows), create("p", { textContent: card.intended_use }), identity);
   return true;
 }
 

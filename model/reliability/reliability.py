@@ -48,7 +48,9 @@ class OutlierScore:
     """How unlike the training data the image is."""
 
     score: float = Field(ge=0, description="Distance to the training data; comparable for the same weights only.")
-    threshold: float = Field(description="99 of 100 scans like those of training score less.")
+    threshold: float = Field(
+        description="Most scans like those of training score less: 99 of 100, where the calibration had 99."
+    )
     outlier: bool = Field(description="The score exceeds the threshold: do not use the prediction.")
 
 

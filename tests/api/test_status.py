@@ -36,6 +36,16 @@ def test_the_card_is_served(client, tiny_pair):
     assert "Research" in card["intended_use"]
 
 
+def test_the_start_and_the_card_say_what_the_weights_lack(app, caplog):
+    with TestClient(app) as client:
+        gaps = client.get("/model").json()["gaps"]
+    assert [gap.split(":")[0] for gap in gaps] == [
+        *("prediction sets", "a check for outliers", "thresholds for review", "metrics")
+    ]
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.gaps == gaps
+
+
 def test_the_card_tells_of_the_calibration_without_its_arrays(calibrated_client, client):
     response = calibrated_client.get("/model")
     card = response.json()

@@ -33,6 +33,14 @@ def test_export_and_verify(tiny_pair, tmp_path, capsys):
     assert "both engines agree" in capsys.readouterr().out
 
 
+def test_verify_names_what_a_card_lacks(tiny_pair, calibrated_pair, capsys):
+    assert main(["verify", str(tiny_pair[1])]) == main(["verify", str(calibrated_pair[1])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    lacking = [line.split(" lack ")[1].split(":")[0] for line in lines if " lack " in line]
+    whole = ["an outlier threshold that 99 of 100 familiar scans keep", "metrics"]  # after 80 drawings
+    assert lacking == ["prediction sets", "a check for outliers", "thresholds for review", "metrics", *whole]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -19,7 +19,7 @@ from model.commands.rows import CsvTable
 from model.drawing.phantom import Lesion, draw_phantom
 from model.engines.loading import DEFAULT_WEIGHTS
 from tests.samples.dicoms import make_dicom
-from tests.samples.phantoms import encode
+from tests.samples.phantoms import encode, save_tiny_checkpoint
 from tests.service.server import ROOT, running_server
 
 pytestmark = pytest.mark.browser
@@ -118,6 +118,16 @@ def test_a_scan_gives_its_class_bars_advice_and_evidence(visit, address):
     assert visit.page.locator(".evidence").get_attribute("data-target") == expected["prediction"]
     assert "Research use only" in visit.text("footer")
     assert visit.complaints == []
+
+
+def test_what_the_weights_lack_is_shown(browser, tmp_path):
+    weights = save_tiny_checkpoint(tmp_path / "tiny.pth")
+    with running_server(THREADS=1, MODEL_PATH=weights) as (_, port):
+        visit = open_page(browser, f"http://127.0.0.1:{port}")
+        expect(visit.page.locator(".card summary")).to_have_text("Model tiny 0.0.1, not complete")
+        gaps = httpx.get(f"http://127.0.0.1:{port}/model").json()["gaps"]
+        assert visit.text(".gaps").splitlines() == [f"These weights lack {gap}." for gap in gaps]
+        visit.page.close()
 
 
 def test_the_evidence_for_another_class_is_asked_for_once(visit):

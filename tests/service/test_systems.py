@@ -19,11 +19,11 @@ from model.preprocessing import preprocess_image
 from tests.model.networks.test_gradcam import reference_maps
 from tests.samples.phantoms import draw_scan, encode
 from tests.service.systems import FOLDERS, TINY_VALUES, tiny_values, write_four_classes
+from training.calibration import calibration
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
-from training.fitting import release
 from training.fitting.fit import FitOptions, fit
 from training.fitting.starting_weights import create_training_network
 from training.recipe import load_recipe
@@ -54,7 +54,8 @@ def system(request: pytest.FixtureRequest, four_classes: Path, tmp_path_factory:
     """A run of one of the recipes, calibrated on few scans."""
     recipe = load_recipe(request.param, tiny_values(request.param))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release, "MIN_CALIBRATION_SCANS", 5)
+        for name in ("MIN_SET_SCANS", "MIN_UNSEEN_SCANS"):
+            patch.setattr(calibration, name, 1)
         run = fit(recipe, FitOptions(four_classes, tmp_path_factory.mktemp(request.param), num_workers=0))
     return System(request.param, four_classes, run)
 

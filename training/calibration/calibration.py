@@ -1,19 +1,31 @@
 """Temperature, prediction sets and outlier detector, fitted after training on scans that share no group with any other.
 
+Each is fitted from as few scans as it bears; what there were too few for is left out, and in the card's shortfalls.
+
 A calibration part, never trained on and never reported on, decides the temperature and the threshold of the
 prediction sets. The outlier detector learns from the training part; its thresholds, which lie where scans are rare,
 are decided by the calibration and the validation part together.
 """
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from sklearn.cluster import KMeans
 
-from model.card import ConformalSets, ModelCard, OutlierDetector, PackedArray, Region, ReviewThresholds
+from model.card import (
+    CalibrationPart,
+    ConformalSets,
+    ModelCard,
+    OutlierDetector,
+    PackedArray,
+    Region,
+    ReviewThresholds,
+    Shortfall,
+)
 from model.images.decoded import FloatArray
 from model.reliability.appearance import NUM_THUMBNAIL_VALUES
 from model.reliability.probabilities import softmax
@@ -22,6 +34,11 @@ from training.metrics.classified import SplitOutputs
 from training.metrics.intervals import Values, Weights, bootstrap
 from training.metrics.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
 
+LEVEL = 0.95  # of the prediction sets
+PERCENTILE = 99.0  # of familiar scans' scores, beyond which outliers begin
+MIN_TEMPERATURE_SCANS = 30
+MIN_SET_SCANS = 19  # smallest_sample(LEVEL)
+MIN_UNSEEN_SCANS = 10  # one in 11 scans that are none would be called outliers
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 NUM_COMPONENTS = 24  # 16 to 48 measured alike; the card's size grows with it
 NUM_CENTRES = 128  # 64 to 256 measured alike
@@ -40,34 +57,71 @@ def calibrate(card: ModelCard, train: SplitOutputs, validation: SplitOutputs, ca
         validation: Scans that decided which epoch was kept.
         calibration: Scans that share no group with the training, validation and test scans.
     """
-    temperature = fit_temperature(calibration.labels, calibration.logits)
-    conformal = fit_conformal(calibration.labels, softmax(calibration.logits, temperature))
+    return fit_detector(fit_probabilities(card, calibration), train, (validation, calibration))
+
+
+def fit_probabilities(card: ModelCard, calibration: SplitOutputs) -> ModelCard:
+    """Write temperature, prediction sets and the default thresholds for review into a copy of the card."""
+    num_scans = len(calibration.labels)
+    temperature, conformal = 1.0, None
+    if num_scans >= MIN_TEMPERATURE_SCANS:
+        temperature = fit_temperature(calibration.labels, calibration.logits)
+    if num_scans >= MIN_SET_SCANS:
+        conformal = fit_conformal(calibration.labels, softmax(calibration.logits, temperature), LEVEL)
     healthy = find_healthy_class(card.classes)
     review = ReviewThresholds(healthy_class=None if healthy is None else card.classes[healthy])
-    fields = {
-        "temperature": temperature,
-        "conformal": conformal,
-        "outlier_detector": fit_outlier_detector(train, (validation, calibration)),
-        "review": review,
+    card = card.model_copy(update={"temperature": temperature, "conformal": conformal, "review": review})
+    return _note(card, num_scans, {"temperature": MIN_TEMPERATURE_SCANS, "conformal": MIN_SET_SCANS})
+
+
+def fit_detector(card: ModelCard, train: SplitOutputs, unseen: Sequence[SplitOutputs]) -> ModelCard:
+    """Write the outlier detector into a copy of the card.
+
+    The largest score of n unseen scans is exceeded by one in n + 1 others like them. From the 99th scan on that is the
+    promised one in a hundred; with fewer the threshold is the largest score all the same, and that is noted.
+    """
+    num_scans = sum(len(part.labels) for part in unseen)
+    detector = fit_outlier_detector(train, unseen) if num_scans >= MIN_UNSEEN_SCANS else None
+    needed: dict[CalibrationPart, int] = {
+        "outlier_detector": MIN_UNSEEN_SCANS,
+        "outlier_percentile": smallest_sample(PERCENTILE / 100),
     }
-    return card.model_copy(update=fields)
+    return _note(card.model_copy(update={"outlier_detector": detector}), num_scans, needed)
+
+
+def smallest_sample(level: float) -> int:
+    """Find the least number n of scans of which one has a rank of ceil((n + 1) * level)."""
+    return next(n for n in itertools.count(1) if math.ceil((n + 1) * level) <= n)
+
+
+def _note(card: ModelCard, num_scans: int, needed: Mapping[CalibrationPart, int]) -> ModelCard:
+    """Note in a copy of the card the parts that need more scans than there are."""
+    short = {part: Shortfall(found=num_scans, needed=least) for part, least in needed.items() if num_scans < least}
+    others = {part: shortfall for part, shortfall in card.shortfalls.items() if part not in needed}
+    return card.model_copy(update={"shortfalls": {**others, **short}})
 
 
 def fit_temperature(labels: Labels, logits: FloatArray) -> float:
     """Find the temperature with the lowest negative log-likelihood.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2. The loss is convex in 1 / T and has
-    one minimum in log T.
+    one minimum in log T, unless every scan is classified rightly: then nothing bounds the confidence from above, and
+    the labels count as uncertain by 1 / (n + 2) (Platt, "Probabilistic Outputs for Support Vector Machines", 1999).
     """
+    doubt = 0.0 if (logits.argmax(axis=1) != labels).any() else 1 / (len(labels) + 2)
+    others = np.full_like(logits, doubt / (logits.shape[1] - 1), np.float64)
+    others[np.arange(len(labels)), labels] = -doubt
 
     def loss(log_temperature: float) -> float:
-        return negative_log_likelihood(labels, softmax(logits, math.exp(log_temperature)))
+        probabilities = softmax(logits, math.exp(log_temperature))
+        uncertainty = -(others * np.log(probabilities.clip(1e-12))).sum(axis=1).mean()
+        return negative_log_likelihood(labels, probabilities) + float(uncertainty)
 
     bounds = (math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)
 
 
-def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0.95) -> ConformalSets:
+def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = LEVEL) -> ConformalSets:
     """Find the threshold with which prediction sets hold the true class `level` of the time.
 
     Split conformal prediction with the score 1 - p(true class) (Sadinle, Lei and Wasserman, "Least Ambiguous
@@ -81,7 +135,7 @@ def fit_conformal(labels: Labels, probabilities: Probabilities, level: float = 0
 
 
 def fit_outlier_detector(
-    train: SplitOutputs, unseen: Sequence[SplitOutputs], percentile: float = 99
+    train: SplitOutputs, unseen: Sequence[SplitOutputs], percentile: float = PERCENTILE
 ) -> OutlierDetector:
     """Learn where the training scans lie; the threshold is a percentile of scans that were not trained on.
 
@@ -103,7 +157,8 @@ def fit_outlier_detector(
     )
     scores = OutlierScorer(detector).score(features, appearances)
     groups = [group for part in unseen for group in part.groups]
-    return detector.model_copy(update={"threshold": tolerance_limit(scores, groups, percentile)})
+    threshold = max(tolerance_limit(scores, groups, percentile), _SMALLEST_LIMIT)
+    return detector.model_copy(update={"threshold": threshold})
 
 
 def tolerance_limit(scores: DoubleArray, groups: Sequence[str], percentile: float) -> float:

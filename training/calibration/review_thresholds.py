@@ -35,7 +35,7 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
         scans: That were not trained on.
 
     Returns:
-        The card's thresholds, or the default ones; unchanged where no class is healthy.
+        The card's thresholds, or the default ones; unchanged where no class is healthy, or none but that.
     """
     healthy = find_healthy_class(card.classes)
     review = card.review or ReviewThresholds()
@@ -43,6 +43,8 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
         return review
     review = review.model_copy(update={"healthy_class": card.classes[healthy], "tumor_probability": 1.0})
     classify = create_classifier(engine, card.model_copy(update={"review": review}))
+    if len({scan.label == healthy for scan in scans}) < 2:
+        return review
     tumors = choose_scans([scan for scan in scans if scan.label != healthy], _NUM_TUMORS, seed=0)
     shifts = [shift for shift in SHIFTS if not shift.shortcut]
     shifted = classify_conditions(classify, tumors, list_conditions(shifts))

@@ -58,6 +58,7 @@ def write_model_card(options: ModelCardOptions) -> str:
     environment.filters |= {"interval": format_interval, "value": format_value}
     return environment.get_template("model_card.md").render(
         card=classifier.card.model_dump(mode="json"),
+        gaps=classifier.card.list_gaps(),
         identity=asdict(classifier.identity),
         files={file.name: hash_file(file) for file in files if file.is_file()},
         checkpoint=checkpoint.name,

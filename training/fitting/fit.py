@@ -153,7 +153,8 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
 
 def _check_files(recipe: Recipe, options: FitOptions) -> None:
     started_from = None if options.resume else options.pretrained_file
-    files = (options.initial_weights, started_from, options.groups, options.boxes, *map(Path, recipe.teacher))
+    named = (options.initial_weights, started_from, options.groups, options.boxes, options.coarse)
+    files = (*named, *map(Path, recipe.teacher))
     for path in files:
         if path is not None and not path.is_file():
             raise RunError(f"there is no file {path}")

@@ -8,28 +8,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from pydantic import ValidationError
 from torch import nn
 
 from model.card import ModelCard
-from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from model.classifier import Classifier
-from model.engines.engine import Engine
-from model.engines.loading import load_engine
-from model.export import export_onnx, update_card
-from model.preprocessing import self_test_inputs
-from model.reliability.probabilities import softmax
-from training.calibration.calibration import calibrate
-from training.calibration.review_thresholds import fit_review
+from model.checkpoints.checkpoint import load_checkpoint
+from model.host.atomic_file import write_file
+from training.calibration.weight_files import CalibrationScans, write_weights
 from training.data.coarse import LEARNT_PARTS
-from training.data.splits import TestSplit
 from training.errors import RunError
 from training.fitting.learning_curves import draw_learning_curves
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState
-from training.metrics.classified import classify_splits
-from training.metrics.metrics import measure
 from training.recipe import Recipe
 from training.run import CURVES_FILE, RunReport
 
@@ -44,7 +34,6 @@ _HISTORY = (  # fields of a card that the cards of later weights repeat
     "validation_accuracy",
     "manifest_sha256",
 )
-MIN_CALIBRATION_SCANS = 100  # fewer say too little about the last 5 % and 1 %
 
 
 @dataclass(frozen=True)
@@ -76,7 +65,7 @@ def check_card(
         RunError: If a value cannot be in it.
     """
     try:
-        _create_card(recipe, version, classes, class_map, [0.0] * len(classes))
+        _create_card(recipe, version, classes, class_map)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "classes"
@@ -89,32 +78,24 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     Raises:
         CheckpointError: If the exported file does not agree with the checkpoint.
     """
-    network = network.cpu().eval()
-    name = contents.recipe.name
-    checkpoint, exported = out / f"{name}.pth", out / f"{name}.onnx"
     splits = contents.data.splits
-    logits = _self_test_logits(network, contents.recipe)
-    card = _create_card(contents.recipe, contents.version, splits.classes, splits.class_map, logits)
+    card = _create_card(contents.recipe, contents.version, splits.classes, splits.class_map)
     card = card.model_copy(update={"training": _describe_training(contents)})
-    save_checkpoint(checkpoint, network.state_dict(), card)
-    export_onnx(checkpoint, exported)
-    engine = load_engine(exported)  # on a CPU three times as fast as the network itself
-    card = _measure(engine, _calibrate(engine, card, contents), contents.data.splits.tests)
-    sha256 = save_checkpoint(checkpoint, network.state_dict(), card)
-    update_card(checkpoint, exported)
-    for path in (checkpoint, exported):
-        Classifier.load(path)
+    unseen = (*splits.validation, *splits.calibration)
+    scans = CalibrationScans(splits.train, unseen, splits.calibration, splits.tests)
+    is_served = contents.data.fold is None  # a fold's network is measured alone
+    written = write_weights(network, card, scans, out, contents.recipe.name, served=is_served)
     draw_learning_curves(contents.state.history, contents.state.best_epoch, out / CURVES_FILE)
     summary = {
-        "checkpoint": checkpoint.name,
-        "sha256": sha256,
+        "checkpoint": written.checkpoint.name,
+        "sha256": written.sha256,
         "classes": list(card.classes),
-        "metrics": {name: metrics.model_dump(mode="json") for name, metrics in card.metrics.items()},
+        "metrics": {name: metrics.model_dump(mode="json") for name, metrics in written.card.metrics.items()},
         "training": card.training,
         "history": [asdict(result) for result in contents.state.history],
         "learning_curves": CURVES_FILE,
     }
-    (out / _SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_file(out / _SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
 
 
 def read_report(out: Path, name: str) -> RunReport:
@@ -123,13 +104,7 @@ def read_report(out: Path, name: str) -> RunReport:
     return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary)
 
 
-def _create_card(
-    recipe: Recipe,
-    version: str,
-    classes: Sequence[str],
-    class_map: Mapping[str, str],
-    self_test_logits: Sequence[float],
-) -> ModelCard:
+def _create_card(recipe: Recipe, version: str, classes: Sequence[str], class_map: Mapping[str, str]) -> ModelCard:
     return ModelCard(
         name=recipe.architecture,
         version=version,
@@ -139,7 +114,7 @@ def _create_card(
         class_map=dict(class_map),
         preprocessing=recipe.preprocessing(),
         gradcam_layer=recipe.gradcam_layer,
-        self_test_logits=tuple(self_test_logits),
+        self_test_logits=(0.0,) * len(classes),  # `write_weights` computes them
     )
 
 
@@ -175,32 +150,3 @@ def _describe_forerunner(path: Path) -> dict[str, Any]:
         "version": card.version,
         "training": {key: card.training[key] for key in _HISTORY if key in card.training},
     }
-
-
-def _self_test_logits(network: nn.Module, recipe: Recipe) -> tuple[float, ...]:
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(self_test_inputs(recipe.preprocessing())))
-    return tuple(logits[0].tolist())
-
-
-def _calibrate(engine: Engine, card: ModelCard, contents: Release) -> ModelCard:
-    """Fit temperature, sets, detector and thresholds on scans that nothing else was fitted to.
-
-    A fold's network is measured, not served: it needs no thresholds for review, which take 27,000 shifted scans.
-    """
-    splits = contents.data.splits
-    if len(splits.calibration) < MIN_CALIBRATION_SCANS:
-        return card
-    parts = [TestSplit(part, getattr(splits, part)) for part in ("train", "validation", "calibration")]
-    card = calibrate(card, *classify_splits(engine, parts))
-    if contents.data.fold is None:
-        card = card.model_copy(update={"review": fit_review(engine, card, [*splits.validation, *splits.calibration])})
-    return card
-
-
-def _measure(engine: Engine, card: ModelCard, tests: Sequence[TestSplit]) -> ModelCard:
-    metrics = {}
-    for classified in classify_splits(engine, tests) if tests else []:
-        probabilities = softmax(classified.logits, card.temperature)
-        metrics[classified.name] = measure(classified.labels, probabilities, card.classes, classified.groups)
-    return card.model_copy(update={"metrics": metrics})

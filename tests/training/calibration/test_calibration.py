@@ -13,11 +13,13 @@ from model.reliability.probabilities import softmax
 from model.reliability.reliability import OutlierScorer, RegionDistance, keep_classes
 from tests.samples.phantoms import CLASSES, create_judged, judge_drawings, save_tiny_checkpoint
 from training.calibration.calibration import (
+    MIN_SET_SCANS,
     calibrate,
     fit_conformal,
     fit_outlier_detector,
     fit_region,
     fit_temperature,
+    smallest_sample,
     tolerance_limit,
 )
 
@@ -82,6 +84,62 @@ def test_sets_cover_what_they_promise():
         conformal = fit_conformal(labels[:100], softmax(logits[:100]), 0.9)
         covered.append(keep_classes(softmax(logits[100:]), conformal)[np.arange(200), labels[100:]].mean())
     assert 0.9 - 0.01 < np.mean(covered) < 0.91 + 0.01
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
+def test_the_smallest_sample_is_that_of_the_finite_sample_correction(level):
+    """With alpha = 1 - level, ceil(1 / alpha) - 1 scans."""
+    assert smallest_sample(level) == round(1 / (1 - level), 6) - 1
+
+
+def test_sets_of_the_fewest_scans_cover_what_they_promise_too():
+    assert smallest_sample(0.95) == MIN_SET_SCANS
+    covered = []
+    for seed in range(400):
+        labels, logits = _draw(119, seed=seed)
+        conformal = fit_conformal(labels[:MIN_SET_SCANS], softmax(logits[:MIN_SET_SCANS]))
+        covered.append(keep_classes(softmax(logits[19:]), conformal)[np.arange(100), labels[19:]].mean())
+    assert 0.95 - 0.01 < np.mean(covered) <= 1
+
+
+@pytest.mark.parametrize(
+    ("num_scans", "lacking"),
+    [
+        (9, {"temperature": 30, "conformal": 19, "outlier_detector": 10, "outlier_percentile": 99}),
+        (10, {"temperature": 30, "conformal": 19, "outlier_percentile": 99}),
+        (19, {"temperature": 30, "outlier_percentile": 99}),
+        (30, {"outlier_percentile": 99}),
+        (98, {"outlier_percentile": 99}),
+        (99, {}),
+    ],
+)
+def test_all_is_fitted_that_the_scans_suffice_for_and_the_rest_is_said(tmp_path, num_scans, lacking):
+    engine = load_engine(save_tiny_checkpoint(tmp_path / "tiny.pth"))
+    nobody = _part(0)
+    card = calibrate(engine.card, _part(60), nobody, _part(num_scans, seed=1))
+    assert {part: (each.found, each.needed) for part, each in card.shortfalls.items()} == {
+        part: (num_scans, needed) for part, needed in lacking.items()
+    }
+    assert (card.temperature == 1) == ("temperature" in lacking)
+    assert (card.conformal is None) == ("conformal" in lacking)
+    assert (card.outlier_detector is None) == ("outlier_detector" in lacking)
+    assert parse_card(card.model_dump(mode="json")) == card
+
+
+def test_with_more_scans_a_card_lacks_nothing_any_more(tmp_path):
+    engine = load_engine(save_tiny_checkpoint(tmp_path / "tiny.pth"))
+    few = calibrate(engine.card, _part(60), _part(0), _part(5, seed=1))
+    assert calibrate(few, _part(60), _part(0), _part(99, seed=1)).shortfalls == {}
+
+
+@pytest.mark.parametrize("num_scans", [30, 300])
+def test_scans_that_are_all_right_do_not_make_a_network_certain(num_scans):
+    labels, logits = _draw(num_scans)
+    logits = logits.copy()
+    logits[np.arange(num_scans), labels] += 20
+    confidence = softmax(logits, fit_temperature(labels, logits)).max(axis=1).mean()
+    assert confidence == pytest.approx((num_scans + 1) / (num_scans + 2), abs=0.01)
+    assert confidence < 1 - 1e-4
 
 
 def test_too_few_scans_give_sets_of_all_classes():

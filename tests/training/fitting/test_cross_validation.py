@@ -5,9 +5,9 @@ import pytest
 
 from model.checkpoints.checkpoint import load_checkpoint
 from tests.samples.phantoms import TINY
+from training.calibration import calibration, weight_files
 from training.data.splits import Fold, split_data
 from training.errors import DataError
-from training.fitting import release
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions
 from training.recipe import load_recipe
@@ -53,8 +53,9 @@ def test_folds_are_fitted_measured_and_pooled(data_folder, tmp_path):
 
 
 def test_networks_of_folds_are_calibrated_but_not_prepared_for_service(data_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(release, "MIN_CALIBRATION_SCANS", 1)
-    monkeypatch.setattr(release, "fit_review", None)  # to call it would be an error
+    for name in ("MIN_SET_SCANS", "MIN_UNSEEN_SCANS"):
+        monkeypatch.setattr(calibration, name, 1)
+    monkeypatch.setattr(weight_files, "fit_review", None)  # to call it would be an error
     cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
     card = load_checkpoint(tmp_path / "fold-1" / "efficientnet_b0_scratch.pth").card
     assert card.training["fold"] == {"index": 1, "count": 2}

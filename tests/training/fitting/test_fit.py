@@ -188,7 +188,7 @@ def test_a_class_folder_whose_name_is_no_text_is_named_before_the_first_epoch(tm
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("option", ["initial_weights", "pretrained_file", "groups", "boxes", "teacher"])
+@pytest.mark.parametrize("option", ["initial_weights", "pretrained_file", "groups", "boxes", "coarse", "teacher"])
 def test_a_missing_file_is_named_before_a_scan_is_read(tmp_path, option):
     missing = tmp_path / "missing.file"
     recipe, others = (_recipe(teacher=str(missing)), {}) if option == "teacher" else (_recipe(), {option: missing})

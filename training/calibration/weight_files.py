@@ -1,0 +1,110 @@
+"""The weight files of a network: exported, calibrated, measured and tried, and only then under their names.
+
+network, card -> NAME.draft.pth -> NAME.draft.onnx -> outputs on scans -> calibration, metrics -> NAME.pth, NAME.onnx
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model.card import ModelCard, Shortfall, SplitMetrics
+from model.checkpoints.checkpoint import save_checkpoint
+from model.classifier import Classifier
+from model.engines.engine import Engine
+from model.engines.loading import load_engine
+from model.export import export_onnx, update_card
+from model.preprocessing import self_test_inputs
+from model.reliability.probabilities import softmax
+from training.calibration.calibration import fit_detector, fit_probabilities
+from training.calibration.review_thresholds import fit_review
+from training.data.scans import Scan
+from training.data.splits import TestSplit
+from training.metrics.classified import SplitOutputs, classify_splits
+from training.metrics.metrics import measure
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CalibrationScans:
+    """Scans by what is learnt from them.
+
+    Attributes:
+        familiar: Such as those trained on; the outlier detector learns them.
+        unseen: Not trained on; they decide where outliers begin and what goes to review.
+        calibration: Nor used to choose the weights; they set temperature and prediction sets.
+        tests: Measured, and used for nothing else.
+    """
+
+    familiar: Sequence[Scan]
+    unseen: Sequence[Scan]
+    calibration: Sequence[Scan]
+    tests: Sequence[TestSplit]
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The two files of the same weights, their card, and the hash of the `.pth`."""
+
+    checkpoint: Path
+    exported: Path
+    card: ModelCard
+    sha256: str
+
+
+def write_weights(
+    network: nn.Module, card: ModelCard, scans: CalibrationScans, folder: Path, name: str, *, served: bool = True
+) -> WeightFiles:
+    """Write `NAME.pth` and `NAME.onnx`, calibrated as far as the scans suffice, and loaded as the service would.
+
+    Args:
+        served: Choose thresholds for review, which takes up to 27,000 shifted scans.
+
+    Raises:
+        CheckpointError: If the exported file does not agree with the checkpoint.
+    """
+    drafts = [folder / f"{name}.draft{suffix}" for suffix in (".pth", ".onnx")]
+    checkpoint, exported = (folder / f"{name}{draft.suffix}" for draft in drafts)
+    weights = network.cpu().eval().state_dict()
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(self_test_inputs(card.preprocessing)))[0].tolist()
+    card = card.model_copy(update={"self_test_logits": tuple(logits)})
+    try:
+        save_checkpoint(drafts[0], weights, card)
+        export_onnx(*drafts)
+        engine = load_engine(drafts[1])  # on a CPU three times as fast as the network itself
+        card = _complete(engine, card, scans, served=served)
+        sha256 = save_checkpoint(drafts[0], weights, card)
+        update_card(*drafts)
+        for draft in drafts:
+            Classifier.load(draft)
+        for draft, path in zip(drafts, (checkpoint, exported), strict=True):
+            os.replace(draft, path)
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+    for gap in card.list_gaps():
+        logger.warning("the weights lack %s", gap)
+    return WeightFiles(checkpoint, exported, card, sha256)
+
+
+def _complete(engine: Engine, card: ModelCard, scans: CalibrationScans, *, served: bool) -> ModelCard:
+    parts = (("familiar", scans.familiar), ("unseen", scans.unseen), ("calibration", scans.calibration))
+    splits = [TestSplit(name, tuple(members)) for name, members in parts]
+    familiar, unseen, calibration, *tests = classify_splits(engine, [*splits, *scans.tests])
+    card = fit_detector(fit_probabilities(card, calibration), familiar, [unseen])
+    if served and scans.unseen:
+        card = card.model_copy(update={"review": fit_review(engine, card, scans.unseen)})
+    elif served and card.review and card.review.healthy_class:
+        shortfall = {"review": Shortfall(found=0, needed=1)}
+        card = card.model_copy(update={"shortfalls": {**card.shortfalls, **shortfall}})
+    return card.model_copy(update={"metrics": {test.name: _measure(card, test) for test in tests}})
+
+
+def _measure(card: ModelCard, test: SplitOutputs) -> SplitMetrics:
+    return measure(test.labels, softmax(test.logits, card.temperature), card.classes, test.groups)
