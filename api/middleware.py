@@ -23,6 +23,7 @@ QUIET_PATHS = (
     *("/livez", "/readyz", "/health", "/metrics", "/page/{name}"),
     *(f"{PROTOCOL_PATH}/health/live", f"{PROTOCOL_PATH}/health/ready", f"{PROTOCOL_PATH}/models/{{name}}/ready"),
 )
+_MAX_CODING = 20  # characters that an error quotes
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # No script of a response runs, no other page frames it, and its type is not guessed.
 SECURITY_HEADERS = {
@@ -97,6 +98,8 @@ class RequestContext:
 class BodyLimit:
     """Bounds the bytes of each body, of all unanswered bodies together, and the time one may take to arrive.
 
+    None may be compressed: nobody knows how large it would become.
+
     One byte too many, announced or received, and reading the body fails. Starlette's `RequestBodyLimitMiddleware`
     would replace any response to an announced excess, a 401 too, by a 413 in plain text.
     """
@@ -117,7 +120,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        announced, codings = headers.get("content-length", "0"), _list_codings(headers)
         max_bytes = self._max_bytes_of.get(scope["path"], self._settings.max_upload_bytes)
         timeout_seconds = self._settings.upload_timeout_seconds
         num_bytes = 0
@@ -130,6 +134,8 @@ class BodyLimit:
                 return await receive()
             if not (announced.isascii() and announced.isdigit()):
                 raise MalformedRequestError("Expected a number in the header Content-Length.")
+            if codings:
+                raise MalformedRequestError(f"Expected a body that is not compressed; found {', '.join(codings)}.")
             self._check(int(announced), max_bytes)
             deadline = deadline or asyncio.get_running_loop().time() + timeout_seconds
             try:
@@ -154,6 +160,12 @@ class BodyLimit:
             raise BodyTooLargeError(f"The body may have at most {max_bytes:,} bytes.")
         if self._num_buffered_bytes > max(self._settings.max_buffered_bytes, max_bytes):
             raise QueueFullError("The waiting images fill the memory set aside for them; try again in a moment.")
+
+
+def _list_codings(headers: Headers) -> list[str]:
+    """List the compressions that a body has undergone; RFC 9110, section 8.4, and RFC 9112, section 7."""
+    values = ",".join([*headers.getlist("content-encoding"), *headers.getlist("transfer-encoding")]).lower().split(",")
+    return [name[:_MAX_CODING] for value in values if (name := value.strip()) not in ("", "identity", "chunked")]
 
 
 def choose_request_id(offered: str | None) -> str:

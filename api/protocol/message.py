@@ -130,7 +130,7 @@ def _parse_request(text: bytes) -> InferenceRequest:
 
 
 def _read_images(tensor: RequestInput, behind: memoryview, max_batch: int) -> list[bytes]:
-    (num_images,), size = tensor.shape, tensor.parameters.binary_data_size
+    num_images, size = tensor.shape[0], tensor.parameters.binary_data_size
     if num_images > max_batch:
         raise MalformedRequestError(f"Expected at most {max_batch} images; found {num_images}.")
     if (size or 0) != len(behind):

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from api.dependencies import ClientWatchDep, KeyCheck, Service, ServiceDep
 from api.errors import protocol_responses
-from api.exceptions import PROTOCOL_PATH, MalformedRequestError, UnknownModelError
+from api.exceptions import PROTOCOL_PATH, UnknownModelError
 from api.protocol.message import (
     BINARY_TYPE,
     CAM,
@@ -79,8 +79,6 @@ async def read_body(request: Request) -> bytes:
         MalformedRequestError: If it is compressed.
         BodyTooLargeError: If it is larger than is accepted.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise MalformedRequestError("Expected a body that is not compressed.")
     return await request.body()
 
 

@@ -3,9 +3,9 @@
 Unknown fields of a request are ignored: the protocol leaves room for extensions.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Datatype = Literal["FP32", "BYTES"]
 
@@ -66,14 +66,37 @@ class InputParameters(_RequestPart):
     shared_memory_region: None = None
 
 
+def _check_shape(shape: list[int]) -> list[int]:
+    if shape[1:] not in ([], [1]):
+        raise ValueError("expected [N] or [N, 1]")
+    return shape
+
+
 class RequestInput(_RequestPart):
     """The images, as `data` or behind the JSON."""
 
     name: Literal["image"]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1, max_length=1)]
+    shape: Annotated[
+        list[Annotated[int, Field(ge=1)]],
+        Field(
+            min_length=1,
+            max_length=2,
+            description="[N] or [N, 1].",
+            json_schema_extra={"prefixItems": [{"type": "integer", "minimum": 1}, {"const": 1}]},
+        ),
+        AfterValidator(_check_shape),
+    ]
     datatype: Literal["BYTES"]
     parameters: InputParameters = InputParameters()
     data: Annotated[list[str], Field(fail_fast=True, description="Encoded images, as base64.")] | None = None
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _flatten_column(cls, data: Any, info: ValidationInfo) -> Any:
+        """Take the rows of a tensor [N, 1] apart, which clients write with their brackets or without."""
+        if len(info.data.get("shape", ())) == 1 or not isinstance(data, list):
+            return data
+        return [row[0] if isinstance(row, list) and len(row) == 1 else row for row in data]
 
 
 class OutputParameters(_RequestPart):

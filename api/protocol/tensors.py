@@ -24,7 +24,7 @@ def pack_floats(array: FloatArray) -> bytes:
 
 
 def parse_elements(values: Sequence[str], num_elements: int) -> list[bytes]:
-    """Read a BYTES tensor (N,) from strings of base64.
+    """Read a BYTES tensor (N,) from strings of base64, which may be broken into lines (RFC 2045, section 6.8).
 
     Raises:
         MalformedRequestError: If they are not base64, or not N.
@@ -55,8 +55,8 @@ def unpack_elements(data: memoryview, num_elements: int) -> list[bytes]:
 
 def _decode_base64(value: str) -> bytes:
     try:
-        return base64.b64decode(value, validate=True)
-    except ValueError as error:  # also binascii.Error, and where it is not even ASCII
+        return base64.b64decode(value.encode("ascii").translate(None, b"\r\n"), validate=True)
+    except ValueError as error:  # also binascii.Error and UnicodeEncodeError
         raise MalformedRequestError("Expected base64 in the input's data.") from error
 
 

@@ -1,3 +1,4 @@
+import gzip
 import tempfile
 
 import numpy as np
@@ -40,6 +41,29 @@ def test_a_form_without_one_file_is_a_400(client, request_):
 def test_a_field_of_another_name_is_named_with_the_right_one(client, scan, path, right):
     detail = client.post(path, files={"image": scan}).json()["detail"]
     assert detail == f"Expected the form field '{right}'; found 'image'."
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/visualize", "/predict/batch", "/v2/models/tiny/infer"])
+@pytest.mark.parametrize(
+    ("headers", "quoted"),
+    [
+        ([("Content-Encoding", "gzip")], "gzip"),
+        ([("Content-Encoding", "identity, Deflate")], "deflate"),
+        ([("Content-Encoding", "identity"), ("Content-Encoding", "br")], "br"),
+        ([("Transfer-Encoding", "gzip, chunked")], "gzip"),
+        ([("Content-Encoding", "x" * 99)], "x" * 20),
+    ],
+)
+def test_a_compressed_body_is_told_that_compression_is_not_read(client, path, headers, quoted):
+    response = client.post(
+        path, content=gzip.compress(b"scan"), headers=[("Content-Type", "multipart/form-data; boundary=x"), *headers]
+    )
+    assert response.status_code == 400
+    assert f"not compressed; found {quoted}." in response.text
+
+
+def test_a_body_that_is_said_not_to_be_compressed_is_read(client, scan):
+    assert client.post("/predict", content=scan, headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 def test_nothing_is_written_to_a_disk(tiny_pair, monkeypatch):

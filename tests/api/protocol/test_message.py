@@ -22,6 +22,12 @@ def test_binary_images_are_taken_apart():
     assert read(**ask_binary(b"a", b"", b"bcd")).images == [b"a", b"", b"bcd"]
 
 
+@pytest.mark.parametrize("data", [["YQ==", "Yg=="], [["YQ=="], ["Yg=="]]])
+def test_a_column_of_images_may_be_written_with_its_brackets_or_without(data):
+    request = _with(IMAGE, shape=[2, 1], data=data)
+    assert read(json.dumps(request).encode()).images == [b"a", b"b"]
+
+
 def test_by_default_probabilities_and_logits_come_in_json():
     call = read(json.dumps(ask_json(b"x", parameters={"priority": 1, "ours": [{}]}, model_name="tiny")).encode())
     assert call.outputs == {"probabilities": False, "logits": False}
@@ -63,7 +69,10 @@ BAD = {
     "shape-bool": _with(IMAGE, shape=[True]),
     "shape-huge": _with(IMAGE, shape=[2**63]),
     "shape-beyond-64-bit": _with(IMAGE, shape=[2**80]),
-    "shape-of-two-axes": _with(IMAGE, shape=[1, 1]),
+    "shape-of-two-columns": _with(IMAGE, shape=[1, 2]),
+    "shape-of-three-axes": _with(IMAGE, shape=[1, 1, 1]),
+    "rows-of-two": _with(IMAGE, shape=[1, 1], data=[["YQ==", "YQ=="]]),
+    "rows-in-rows": _with(IMAGE, shape=[1, 1], data=[[["YQ=="]]]),
     "shape-long": _with(IMAGE, shape=[1] * 9),
     "too-many-images": _with(IMAGE, shape=[4], data=IMAGE["data"] * 4),
     "fewer-images": _with(IMAGE, shape=[2]),

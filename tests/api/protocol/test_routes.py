@@ -115,7 +115,7 @@ def test_triton_gets_what_predict_says(client_of_triton, expected, binary, binar
     [
         ("inputs", np.zeros((1, 3, 64, 64), np.float32), "FP32", r"inputs\.0\.name: Input should be 'image'\."),
         ("image", np.zeros(1, np.float32), "FP32", r"inputs\.0\.datatype: Input should be 'BYTES'\."),
-        ("image", np.array([[b"text"]], np.object_), "BYTES", r"inputs\.0\.shape: List should have at most 1 item"),
+        ("image", np.array([[b"text"] * 2], np.object_), "BYTES", r"inputs\.0\.shape: .*expected \[N\] or \[N, 1\]"),
         ("image", np.array([b"text"] * 4, np.object_), "BYTES", r"Expected at most 3 images; found 4\."),
         ("image", np.array([b"text"], np.object_), "BYTES", r"Item 0: Expected an image in one of the formats"),
     ],
@@ -124,6 +124,14 @@ def test_triton_is_told_our_words(client_of_triton, name, array, datatype, messa
     with pytest.raises(InferenceServerException, match=message) as caught:
         client_of_triton.infer("tiny", [tensor(name, array, datatype, binary=True)])
     assert caught.value.status() in ("400", "415")
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_column_of_images_is_a_row_of_them(client_of_triton, binary):
+    row = images(binary=binary)
+    column = images(binary=binary).set_shape([len(SCANS), 1])
+    found, expected = (client_of_triton.infer("tiny", [each]).as_numpy("logits") for each in (column, row))
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_triton_is_told_that_a_model_is_unknown(client_of_triton):

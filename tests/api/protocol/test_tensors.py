@@ -35,6 +35,13 @@ def test_bytes_in_json_are_base64(images):
     assert parse_elements([base64.b64encode(data).decode("ascii") for data in images], len(images)) == images
 
 
+@given(elements)
+def test_base64_may_be_broken_into_lines_as_mime_has_it(images):
+    lines = [base64.encodebytes(data * 9).decode("ascii") for data in images]
+    assert parse_elements(lines, len(images)) == [data * 9 for data in images]
+    assert parse_elements([line.replace("\n", "\r\n") for line in lines], len(images)) == [data * 9 for data in images]
+
+
 @given(st.binary(max_size=60), st.integers(1, 5))
 def test_arbitrary_bytes_are_a_tensor_or_an_error_of_ours(data, num_elements):
     try:
