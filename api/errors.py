@@ -221,7 +221,7 @@ async def _handle_invalid_parameter(request: Request, error: Exception) -> Respo
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     """Respond to what the framework itself refuses: unknown paths and methods, bad multipart bodies."""
     status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 400)
-    kind = ProblemKind(status, status.phrase.lower().replace(" ", "_").replace("-", "_"), status.phrase)
+    kind = ProblemKind(int(status), status.phrase.lower().replace(" ", "_").replace("-", "_"), status.phrase)
     if status == 400:
         kind = KINDS[MalformedRequestError]
     headers = Headers(getattr(error, "headers", None) or {})

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from enum import Enum
 from types import MappingProxyType
 from typing import Any, TextIO
 
 from api.settings import LogFormat
+from api.telemetry.repetitions import RepetitionLimit
 
 _HANDLER = "brain_mri"
 _JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
@@ -42,7 +44,7 @@ class LineFormatter(logging.Formatter):
                 "level": record.levelname.lower(),
                 "logger": record.name,
                 "event": record.getMessage(),
-                **{name: value for name, value in vars(record).items() if name not in _NO_EXTRAS},
+                **{name: _simplify(value) for name, value in vars(record).items() if name not in _NO_EXTRAS},
                 **_request_ids.get(),
                 **(describe_defect(error) if error else {}),
             }
@@ -52,6 +54,8 @@ class LineFormatter(logging.Formatter):
 def configure_logs(level: str, form: LogFormat, stream: TextIO | None = None) -> None:
     """Let every logger of the process write one line a record; a second call replaces the first.
 
+    Of an event that is not about a request, at most some lines a minute are written; see `RepetitionLimit`.
+
     Args:
         level: The least severity that is written.
         form: "json", or "text" for people.
@@ -60,6 +64,8 @@ def configure_logs(level: str, form: LogFormat, stream: TextIO | None = None) ->
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.name = _HANDLER
     handler.setFormatter(LineFormatter(form))
+    limit = RepetitionLimit()
+    handler.addFilter(lambda record: _is_about_request(record) or limit.admits(record))
     root = logging.getLogger()
     root.handlers = [*(other for other in root.handlers if other.name != _HANDLER), handler]
     root.setLevel(level.upper())
@@ -88,6 +94,20 @@ def describe_defect(error: BaseException) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
     return {"error": type(error).__name__, "place": place}
+
+
+def _is_about_request(record: logging.LogRecord) -> bool:
+    """Tell our own lines about a request, of which each has a few, from all others."""
+    return bool(_request_ids.get()) and record.name.startswith("api.")
+
+
+def _simplify(value: Any) -> Any:
+    """Replace enumerated values, whose names are ours, by what they stand for."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {_simplify(key): _simplify(each) for key, each in value.items()}
+    return [_simplify(each) for each in value] if isinstance(value, list | tuple | set | frozenset) else value
 
 
 def _write_text(fields: dict[str, Any]) -> str:

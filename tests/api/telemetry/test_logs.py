@@ -1,12 +1,16 @@
 import io
 import json
 import logging
+import re
+from enum import Enum
 from http import HTTPStatus
 
 import pytest
 from starlette.testclient import TestClient
 
+from api.telemetry import repetitions
 from api.telemetry.logs import configure_logs, read_trace_context
+from model.reliability.reliability import Level
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -84,6 +88,64 @@ def test_text_is_one_line_for_people_with_a_status_as_a_number(stream):
     configure_logs("info", "text", stream)
     logging.getLogger("api").info("hello\n %s", "world", extra={"status": HTTPStatus.NOT_FOUND})
     assert stream.getvalue().endswith("Z [info] hello world [api] status=404\n")
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (HTTPStatus.NOT_FOUND, "404"),
+        (Level.REQUIRED, "required"),
+        (Colour.RED, "red"),
+        ([Colour.RED, (Level.NONE,)], "none"),
+        ({Colour.RED: HTTPStatus.OK}, "200"),
+    ],
+)
+def test_enumerated_values_are_written_as_what_they_stand_for(stream, form, value, text):
+    configure_logs("info", form, stream)
+    logging.getLogger("api").info("hello", extra={"field": value})
+    line = stream.getvalue()
+    assert text in line.partition("field")[2]
+    assert not re.search("[<>]|HTTPStatus|Level|Colour", line)
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_line_of_a_service_shows_a_name_of_ours(client, scan, stream, form):
+    configure_logs("debug", form, stream)
+    client.post("/predict", content=scan)
+    for method, path, options in (
+        ("POST", "/predict", {"params": {"frame": "x"}}),
+        ("POST", "/predict", {"content": b"x"}),
+        ("GET", "/predict", {}),
+        ("GET", "/nowhere", {}),
+        ("POST", "/predict/batch", {"files": [("files", b"x")]}),
+    ):
+        assert client.request(method, path, **options).status_code in (200, 400, 404, 405, 415)
+    assert not re.search(r"HTTPStatus|<\w+\.", stream.getvalue() + client.get("/metrics").text)
+
+
+def test_an_event_that_repeats_writes_some_lines_and_then_how_many_were_left_out(lines, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(repetitions.time, "monotonic", lambda: now)
+    for second in (0, 30, 90):
+        now = 1000.0 + second
+        for number in range(500):
+            logging.getLogger("asyncio").error("no more files %d", number)
+    logging.getLogger("asyncio").error("another event")
+    found = lines()
+    assert len(found) == 10 + 10 + 1
+    assert "others are left out" in found[9]["repeated"]
+    assert found[10]["left_out"] == 990
+
+
+def test_every_request_has_its_line_however_many_there_are(client, lines):
+    for _ in range(30):
+        client.get("/nowhere")
+    assert sum(line["event"] == "request" for line in lines()) == 30
 
 
 @pytest.mark.parametrize(
