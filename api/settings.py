@@ -1,8 +1,13 @@
 """The settings of the service: environment variables `BRAIN_MRI_...`, or a `.env` file."""
 
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Literal
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -13,13 +18,19 @@ from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS
 
 LogFormat = Literal["json", "text"]
 
+_PREFIX = "BRAIN_MRI_"
+_OTHER_FIELDS = ("data",)  # the tests' data set
+_ENV_FILE = Path(".env")
+_ENCODING = "utf-8-sig"  # with or without a byte order mark
 _MEBIBYTE = 2**20
 
 
 class Settings(BaseSettings):
     """Every setting with its unit, bounds and reason."""
 
-    model_config = SettingsConfigDict(env_prefix="BRAIN_MRI_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_file=_ENV_FILE, env_file_encoding=_ENCODING, extra="ignore", frozen=True
+    )
 
     model_path: Path = Field(
         DEFAULT_WEIGHTS,
@@ -121,11 +132,37 @@ def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        SettingsError: If one is out of its bounds.
+        SettingsError: If one is out of its bounds or not one of ours, or if the `.env` file cannot be read.
     """
+    _check_names((*os.environ, *_read_env_file()))
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"BRAIN_MRI_{name}: {first['msg']}") from error
+        raise SettingsError(f"{_PREFIX}{name}: {first['msg']}") from error
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse a misspelt name: left out of account, it could leave the service open."""
+    for name in sorted(names):
+        field = name.lower().removeprefix(_PREFIX.lower())
+        if field != name.lower() and field not in (*Settings.model_fields, *_OTHER_FIELDS):
+            near = get_close_matches(field, Settings.model_fields, n=1)
+            hint = f"the nearest is {_PREFIX}{near[0].upper()}" if near else "`python -m api --help` lists them"
+            raise SettingsError(f"{name}: there is no such setting; {hint}")
+
+
+def _read_env_file() -> list[str]:
+    """List the names in the `.env` file, if there is one."""
+    try:
+        text = _ENV_FILE.read_text(_ENCODING) if _ENV_FILE.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_ENV_FILE}: cannot be read as text in UTF-8") from error
+    if "\0" in text:  # UTF-16 without a byte order mark
+        raise SettingsError(f"{_ENV_FILE}: cannot be read as text in UTF-8")
+    bindings = list(parse_stream(StringIO(text)))
+    for binding in bindings:
+        if _PREFIX in binding.original.string.upper() and (binding.error or (binding.key and binding.value is None)):
+            raise SettingsError(f"{_ENV_FILE}: expected NAME=value in line {binding.original.line}")
+    return [binding.key for binding in bindings if binding.key]
