@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is loaded
 
 from api.exceptions import SettingsError
 from api.server.address import take_address
+from api.server.files import allow_connections
 from api.server.workers import serve_with_workers
 from api.settings import Settings, load_settings
 from api.telemetry.logs import configure_logs
@@ -21,7 +21,6 @@ from api.version import VERSION
 from model.errors import ModelError
 
 _LIMITS = {"ge": "{:,}", "gt": "above {:,}", "le": "{:,}"}
-_OTHER_FILES = 100  # libraries, weights, the sockets of the event loop
 
 logger = logging.getLogger("api")
 
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(settings: Settings) -> int:
-    _allow_files(settings.max_connections + _OTHER_FILES)
+    settings = allow_connections(settings)
     if settings.is_public and not settings.has_keys:
         logger.warning(
             "access is open to everyone who reaches this address: set BRAIN_MRI_API_KEYS or BRAIN_MRI_API_KEYS_FILE"
@@ -68,16 +67,6 @@ def _serve(settings: Settings) -> int:
     with take_address(settings) as listener:
         DrainingServer(settings).run([listener])
     return 0
-
-
-def _allow_files(num_files: int) -> None:
-    """Raise the soft limit on open files, of which each connection is one, as far as the hard limit allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = num_files if hard == resource.RLIM_INFINITY else min(num_files, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < num_files:
-        logger.warning("this process may open %d files: too few for BRAIN_MRI_MAX_CONNECTIONS", wanted)
 
 
 def _help() -> str:

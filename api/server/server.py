@@ -3,8 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
@@ -12,14 +11,15 @@ import uvicorn
 
 from api.main import create_app
 from api.scheduling import use_batch_scheduling
+from api.server.acceptor import Acceptor
 from api.server.connections import BoundedProtocol
+from api.server.files import REFUSED_CONNECTIONS
 from api.server.memory import keep_loaded_objects, return_freed_memory
 from api.server.refusals import QueueGuard
 from api.settings import Settings
 from api.telemetry.metrics import Metrics
 
 _SPARE_SECONDS = 10
-_ATTACH_SECONDS = 0.05  # asyncio needs two turns of its loop from accepting a connection to having a protocol for it
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class DrainingServer(uvicorn.Server):
         """
         self._app = create_app(settings, metrics)
         self._drain_seconds = settings.drain_seconds
+        self._max_connections = settings.max_connections + REFUSED_CONNECTIONS
         create_protocol = partial(BoundedProtocol, settings=settings, metrics=self._app.state.metrics)
         config = uvicorn.Config(
             QueueGuard(self._app, settings),
@@ -73,21 +74,16 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept connections from now on."""
-        await super().startup(sockets)
+        self.servers = []  # asyncio's, of which there are none
+        self._acceptor = Acceptor(sockets or (), self._create_protocol, self.config.backlog)
+        self._acceptor.start(self._has_room)
+        self.started = True
         for host, port, *_ in (listener.getsockname() for listener in sockets or ()):
             logger.info("listening", extra={"host": host, "port": port})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept only the connections that clients have opened already, and finish the requests under way."""
-        loop = asyncio.get_running_loop()
-        for listener in sockets or ():
-            loop.remove_reader(listener)
-        await asyncio.sleep(_ATTACH_SECONDS)
-        waiting = [connection for listener in sockets or () for connection in _accept_waiting(listener)]
-        for server in self.servers:
-            server.close()  # the system resets connections still waiting, and asyncio drops those not attached yet
-        for connection in waiting:
-            await loop.connect_accepted_socket(self._create_protocol, connection)
+        await self._acceptor.stop()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -99,15 +95,9 @@ class DrainingServer(uvicorn.Server):
         loop, stop = asyncio.get_running_loop(), super().handle_exit
         loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, stop, sig, frame)
 
+    def _has_room(self, num_attaching: int) -> bool:
+        return len(self.server_state.connections) + num_attaching < self._max_connections
+
     def _create_protocol(self) -> asyncio.Protocol:
         create: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
         return create(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-
-
-def _accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
-    """Accept connections until none waits; asyncio has made the socket non-blocking."""
-    with suppress(BlockingIOError, ConnectionAbortedError):
-        while True:
-            connection, _ = listener.accept()
-            connection.setblocking(False)
-            yield connection

@@ -2,13 +2,13 @@ import io
 import json
 import logging
 import re
+import time
 from enum import Enum
 from http import HTTPStatus
 
 import pytest
 from starlette.testclient import TestClient
 
-from api.telemetry import repetitions
 from api.telemetry.logs import configure_logs, read_trace_context
 from model.reliability.reliability import Level
 
@@ -130,7 +130,7 @@ def test_no_line_of_a_service_shows_a_name_of_ours(client, scan, stream, form):
 
 def test_an_event_that_repeats_writes_some_lines_and_then_how_many_were_left_out(lines, monkeypatch):
     now = 1000.0
-    monkeypatch.setattr(repetitions.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     for second in (0, 30, 90):
         now = 1000.0 + second
         for number in range(500):

@@ -1,0 +1,38 @@
+"""How many connections the system's limit on open files leaves room for; each is a file."""
+
+import logging
+import resource
+
+from api.exceptions import SettingsError
+from api.settings import Settings
+
+REFUSED_CONNECTIONS = 8  # above `max_connections`: clients that are told that they are too many
+_OTHER_FILES = 32  # libraries, metrics, the event loop: 21 with two workers, and some for a moment
+
+logger = logging.getLogger(__name__)
+
+
+def allow_connections(settings: Settings) -> Settings:
+    """Raise the soft limit on open files as far as needed; lower `max_connections` to what the hard limit allows.
+
+    Raises:
+        SettingsError: If that is not even one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    num_others = REFUSED_CONNECTIONS + _OTHER_FILES
+    wanted = settings.max_connections + num_others
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if granted <= num_others:
+        raise SettingsError(
+            f"this process may open {hard} files (ulimit -Hn); it needs {num_others}, and one for each connection"
+        )
+    if soft != resource.RLIM_INFINITY and soft < granted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted == wanted:
+        return settings
+    num_connections = granted - num_others
+    logger.warning(
+        "BRAIN_MRI_MAX_CONNECTIONS is %d instead of %d: this process may open no more than %d files",
+        *(num_connections, settings.max_connections, hard),
+    )
+    return settings.model_copy(update={"max_connections": num_connections})
