@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from model.errors import ImageTooLargeError, TruncatedImageError
+from model.errors import ImageTooLargeError, TruncatedImageError, UnsupportedPixelsError
 from model.images.damage import refuse_damage
 from model.images.jpeg import DICOM_MARKERS, START_OF_SCAN, walk_segments
 
@@ -25,6 +25,7 @@ _MODULUS = 0xFFFF  # differences are modulo 2 ** 16, H.1.2.1
 _LONGEST_CODE = 16
 _MARKER = re.compile(rb"\xff[^\0]")
 
+_UNSUPPORTED = "Lossless JPEG with restart intervals, or with components of different sizes or one by one, is not read."
 _DAMAGED = "The lossless JPEG data end early or are damaged; send the complete file."
 
 _Predictor = Callable[[int, int, int], int]  # of the samples to the left, above, and above to the left
@@ -64,7 +65,8 @@ def decode_jpeg_lossless(data: bytes) -> npt.NDArray[np.uint16]:
         (H, W, C) uint16 with C of 1 or 3; signed values are in two's complement of the file's precision.
 
     Raises:
-        TruncatedImageError: If the data end early, are damaged, or use a feature that DICOM excludes.
+        TruncatedImageError: If the data end early or are damaged.
+        UnsupportedPixelsError: If they are built in a way that is not read.
         ImageTooLargeError: If it has more than `MAX_SAMPLES` samples.
     """
     with refuse_damage(_DAMAGED):
@@ -90,14 +92,14 @@ def _read_segments(data: bytes) -> tuple[_Frame, _Scan, dict[int, list[tuple[int
     codes: dict[int, list[tuple[int, int]]] = {}
     for segment in walk_segments(data, DICOM_MARKERS):
         content = data[segment.start : segment.end]
-        if segment.num_fill_bytes:
+        if data[segment.start - 4 - segment.num_fill_bytes : segment.start - 4].strip(b"\xff"):
             raise ValueError("bytes between segments")
         if segment.marker == _FRAME:
             frame = _read_frame(content)
         elif segment.marker == _HUFFMAN:
             codes.update(_read_codes(content))
         elif segment.marker == _RESTART_INTERVAL and any(content):
-            raise ValueError("restart intervals")
+            raise UnsupportedPixelsError(_UNSUPPORTED)
         elif segment.marker == START_OF_SCAN and frame is not None:
             return frame, _read_scan(content, segment.end, frame), codes
     raise ValueError("no scan")
@@ -109,7 +111,7 @@ def _read_frame(segment: bytes) -> _Frame:
     if not (2 <= precision <= 16 and height and width) or num_components not in (1, 3):
         raise ValueError("not a frame of DICOM")
     if any(sampling != 0x11 for _, sampling, _ in parts):
-        raise ValueError("components of different sizes")
+        raise UnsupportedPixelsError(_UNSUPPORTED)
     return _Frame(precision, height, width, tuple(name for name, _, _ in parts))
 
 
@@ -118,7 +120,7 @@ def _read_scan(segment: bytes, start: int, frame: _Frame) -> _Scan:
     parts = [(segment[1 + 2 * index], segment[2 + 2 * index] >> 4) for index in range(count)]
     predictor, _, transform = segment[1 + 2 * count : 4 + 2 * count]
     if tuple(name for name, _ in parts) != frame.components:
-        raise ValueError("components are not interleaved")
+        raise UnsupportedPixelsError(_UNSUPPORTED)
     if predictor not in _PREDICTORS or (transform & 15) >= frame.precision:
         raise ValueError("no such predictor")
     return _Scan(tuple(table for _, table in parts), predictor, transform & 15, start)

@@ -5,6 +5,7 @@ the bound on pixels was checked against.
 """
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from model.dicom.jpeg_2000 import decode_grey, read_codestream
 from model.dicom.jpeg_lossless import decode_jpeg_lossless
 from model.errors import TruncatedImageError, UnsupportedPixelsError
 from model.images.jpeg import DICOM_MARKERS, walk_segments
@@ -31,19 +33,19 @@ _UNCOMPRESSED = (
     *(uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian),
     *(uids.ExplicitVRBigEndian, uids.DeflatedExplicitVRLittleEndian),
 )
-_JPEG_DCT = (uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit)
-_JPEG_LOSSLESS = (uids.JPEGLossless, uids.JPEGLosslessSV1)
-_JPEG_LS = (uids.JPEGLSLossless, uids.JPEGLSNearLossless)
-_JPEG_2000 = (uids.JPEG2000Lossless, uids.JPEG2000)
-SUPPORTED = (*_UNCOMPRESSED, *_JPEG_DCT, *_JPEG_LOSSLESS, *_JPEG_LS, *_JPEG_2000, uids.RLELossless)
-
+SUPPORTED = (
+    *(*_UNCOMPRESSED, uids.RLELossless, uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit),
+    *(uids.JPEGLossless, uids.JPEGLosslessSV1, uids.JPEGLSLossless, uids.JPEGLSNearLossless),
+    *(uids.JPEG2000Lossless, uids.JPEG2000),
+)
 # No other codec that may be installed: GDCM's end the process on damaged data.
-_PLUGINS = {**dict.fromkeys((*_JPEG_DCT, *_JPEG_2000), "pillow"), **dict.fromkeys(_JPEG_LS, "pyjpegls")}
+_PLUGINS = {uids.JPEGBaseline8Bit: "pillow", uids.JPEG2000Lossless: "pillow", uids.JPEGLSLossless: "pyjpegls"}
 
+_JPEG = b"\xff\xd8"
+_DCT, _LOSSLESS, _JPEG_LS_FRAME = (0xC0, 0xC1, 0xC2), 0xC3, 0xF7  # markers of frames
 _STARTS_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # T.81, table B.1; 0xF7 is JPEG-LS
-_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000
-_MAX_TILES = 4_096
-_MAX_LAYERS = 64
+_END_OF_IMAGE = b"\xff\xd9"
+_MAX_ZEROS = 3
 _RLE_HEADER_BYTES = 64
 
 
@@ -111,8 +113,6 @@ def _check_supported(syntax: UID, layout: PixelLayout) -> None:
     depths = (8, 16) if expected == 1 else (8,)
     if layout.bits_allocated not in depths:
         raise UnsupportedPixelsError("Expected 8 or 16 bits a sample, or 8 bits of each colour; found another depth.")
-    if syntax == uids.JPEGExtended12Bit and layout.bits_stored > 8:
-        raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is read with 8 bits a sample only.")
     if not layout.high_bit + 1 >= layout.bits_stored >= 1 or layout.high_bit >= layout.bits_allocated:
         raise TruncatedImageError("The DICOM header contradicts itself about the bits of a sample.")
 
@@ -141,16 +141,41 @@ def _slice_frame(data: bytes, is_swapped: bool, layout: PixelLayout, index: int)
 
 
 def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Decode a frame; of the kinds of JPEG the data say which it is, as some files name another."""
     if syntax == uids.RLELossless:
         return _decode_rle(frame, layout)
-    if syntax in _JPEG_2000:
-        _check_codestream(frame, layout)
-    else:
-        _check_jpeg(frame, layout)
-    if syntax in _JPEG_LOSSLESS:
+    if not frame.startswith(_JPEG):
+        stream = read_codestream(frame)
+        _check_frame(stream.shape, stream.precision, layout)
+        if layout.num_samples == 1:
+            return decode_grey(stream, layout.is_signed)
+        return _decode_with_pydicom(encapsulate([stream.data]), uids.JPEG2000Lossless, layout)
+    process, precision = _read_process(frame, layout)
+    if process == _LOSSLESS:
         values = decode_jpeg_lossless(frame)
-        return values.astype(np.uint8) if layout.num_samples == 3 else values[:, :, 0]
-    return _decode_with_pydicom(encapsulate([frame]), syntax, layout)
+        return _convert_to_rgb(values.astype(np.uint8), layout) if layout.num_samples == 3 else values[:, :, 0]
+    if process == _JPEG_LS_FRAME:
+        return _decode_jpeg_ls(frame, layout)
+    if process not in _DCT or precision != 8:
+        raise UnsupportedPixelsError(
+            "Expected JPEG of 8 bits a sample, lossless JPEG or JPEG-LS; the frame is JPEG of another kind."
+        )
+    return _decode_with_pydicom(encapsulate([frame]), uids.JPEGBaseline8Bit, layout)
+
+
+def _decode_jpeg_ls(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
+    """Decode a frame whose end may be missing, or be behind zeros that some encoders add and CharLS does not read.
+
+    The first zeros may be data: https://github.com/team-charls/charls/issues/437
+    """
+    data = frame.rstrip(b"\0").removesuffix(_END_OF_IMAGE)
+    bare = data.rstrip(b"\0")
+    tries = [data, *(bare + bytes(num_zeros) for num_zeros in range(min(_MAX_ZEROS, len(data) - len(bare))))]
+    *others, last = (encapsulate([coded + _END_OF_IMAGE]) for coded in tries)
+    for data in others:
+        with suppress(RuntimeError):
+            return _decode_with_pydicom(data, uids.JPEGLSLossless, layout)
+    return _decode_with_pydicom(last, uids.JPEGLSLossless, layout)
 
 
 def _decode_with_pydicom(data: bytes, syntax: UID, layout: PixelLayout) -> npt.NDArray[Any]:
@@ -193,9 +218,12 @@ def _decode_rle(frame: bytes, layout: PixelLayout) -> npt.NDArray[Any]:
         picture = Image.frombytes("L", size, frame[start:end], "packbits", "L")
         planes.append(np.asarray(picture).reshape(layout.height, layout.width))
     if layout.num_samples == 3:
-        image = np.stack(planes, axis=2)
-        return np.asarray(Image.fromarray(image, "YCbCr").convert("RGB")) if layout.photometric[0] == "Y" else image
+        return _convert_to_rgb(np.stack(planes, axis=2), layout)
     return planes[0] if num_bytes == 1 else planes[0].astype(np.uint16) << 8 | planes[1]
+
+
+def _convert_to_rgb(image: npt.NDArray[np.uint8], layout: PixelLayout) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(image, "YCbCr").convert("RGB")) if layout.photometric[0] == "Y" else image
 
 
 def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[Any]:
@@ -209,29 +237,19 @@ def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[A
     return (unsigned << unused.astype(np.uint16)).view(np.int16) >> unused
 
 
-def _check_jpeg(frame: bytes, layout: PixelLayout) -> None:
+def _read_process(frame: bytes, layout: PixelLayout) -> tuple[int, int]:
+    """Read the kind of a JPEG, by the marker of its frame, and the bits of a sample."""
     check_structure(frame)
     for segment in islice(walk_segments(frame, DICOM_MARKERS), MAX_SEGMENTS):
         if segment.marker in _STARTS_OF_FRAME:
-            return _check_size(struct.unpack_from(">HHB", frame, segment.start + 1), layout)
+            precision, *shape = struct.unpack_from(">BHHB", frame, segment.start)
+            _check_frame(tuple(shape), precision, layout)
+            return segment.marker, precision
     raise TruncatedImageError("The compressed frame has no header; send the complete file.")
 
 
-def _check_codestream(frame: bytes, layout: PixelLayout) -> None:
-    """Check size, tiles and layers of a JPEG 2000 frame: ISO/IEC 15444-1, A.5.1 (SIZ) and A.6.1 (COD)."""
-    start = frame.find(_CODESTREAM)
-    if start < 0:
-        raise TruncatedImageError("The compressed frame has no header; send the complete file.")
-    right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">6I", frame, start + 8)
-    (num_components,) = struct.unpack_from(">H", frame, start + 40)
-    _check_size((bottom - top, right - left, num_components), layout)
-    num_tiles = -(-right // max(1, tile_width)) * -(-bottom // max(1, tile_height))
-    style = frame.find(b"\xff\x52", start)
-    (num_layers,) = struct.unpack_from(">H", frame, style + 6) if style >= 0 else (0,)
-    if num_tiles > _MAX_TILES or num_layers > _MAX_LAYERS:
-        raise TruncatedImageError("The frame holds more tiles or layers than an image needs; save the image again.")
-
-
-def _check_size(found: tuple[int, ...], layout: PixelLayout) -> None:
-    if found != (layout.height, layout.width, layout.num_samples):
+def _check_frame(shape: tuple[int, ...], precision: int, layout: PixelLayout) -> None:
+    if shape != (layout.height, layout.width, layout.num_samples):
         raise TruncatedImageError("The compressed frame and the DICOM header differ in size; send the complete file.")
+    if precision > layout.bits_allocated:
+        raise TruncatedImageError("The compressed frame has more bits a sample than the DICOM header says.")

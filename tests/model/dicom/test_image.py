@@ -4,6 +4,7 @@ import struct
 import time
 from typing import Any
 
+import jpeg_ls
 import numpy as np
 import pydicom
 import pytest
@@ -12,7 +13,7 @@ from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
 
 from model.classifier import Classifier
 from model.decoding import decode_image
@@ -244,6 +245,51 @@ def test_a_compressed_frame_of_another_size_is_refused_before_it_is_decoded(name
     syntax, frame = encode_frames(GREY.repeat(2, 0))[name]
     with pytest.raises(TruncatedImageError, match="compressed frame"):
         decode_image(make_dicom(GREY, syntax, encapsulate([frame])))
+
+
+@pytest.mark.parametrize("num_bits", [8, 12, 16])
+@pytest.mark.parametrize("change", ["whole", "padded", "open", "zero", "three zeros"])
+def test_jpeg_ls_is_read_however_it_ends(num_bits, change):
+    stored = GREY.astype(np.uint16) << (num_bits - 8)
+    for bottom in range(3):  # of which one leaves a zero at the end of the data
+        stored[-1, -1] = bottom
+        data = bytes(jpeg_ls.encode_array(stored.astype(np.uint8) if num_bits == 8 else stored))
+        body = data.removesuffix(b"\xff\xd9")
+        frame = {
+            "whole": data,
+            "padded": data + b"\0",
+            "open": body,
+            "zero": body + b"\0\xff\xd9",
+            "three zeros": body + b"\0\0\0\xff\xd9\0",
+        }[change]
+        tags = {"WindowCenter": float(1 << (num_bits - 1)), "WindowWidth": float(1 << num_bits), "BitsStored": num_bits}
+        scan = make_dicom(stored, JPEGLSLossless, encapsulate([frame]), **tags)
+        levels = np.rint(stored * (255 / ((1 << num_bits) - 1)))
+        assert np.abs(decode_image(scan).image.astype(int) - repeat(levels)).max() <= 1
+
+
+def test_jpeg_ls_that_ends_early_is_refused():
+    data = bytes(jpeg_ls.encode_array(GREY))
+    for length in range(40, len(data) - 4, 97):
+        with pytest.raises(TruncatedImageError):
+            decode_image(make_dicom(GREY, JPEGLSLossless, encapsulate([data[:length]])))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
+@pytest.mark.parametrize("other", ["jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
+def test_the_data_say_which_jpeg_they_are_where_the_file_names_another(name, other):
+    (_, frame), (syntax, _) = encode_frames(GREY)[name], encode_frames(GREY)[other]
+    image = decode_image(make_dicom(GREY, syntax, encapsulate([frame]), **FULL_WINDOW)).image
+    assert np.abs(image.astype(int) - repeat(GREY)).max() <= (4 if name == "jpeg" else 0)
+
+
+@pytest.mark.parametrize("marker", [0xC0, 0xC1, 0xC5, 0xC9, 0xCA])
+def test_jpeg_of_a_kind_that_is_not_read_is_named(marker):
+    syntax, frame = encode_frames(GREY)["jpeg"]
+    start = frame.index(b"\xff\xc0")
+    other = frame[:start] + bytes((0xFF, marker)) + frame[start + 2 : start + 4] + b"\x0c" + frame[start + 5 :]
+    with pytest.raises(UnsupportedPixelsError, match="another kind"):
+        decode_image(make_dicom(GREY.astype(np.uint16), syntax, encapsulate([other])))
 
 
 def test_a_transfer_syntax_that_is_not_read_is_named():

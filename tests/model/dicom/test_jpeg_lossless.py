@@ -5,7 +5,7 @@ from pydicom.encaps import get_frame
 
 from model.decoding import decode_image
 from model.dicom.jpeg_lossless import MAX_SAMPLES, decode_jpeg_lossless
-from model.errors import ImageTooLargeError, TruncatedImageError
+from model.errors import ImageTooLargeError, TruncatedImageError, UnsupportedPixelsError
 from tests.samples.dicoms import BUNDLED, encode_lossless
 
 
@@ -36,6 +36,21 @@ def test_data_that_end_early_are_refused():
             decode_jpeg_lossless(frame[:length])
 
 
+@pytest.mark.parametrize("change", [(b"\xff\xda", b"\xff\xdd\0\4\0\1\xff\xda"), (b"\1\x11\0", b"\1\x21\0")])
+def test_what_is_not_read_is_named(change):
+    frame = encode_lossless(np.arange(400).reshape(20, 20), 12)
+    with pytest.raises(UnsupportedPixelsError, match="not read"):
+        decode_jpeg_lossless(frame.replace(*change))
+
+
+def test_bytes_that_fill_the_space_before_a_marker_are_passed_over():
+    values = np.arange(400).reshape(20, 20)
+    frame = encode_lossless(values, 12)
+    assert np.array_equal(decode_jpeg_lossless(frame.replace(b"\xff\xda", b"\xff\xff\xff\xda"))[:, :, 0], values)
+    with pytest.raises(TruncatedImageError):
+        decode_jpeg_lossless(frame.replace(b"\xff\xda", b"ab\xff\xda"))
+
+
 def test_changed_bytes_give_pixels_or_a_named_error():
     whole = np.frombuffer(encode_lossless(np.arange(400).reshape(20, 20), 12), np.uint8)
     generator = np.random.default_rng(1)
@@ -44,6 +59,6 @@ def test_changed_bytes_give_pixels_or_a_named_error():
         changed[generator.integers(0, len(whole), 3)] = generator.integers(0, 256, 3)
         try:
             decoded = decode_jpeg_lossless(changed.tobytes())
-        except (TruncatedImageError, ImageTooLargeError):
+        except (TruncatedImageError, ImageTooLargeError, UnsupportedPixelsError):
             continue
         assert decoded.size <= MAX_SAMPLES
