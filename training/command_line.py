@@ -5,11 +5,14 @@ import json
 import logging
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import tyro
@@ -23,14 +26,15 @@ from training.comparison.comparison_report import format_table, update_document,
 from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
 from training.description.statistics_report import write_statistics
-from training.errors import DataError, TrainingError, UsageError
+from training.errors import DataError, Terminated, TrainingError, UsageError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.evaluation.summary import format_evaluation
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
-from training.fitting.fit import FitOptions, fit
+from training.fitting.fit import FitOptions, fit, restore_options
+from training.fitting.run_file import RUN_FILE, load_start
 from training.localization.localization import LocalizationOptions, localize
 from training.localization.localization_report import format_localization, write_localization
 from training.pages.templates import write_files
@@ -41,6 +45,8 @@ from training.run import RUNS
 
 logger = logging.getLogger(__name__)
 
+_DEFAULT_RECIPE = "efficientnet_b0"
+
 RecipeValues = Annotated[Recipe, tyro.conf.arg(name="", help="Written as in TOML.")]
 
 
@@ -48,24 +54,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0, 1 after an expected error, 2 for wrong usage, 130 when stopped.
+        The exit status: 0, 1 after an expected error, 2 for wrong usage, 130 when stopped by SIGINT, 143 by SIGTERM.
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     is_main_process = os.environ.get("RANK", "0") == "0"
     logging.getLogger("training").setLevel(logging.INFO if is_main_process else logging.WARNING)
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it would report each of its retries; we log one line
+    handler = signal.signal(signal.SIGTERM, _terminate)
+    command: Command | None = None
     try:
-        parse_command(sys.argv[1:] if arguments is None else arguments).run()
+        command = parse_command(sys.argv[1:] if arguments is None else arguments)
+        command.run()
     except UsageError as error:
         logger.error("error: %s", error)
         return 2
     except (TrainingError, ModelError) as error:
         logger.error("error: %s", error)
         return 1
-    except KeyboardInterrupt:
-        logger.error("stopped; `fit --resume` continues after the last whole epoch")
-        return 130
+    except OSError as error:
+        logger.error("error: %s", ": ".join(str(part) for part in (error.filename, error.strerror) if part) or error)
+        return 1
+    except KeyboardInterrupt as stop:
+        logger.error("stopped%s", _name_way_on(command))
+        return 143 if isinstance(stop, Terminated) else 130
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     return 0
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _name_way_on(command: "Command | None") -> str:
+    if not isinstance(command, FitOptions) or not (command.out / RUN_FILE).exists():
+        return ""
+    name = "cross-validate" if isinstance(command, CrossValidate) else "fit"
+    resume = shlex.join(["--resume", str(command.out)])
+    return f"; `python -m training {name} {resume}` goes on after the last whole epoch"
 
 
 def parse_command(arguments: Sequence[str]) -> "Command":
@@ -86,6 +112,7 @@ def parse_command(arguments: Sequence[str]) -> "Command":
 
 
 def _parse(arguments: Sequence[str]) -> "Command":
+    arguments = _expand_resume(arguments)
     commands = _create_commands(arguments)
     descriptions = {name: str(type(command).__doc__).partition("\n")[0] for name, command in commands.items()}
     return tyro.cli(
@@ -107,13 +134,37 @@ def _join_lines(box: str) -> str:
     return re.sub(r"^Error parsing (\w+: )?", "", "; ".join(kept))
 
 
+def _expand_resume(arguments: Sequence[str]) -> list[str]:
+    """Write `--resume RUN` as `--resume --out RUN`."""
+    words = [
+        part for word in arguments for part in (("--resume", word[9:]) if word.startswith("--resume=") else (word,))
+    ]
+    run = words.index("--resume") + 1 if "--resume" in words else len(words)
+    if run == len(words) or words[run].startswith("-"):
+        return words
+    if "--out" in words:
+        raise UsageError("--resume RUN: the run stays in its folder; leave --out out")
+    return [*words[:run], "--out", *words[run:]]
+
+
 def _create_commands(arguments: Sequence[str]) -> dict[str, "Command"]:
-    """Create all commands with their defaults; those of `fit` are the values of the recipe that is named."""
-    recipe = load_recipe(_parse_recipe(arguments), {})
+    """Create all commands with their defaults: of `fit` the values of the recipe, or run to resume, that is named."""
+    named = tyro.cli(_Named, args=arguments, return_unknown_args=True, add_help=False, config=(FlagCreatePairsOff,))[0]
+    fit: dict[str, Any] = {"data": tyro.MISSING}
+    folds = dict(fit)
+    if named.resume and arguments[0] in ("fit", "cross-validate"):
+        name = named.recipe or _DEFAULT_RECIPE
+        out = named.out or (RUNS / name if arguments[0] == "fit" else RUNS / "cross-validation" / name)
+        start = load_start(out, arguments[0])
+        (fit if arguments[0] == "fit" else folds).update(restore_options(start.options))
+        is_same = named.recipe in (None, start.recipe.name)
+        recipe = start.recipe if is_same else load_recipe(named.recipe or "", {})
+    else:
+        recipe = load_recipe(named.recipe or _DEFAULT_RECIPE, {})
     data: Any = tyro.MISSING
     return {
-        "fit": Fit(data, RUNS / recipe.name, recipe=recipe),
-        "cross-validate": CrossValidate(data, RUNS / "cross-validation" / recipe.name, recipe=recipe),
+        "fit": Fit(**fit, out=RUNS / recipe.name, recipe=recipe),
+        "cross-validate": CrossValidate(**folds, out=RUNS / "cross-validation" / recipe.name, recipe=recipe),
         "evaluate": Evaluate(data),
         "audit": Audit(data),
         "statistics": Statistics(data),
@@ -123,12 +174,11 @@ def _create_commands(arguments: Sequence[str]) -> dict[str, "Command"]:
     }
 
 
-def _parse_recipe(arguments: Sequence[str]) -> str:
-    @dataclass
-    class Named:
-        recipe: str = "efficientnet_b0"
-
-    return tyro.cli(Named, args=arguments, return_unknown_args=True, add_help=False)[0].recipe
+@dataclass(frozen=True)
+class _Named:
+    recipe: str | None = None
+    out: Path | None = None
+    resume: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

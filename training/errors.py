@@ -56,5 +56,9 @@ class WorkerError(TrainingError):
         )
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as SLURM, Kubernetes and machines that are taken back send it."""
+
+
 class TrackingError(TrainingError):
     """A run cannot be recorded where that was asked for."""

@@ -1,9 +1,14 @@
 """Recipes: every hyper-parameter once, as data."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import accumulate, pairwise
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -11,6 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from model.card import IMAGENET_MEAN, IMAGENET_STD, ClassName, Deviations, Head, Preprocessing, Triple
 from model.kinds import KindName
 from training.errors import RecipeError
+
+_FOLDER = resources.files("training") / "recipes"
+_SUFFIX = ".toml"
+_MIN_SIZE = 32  # pixels
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -27,7 +36,7 @@ class Stage(_Settings):
     """
 
     epochs: int = Field(ge=1, le=10_000, description="At most, if stopped early.")
-    image_size: int = Field(ge=32, le=1024, description="Height and width of the inputs, pixels.")
+    image_size: int = Field(ge=_MIN_SIZE, le=1024, description="Height and width of the inputs, pixels.")
     trained_layers: int | None = Field(None, ge=0, description="Last layers of the backbone that learn; None: all.")
     learning_rate: float | None = Field(None, gt=0, le=1)
     plateau_factor: float | None = Field(None, gt=0, lt=1)
@@ -160,52 +169,124 @@ class Recipe(_Settings):
 
 def recipe_names() -> list[str]:
     """List the recipes that come with the package."""
-    folder = resources.files("training") / "recipes"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
     """Read a recipe and change single values.
 
     Args:
-        name: One of `recipe_names`.
-        overrides: Values by field; those of the augmentation by "augmentation.FIELD".
+        name: One of `recipe_names`, or the path of a TOML file.
+        overrides: As of `change_recipe`.
 
     Raises:
         RecipeError: If there is no such recipe or a value is unknown or out of its bounds.
     """
-    if name not in recipe_names():
-        raise RecipeError(f"expected a recipe out of {', '.join(recipe_names())}; found {name!r}")
-    fields = {**_read_fields(name), "name": name}
-    for key, value in overrides.items():
+    recipe = parse_recipe({**_read_fields(name, ()), "name": re.sub(r"\W", "_", Path(name).name.removesuffix(_SUFFIX))})
+    return change_recipe(recipe, overrides)
+
+
+def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Change values of a recipe by their names; those of the augmentation by "augmentation.FIELD".
+
+    Beside them, `epochs` is the number over all stages: what is more lengthens the last stage, what is less shortens
+    all of them; `image_size` is that of the last stage, to which those of the others keep their proportion.
+
+    Raises:
+        RecipeError: If a value is unknown or out of its bounds.
+    """
+    fields: dict[str, Any] = recipe.model_dump()
+    for key, value in changes.items():
         section, _, field = key.rpartition(".")
         (fields.setdefault(section, {}) if section else fields)[field] = value
-    return parse_recipe(fields)
+    epochs, image_size = (_pop_number(fields, name) for name in ("epochs", "image_size"))
+    stages = parse_recipe(fields).stages
+    if epochs is not None:
+        stages = _spread_epochs(stages, epochs)
+    if image_size is not None:
+        sizes = [max(_MIN_SIZE, round(stage.image_size * image_size / stages[-1].image_size)) for stage in stages]
+        sizes[-1] = image_size
+        stages = tuple(stage.model_copy(update={"image_size": size}) for stage, size in zip(stages, sizes, strict=True))
+    return parse_recipe({**fields, "stages": [stage.model_dump() for stage in stages]})
+
+
+def _pop_number(fields: dict[str, Any], name: str) -> int | None:
+    value = fields.pop(name, None)
+    if value is not None and type(value) is not int:
+        raise RecipeError(f"recipe value {name}: expected a whole number; found {value!r}")
+    return value
+
+
+def _spread_epochs(stages: tuple[Stage, ...], total: int) -> tuple[Stage, ...]:
+    before = sum(stage.epochs for stage in stages)
+    if total < len(stages):
+        raise RecipeError(f"epochs: expected at least {len(stages)}, one for each stage; found {total}")
+    counts = [stage.epochs for stage in stages]
+    if total >= before:
+        counts[-1] += total - before
+    else:  # one for each, and of the others a share
+        ends = accumulate((count - 1 for count in counts), initial=0)
+        shares = [round(end * (total - len(stages)) / (before - len(stages))) for end in ends]
+        counts = [1 + after - start for start, after in pairwise(shares)]
+    return tuple(stage.model_copy(update={"epochs": count}) for stage, count in zip(stages, counts, strict=True))
 
 
 def parse_recipe(fields: object) -> Recipe:
     """Check a recipe read from a file.
 
     Raises:
-        RecipeError: If a value is missing, unknown or out of its bounds.
+        RecipeError: If a value is missing, unknown or out of its bounds; the message names the nearest right name.
     """
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        found = error.errors(include_url=False)
+        first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
         field = ".".join(str(part) for part in first["loc"])
         if not field:  # values that do not go together; what was found is the whole recipe
             raise RecipeError(f"recipe: {first['msg'].removeprefix('Value error, ')}") from error
+        if first["type"] == "extra_forbidden":
+            parts: dict[str, type[_Settings]] = {"stages": Stage, "augmentation": Augmentation}
+            settings = parts.get(str(first["loc"][0]), Recipe)
+            near = suggest(str(first["loc"][-1]), settings.model_fields)
+            raise RecipeError(f"recipe value {field}: there is none of this name{near}") from error
         raise RecipeError(f"recipe value {field}: {first['msg']}; found {first['input']!r}") from error
 
 
-def _read_fields(name: str) -> dict[str, Any]:
-    """Read a recipe's file: what it leaves out, of the augmentation too, stands in the one that it `extends`."""
-    text = (resources.files("training") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-    fields = tomllib.loads(text)
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Write the nearest of the right names as the end of a message, if one is near."""
+    near = get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _read_fields(name: str, extending: tuple[str, ...]) -> dict[str, Any]:
+    """Read a recipe's file: what it leaves out, of the augmentation too, stands in the one that it `extends`.
+
+    Args:
+        extending: The recipes that extend this one.
+    """
+    if name in extending:
+        raise RecipeError(f"recipe {name}: it extends itself")
+    if name.endswith(_SUFFIX):
+        file: Traversable = Path(name)
+    elif name in recipe_names():
+        file = _FOLDER / (name + _SUFFIX)
+    else:
+        known = recipe_names()
+        raise RecipeError(
+            f"expected a recipe out of {', '.join(known)}, or FILE{_SUFFIX}; found {name!r}{suggest(name, known)}"
+        )
+    try:
+        fields = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"recipe {name}: {error.strerror}") from error
+    except ValueError as error:  # of TOML or of UTF-8
+        raise RecipeError(f"recipe {name}: {error}") from error
     extended = fields.pop("extends", None)
     if extended is None:
         return fields
-    base = _read_fields(extended)
+    if isinstance(file, Path) and str(extended).endswith(_SUFFIX):
+        extended = str(file.parent / extended)
+    base = _read_fields(str(extended), (*extending, name))
     augmentation = {**base.get("augmentation", {}), **fields.get("augmentation", {})}
     return {**base, **fields, "augmentation": augmentation}

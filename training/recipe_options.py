@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel
+from tyro.conf import arg
 from tyro.constructors import (
     ConstructorRegistry,
     PrimitiveConstructorSpec,
@@ -15,8 +16,9 @@ from tyro.constructors import (
 )
 
 from training.errors import RecipeError
-from training.recipe import Recipe, load_recipe, recipe_names
+from training.recipe import Recipe, change_recipe, recipe_names
 
+_AS_IN_STAGES = object()  # a number that nobody asked for
 RECIPE_OPTIONS = ConstructorRegistry()
 
 
@@ -26,25 +28,41 @@ def _list_options(info: StructTypeInfo) -> StructConstructorSpec | None:
     if info.type is not Recipe:
         return None
     recipe = info.default
-    name = StructFieldSpec("recipe", str, recipe.name, f"One of {', '.join(recipe_names())}.")
-    values = (*_list_values(recipe), *_list_values(recipe.augmentation, "augmentation."))
-    return StructConstructorSpec(lambda recipe, **values: load_recipe(recipe, values), (name, *values))
+    name = StructFieldSpec("recipe", str, recipe.name, f"FILE.toml, or one of {', '.join(recipe_names())}.")
+    values = (*_list_values(recipe), *_list_values(recipe.augmentation, "augmentation."), *_list_shortcuts(recipe))
+    return StructConstructorSpec(lambda recipe, **values: _change(info.default, values), (name, *values))
+
+
+def _change(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    return change_recipe(recipe, {name: value for name, value in values.items() if value is not _AS_IN_STAGES})
 
 
 def _list_values(settings: BaseModel, prefix: str = "") -> Iterator[StructFieldSpec]:
     for name, field in type(settings).model_fields.items():
         if name not in ("name", "augmentation"):
-            kind: Any = Annotated[Any, _read_as_toml(prefix + name)]
+            aliases = ["--lr"] if name == "learning_rate" else None
+            kind: Any = Annotated[Any, _read_as_toml(prefix + name), arg(aliases=aliases)]
             yield StructFieldSpec(prefix + name, kind, getattr(settings, name), field.description)
 
 
-def _read_as_toml(name: str) -> PrimitiveConstructorSpec[Any]:
+def _list_shortcuts(recipe: Recipe) -> Iterator[StructFieldSpec]:
+    for name, value, text in (
+        ("epochs", recipe.num_epochs, "Of all stages: more lengthen the last one, fewer shorten all."),
+        ("image_size", recipe.stages[-1].image_size, "Of the last stage; those before keep their proportion."),
+    ):
+        kind: Any = Annotated[Any, _read_as_toml(name, str(value))]
+        yield StructFieldSpec(name, kind, _AS_IN_STAGES, text)
+
+
+def _read_as_toml(name: str, default: str = "") -> PrimitiveConstructorSpec[Any]:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar="VALUE",
         instance_from_str=lambda words: parse_value(name, words[0]),
         is_instance=lambda _: True,
-        str_from_instance=lambda value: [value if isinstance(value, str) else format_value(value)],
+        str_from_instance=lambda value: [
+            default if value is _AS_IN_STAGES else value if isinstance(value, str) else format_value(value)
+        ],
     )
 
 

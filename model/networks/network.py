@@ -1,5 +1,6 @@
 """Networks by name: those of timm, and the small ones of this project."""
 
+from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
@@ -79,8 +80,10 @@ def _create_timm_network(
     import timm
 
     if not timm.is_model(architecture):
+        near = get_close_matches(architecture, [*timm.list_models(), *SMALL_NETWORKS], n=1)
         raise CheckpointError(
             f"expected an architecture of timm, or one of {', '.join(SMALL_NETWORKS)}; found {architecture!r}"
+            + (f"; did you mean {near[0]}?" if near else "")
         )
     options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}  # not every network takes it
     try:

@@ -1,13 +1,19 @@
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from training.command_line import Fit, main, parse_command
+from training.errors import Terminated
+from training.fitting.fit import describe_options
+from training.fitting.run_file import RunStart, save_start
 from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
 
 SHIPPED_CARD = Path(__file__).parents[2] / "weights" / "README.md"
+
+ROOT = Path.cwd()
 
 
 def test_fit_and_evaluate(data_folder, tmp_path, capsys):
@@ -175,6 +181,79 @@ def test_without_options_the_recipe_is_that_of_its_file(name):
     command = parse_command(["fit", "x", "--recipe", name])
     assert isinstance(command, Fit)
     assert command.recipe == load_recipe(name, {})
+
+
+@pytest.fixture
+def started(tmp_path):
+    """A run folder as `fit` makes it."""
+    words = ["fit", "data", "--out", str(tmp_path), "--lr", "3e-4", "--split", "common", "--groups", "groups.csv"]
+    command = parse_command([*words, "--recipe", "efficientnet_b3", "--augmentation.shear", "2", "--seed", "5"])
+    assert isinstance(command, Fit)
+    save_start(tmp_path, RunStart("fit", command.recipe, describe_options(command)))
+    return command
+
+
+def test_resume_takes_from_the_run_what_is_not_typed(started, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)  # paths are found from anywhere
+    resumed = [
+        parse_command(["fit", *words])
+        for words in (["--resume", str(tmp_path)], [f"--resume={tmp_path}"], ["--out", str(tmp_path), "--resume"])
+    ]
+    assert resumed[0] == resumed[1] == resumed[2]
+    assert isinstance(resumed[0], Fit)
+    assert resumed[0].recipe == started.recipe
+    assert (resumed[0].data, resumed[0].groups) == (ROOT / "data", ROOT / "groups.csv")
+    assert (resumed[0].out, resumed[0].resume, resumed[0].split) == (tmp_path, True, "common")
+    typed = parse_command(["fit", "elsewhere", "--resume", str(tmp_path), "--num-workers", "0", "--seed", "7"])
+    assert isinstance(typed, Fit)
+    assert (str(typed.data), typed.num_workers) == ("elsewhere", 0)
+    assert typed.recipe == started.recipe.model_copy(update={"seed": 7})
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["fit", "--resume", "nowhere"], "nothing to resume: nowhere"),
+        (["fit", "x", "--resume"], "nothing to resume: runs/efficientnet_b0"),
+        (["cross-validate", "--resume", "RUN"], "it holds a run of fit"),
+        (["fit", "--resume", "RUN", "--out", "other"], "leave --out out"),
+        (["fit", "--resume", "RUN/damaged"], "not the start of a run"),
+    ],
+)
+@pytest.mark.usefixtures("started")
+def test_what_cannot_be_resumed_is_said_in_one_line(words, expected, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "run.json").write_text('{"command": "fit"}')
+    assert main([word.replace("RUN", str(tmp_path)) for word in words]) in (1, 2)
+    (record,) = caplog.records
+    assert expected in record.message
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize("is_fit", [True, False])
+def test_a_stopped_command_says_how_it_goes_on_where_it_can(started, stop, status, is_fit, monkeypatch, caplog):
+    def be_stopped(*_):
+        raise stop
+
+    monkeypatch.setattr(f"training.command_line.{'fit' if is_fit else 'evaluate'}", be_stopped)
+    assert main(["fit", "x", "--out", str(started.out)] if is_fit else ["evaluate", "x"]) == status
+    (record,) = caplog.records
+    assert record.message.startswith("stopped")
+    assert (f"fit --resume {started.out}" in record.message) == ("resume" in record.message) == is_fit
+
+
+def test_sigterm_stops_a_command_and_the_handler_before_it_is_back(monkeypatch):
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("training.command_line.evaluate", lambda _: signal.raise_signal(signal.SIGTERM))
+    assert main(["evaluate", "x"]) == 143
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_an_error_of_the_system_is_one_line(monkeypatch, caplog):
+    monkeypatch.setattr("training.command_line.evaluate", lambda _: Path("/nowhere/x").read_bytes())
+    assert main(["evaluate", "x"]) == 1
+    assert caplog.messages == ["error: /nowhere/x: No such file or directory"]
 
 
 def test_localize_prints_a_table_and_writes_it(tiny_pair, data_folder, tmp_path, capsys):

@@ -1,7 +1,7 @@
 import pytest
 
 from training.errors import RecipeError
-from training.recipe import Augmentation, Recipe, Stage, load_recipe, recipe_names
+from training.recipe import Augmentation, Recipe, Stage, change_recipe, load_recipe, recipe_names
 
 
 def test_the_reference_recipe_is_the_published_one():
@@ -99,3 +99,69 @@ def test_each_system_that_starts_from_imagenet_has_a_variant_that_does_not(name)
     assert (scratch.architecture, scratch.head) == (reference.architecture, reference.head)
     assert scratch.preprocessing() == reference.preprocessing()
     assert all(stage.trained_layers is None for stage in scratch.stages)
+
+
+def test_a_file_of_ones_own_is_a_recipe_and_may_extend_ours_or_another_file(tmp_path):
+    (tmp_path / "my-base.toml").write_text('extends = "efficientnet_b3"\nbatch_size = 8\n[augmentation]\nshear = 3.0')
+    (tmp_path / "mine.toml").write_text('extends = "my-base.toml"\nlearning_rate = 0.5')
+    base, mine = (load_recipe(str(tmp_path / name), {}) for name in ("my-base.toml", "mine.toml"))
+    shipped = load_recipe("efficientnet_b3", {})
+    assert (base.name, mine.name) == ("my_base", "mine")
+    assert base == shipped.model_copy(
+        update={
+            "name": "my_base",
+            "batch_size": 8,
+            "augmentation": shipped.augmentation.model_copy(update={"shear": 3.0}),
+        }
+    )
+    assert mine == base.model_copy(update={"name": "mine", "learning_rate": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "No such file"),
+        (b"learning_rate = ", "Invalid value"),
+        (b"\xff\xfe", "utf-8"),
+        (b'extends = "mine.toml"', "extends itself"),
+        (b'extends = "efficientnetb0"', "did you mean efficientnet_b0"),
+        (b"lerning_rate = 1", r"lerning_rate: .*did you mean learning_rate\?"),
+        (b"[[stages]]\nepochs = 3\nimagesize = 64", r"stages\.0\.imagesize: .*did you mean image_size\?"),
+        (b"[augmentation]\nrotaton = 3", r"augmentation\.rotaton: .*did you mean rotation\?"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named_in_one_line_with_the_nearest_right_name(tmp_path, content, named):
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_bytes(b'extends = "efficientnet_b0"\n' * (b"extends" not in content) + content)
+    with pytest.raises(RecipeError, match=named) as caught:
+        load_recipe(str(path), {})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_epochs_are_those_of_all_stages_and_an_extended_recipe_begins_as_it_was(name):
+    recipe = load_recipe(name, {})
+    stages, total = recipe.stages, recipe.num_epochs
+    for epochs in (len(stages), (len(stages) + total) // 2, total, total + 7):
+        changed = change_recipe(recipe, {"epochs": epochs})
+        assert changed.num_epochs == epochs
+        assert all(after.epochs <= before.epochs for after, before in zip(changed.stages[:-1], stages, strict=False))
+        assert changed.model_copy(update={"stages": stages}) == recipe
+    assert changed.stages[:-1] == stages[:-1]
+    assert changed.stages[-1] == stages[-1].model_copy(update={"epochs": stages[-1].epochs + 7})
+    with pytest.raises(RecipeError, match=f"at least {len(stages)}"):
+        change_recipe(recipe, {"epochs": len(stages) - 1})
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_image_size_is_the_last_stages_and_the_others_keep_their_proportion(name):
+    recipe = load_recipe(name, {})
+    for size in (64, 512):
+        changed = change_recipe(recipe, {"image_size": size})
+        assert changed.preprocessing().input_size == size
+        for after, before in zip(changed.stages, recipe.stages, strict=True):
+            wanted = max(32, before.image_size * size / recipe.stages[-1].image_size)
+            assert after.image_size == pytest.approx(wanted, abs=0.5)
+    with pytest.raises(RecipeError, match="image_size"):
+        change_recipe(recipe, {"image_size": 31})

@@ -20,8 +20,11 @@ Result = TypeVar("Result")
 
 def read_in_threads(read: Callable[[Item], Result], items: Sequence[Item], title: str, unit: str) -> list[Result]:
     """Read items, in their order, behind a progress bar."""
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
+    pool = ThreadPoolExecutor(NUM_THREADS)
+    try:
         return list(tqdm(pool.map(read, items), title, len(items), unit=unit, leave=False, disable=None))
+    finally:
+        pool.shutdown(cancel_futures=True)  # or who stops a command would wait for all items
 
 
 def read_image(path: Path) -> DecodedImage:

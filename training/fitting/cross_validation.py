@@ -11,7 +11,8 @@ from model.card import SplitMetrics
 from model.engines.loading import load_engine
 from training.data.splits import Fold, split_data
 from training.fitting.epochs import STATE_FILE
-from training.fitting.fit import FitOptions, fit
+from training.fitting.fit import FitOptions, describe_options, fit
+from training.fitting.run_file import RunStart, save_start
 from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.metrics import measure
 from training.pages.tables import align, format_interval
@@ -44,6 +45,7 @@ def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> Cross
     Raises:
         CheckpointError, DataError, PretrainedError, RunError: As `training.fitting.fit.fit`.
     """
+    save_start(options.out, RunStart("cross-validate", recipe, {**describe_options(options), "folds": num_folds}))
     classified = [_run_fold(recipe, options, Fold(index, num_folds)) for index in range(num_folds)]
     classes = split_data(
         options.data, "grouped", options.groups, recipe.seed, Fold(0, num_folds), recipe.class_map

@@ -27,7 +27,7 @@ from training.data.boxes import Box
 from training.data.coarse import CoarseScan
 from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
-from training.errors import WorkerError
+from training.errors import Terminated, WorkerError
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
@@ -210,6 +210,8 @@ def report_dead_workers() -> Iterator[None]:
         lines = str(error).splitlines()
         if not any("DataLoader worker" in line for line in lines):
             raise
+        if "signal: Terminated" in lines[0]:
+            raise Terminated from error  # sent to all processes of the run, of which this one had not seen it yet
         raise WorkerError(lines[-1] if len(lines) > 1 else lines[0]) from error
 
 

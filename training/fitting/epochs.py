@@ -49,7 +49,7 @@ class EpochRunner:
             history = (*history, result)
             state = self._advance(state, history)
             if trackers is not None:
-                save_state(out / STATE_FILE, state, self._recipe, self._data.manifest.sha256)
+                save_state(out / STATE_FILE, state, self._recipe, self._data)
                 trackers.write(result)
             pixels_done += stage.image_size**2
             if self._processes.is_main:

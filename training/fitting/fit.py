@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
 from training.fitting.release import Release, check_card, read_report, release
 from training.fitting.run_data import RunData, prepare_data
+from training.fitting.run_file import RunStart, load_start, save_start
 from training.fitting.run_state import RunState, load_state
 from training.fitting.starting_weights import (
     check_networks,
@@ -50,7 +51,8 @@ class FitOptions:
         data: Folder with `Training/CLASS/` and, where the result is to be reported on, `Testing/CLASS/`; or with
             `CLASS/` alone.
         out: Folder for everything the run writes.
-        resume: Continue the run in `out`.
+        resume: With a folder, `--resume RUN`, continue the run in it, with all that it was started with; alone, that in
+            `out`.
         version: Goes into the card.
         device: By default a GPU where there is one.
         num_workers: Processes that augment images.
@@ -107,8 +109,14 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
         RunError: If `options.out` holds another run, or none to resume, a file is missing, the card cannot be written,
             or there is no GPU where one is asked for.
     """
-    if (options.out / STATE_FILE).exists() and not options.resume:
+    has_state = (options.out / STATE_FILE).exists()
+    if has_state and not options.resume:
         raise RunError(f"{options.out} already holds a run: continue it with --resume, or choose another --out")
+    if options.resume and not has_state:
+        load_start(options.out, "" if fold else "fit")  # stopped in its first epoch: it starts again
+        options = replace(options, resume=False)
+    if options.resume:
+        options = replace(options, pretrained_file=None)  # it may be gone by now
     device = _choose_device(options.device)
     _check_files(recipe, options)
     check_card(recipe, options.version)
@@ -123,22 +131,40 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
         leave_processes()
 
 
+def describe_options(options: FitOptions) -> dict[str, Any]:
+    """Describe what a run needs besides the recipe, as plain types and with absolute paths."""
+    values = {field.name: getattr(options, field.name) for field in fields(FitOptions)}
+    return {
+        name: str(value.absolute()) if isinstance(value, Path) else value
+        for name, value in values.items()
+        if name not in ("out", "resume")
+    }
+
+
+def restore_options(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring what `describe_options` returned back to the types of the fields."""
+    paths = ("data", "initial_weights", "pretrained_file", "groups", "boxes", "coarse")
+    return {name: Path(value) if name in paths and value else value for name, value in described.items()}
+
+
 def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.device, processes: Processes) -> RunReport:
     if recipe.batch_size % processes.size:
         raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
     torch.backends.cudnn.deterministic = True
     torch.manual_seed(recipe.seed)
+    sources = _hash_sources(recipe, options)
     if options.resume:
-        state = load_state(options.out / STATE_FILE, recipe, data.manifest.sha256)
+        state = load_state(options.out / STATE_FILE, recipe, data, sources)
     else:
-        state = RunState({}, {}, 0, (), _hash_sources(recipe, options))
+        state = RunState({}, {}, 0, (), sources)
     teachers = load_teachers(recipe, data.splits.classes)
     network = _create_network(recipe, options, data, teachers)
     check_networks(network, teachers, recipe)
     trainer = Trainer(network, recipe, device, teachers, processes)
     if state.history:
         trainer.restore(state.trainer)
-    options.out.mkdir(parents=True, exist_ok=True)
+    if processes.is_main:
+        save_start(options.out, RunStart("" if data.fold else "fit", recipe, describe_options(options)))
     processes.wait()
     runner = EpochRunner(recipe, data, trainer, processes, options.num_workers)
     with _open_trackers(recipe, options, data, state, trainer) if processes.is_main else nullcontext() as trackers:

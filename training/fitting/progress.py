@@ -23,6 +23,13 @@ def next_stage(recipe: Recipe, history: Sequence[EpochResult]) -> int | None:
     return following if following < len(recipe.stages) else None
 
 
+def is_extended(started: Recipe, recipe: Recipe) -> bool:
+    """Whether a recipe is the one that a run was started with, but for more epochs in the last stage."""
+    last, before = recipe.stages[-1], started.stages[-1]
+    shortened = (*recipe.stages[:-1], last.model_copy(update={"epochs": before.epochs}))
+    return last.epochs > before.epochs and recipe.model_copy(update={"stages": shortened}) == started
+
+
 def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
     """Find the epoch whose weights are kept, counted from 1: the lowest validation loss at the size to be served.
 

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from training.data.boxes import Box, load_boxes
-from training.data.coarse import CoarseScan, LearntPart, describe_coarse, load_coarse
+from training.data.coarse import LEARNT_PARTS, CoarseScan, LearntPart, describe_coarse, load_coarse
 from training.data.scans import Manifest, Scan, ScanFolder, check_scans
 from training.data.splits import DataSplits, Fold, SplitName, split_data
 from training.errors import DataError, RecipeError
@@ -36,6 +37,15 @@ class RunData:
         """Collect the scans of a part, those of which less is known last."""
         whole: tuple[Scan, ...] = getattr(self.splits, name)
         return (*whole, *(scan for scan in self.coarse if scan.split == name))
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the data as plain types; two runs learn from the same scans where all of it is equal."""
+        return {
+            "split": self.splits.name,
+            "fold": self.fold and asdict(self.fold),
+            "scans": {part: len(self.part(part)) for part in LEARNT_PARTS},
+            "manifest_sha256": self.manifest.sha256,
+        }
 
 
 def prepare_data(

@@ -1,16 +1,18 @@
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from model.checkpoints.checkpoint import load_checkpoint
+from model.checkpoints.checkpoint import load_checkpoint, read_tensors
 from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from model.errors import CheckpointError
@@ -18,9 +20,10 @@ from model.networks.network import create_network
 from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError
 from training.fitting import starting_weights
-from training.fitting.fit import FitOptions, fit
+from training.fitting.fit import FitOptions, describe_options, fit, restore_options
 from training.fitting.run_state import save_state
-from training.recipe import load_recipe
+from training.recipe import change_recipe, load_recipe
+from training.run import RunReport
 
 ROOT = Path(__file__).parents[3]
 TINY_RUN = {
@@ -83,6 +86,8 @@ def test_the_logs_hold_every_epoch(run):
 
 
 def _read_log(folder: Path) -> list[dict[str, str]]:
+    if not (folder / "log.csv").exists():
+        return []
     with (folder / "log.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -104,25 +109,80 @@ def _same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_a_run_killed_in_an_epoch_resumes_to_the_same_weights(run, data_folder, tmp_path):
-    command = [
-        *(sys.executable, "-m", "training", "fit", str(data_folder), "--recipe", "efficientnet_b0_scratch"),
-        *("--out", str(tmp_path), "--num-workers", "0", "--architecture", TINY, "--batch-size", "8"),
+def test_a_run_ended_by_any_signal_resumes_to_the_same_weights_without_typing_it_again(run, data_folder, tmp_path):
+    out = tmp_path / "run"
+    program = [sys.executable, "-m", "training", "fit"]
+    start = [
+        *(os.path.relpath(data_folder, ROOT), "--recipe", "efficientnet_b0_scratch", "--out", str(out)),
+        *("--num-workers", "0", "--architecture", TINY, "--batch-size", "8", "--learning-rate", "0.01"),
         *("--stages", "[{epochs=2, image_size=32}, {epochs=2, image_size=64}]"),
-        *("--learning-rate", "0.01"),
     ]
+    resume = ["--resume", str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
-    killed = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "last.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    assert not (tmp_path / "efficientnet_b0_scratch.pth").exists()
-    subprocess.run([*command, "--resume"], cwd=ROOT, env=environment, check=True, capture_output=True)
-    assert _same_weights(run[1].checkpoint, tmp_path / "efficientnet_b0_scratch.pth")
-    rows = _read_log(tmp_path)
-    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    for epoch, (number, arguments) in enumerate(
+        [(signal.SIGKILL, start), (signal.SIGTERM, resume), (signal.SIGINT, resume)], start=1
+    ):
+        ended = subprocess.Popen([*program, *arguments], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while len(_read_log(out)) < epoch and ended.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        ended.send_signal(number)
+        _, messages = ended.communicate()
+        assert ended.returncode == {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}[number], messages
+        assert number == signal.SIGKILL or f"fit --resume {out}` goes on" in messages.splitlines()[-1]
+        assert number != signal.SIGKILL or not (out / "efficientnet_b0_scratch.pth").exists()
+    subprocess.run([*program, *resume], cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}, check=True)
+    assert _same_weights(run[1].checkpoint, out / "efficientnet_b0_scratch.pth")
+    assert [row["epoch"] for row in _read_log(out)] == ["1", "2", "3", "4"]
+
+
+@pytest.fixture
+def only_epochs(monkeypatch):
+    """Runs end after the last epoch: what follows takes seconds."""
+    report = RunReport(Path(), Path(), {"training": {"best_epoch": 1}, "metrics": {}})
+    monkeypatch.setattr("training.fitting.fit._release", lambda *_: None)
+    monkeypatch.setattr("training.fitting.fit.read_report", lambda *_: report)
+
+
+def _same_states(one: Path, other: Path) -> bool:
+    content: Any = [read_tensors(folder / "last.pt") for folder in (one, other)]
+    states = [each["trainer"]["learner"] for each in content]
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.usefixtures("only_epochs")
+def test_a_run_stopped_in_its_first_epoch_starts_again(run, data_folder, tmp_path):
+    options = FitOptions(data_folder, tmp_path, num_workers=0)
+    with pytest.raises(RunError, match="nothing to resume"):
+        fit(_recipe(), replace(options, resume=True))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.fitting.epochs.save_state", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(_recipe(), options)
+    fit(_recipe(), replace(options, resume=True))
+    assert _same_states(run[0], tmp_path)
+
+
+def test_every_option_of_a_run_survives_the_way_through_plain_types():
+    kinds = {field.name: str(field.type) for field in fields(FitOptions)}
+    values: dict[str, Any] = {name: Path(f"/{name}") for name, kind in kinds.items() if "Path" in kind}
+    options = FitOptions(**values, num_workers=0, mlflow="file:x")
+    described = json.loads(json.dumps(describe_options(options)))
+    assert FitOptions(out=options.out, **restore_options(described)) == options
+
+
+@pytest.mark.usefixtures("only_epochs")
+def test_a_run_of_fewer_epochs_is_extended_to_what_one_of_more_gives(data_folder, tmp_path):
+    recipe = _recipe(schedule="reduce_on_plateau", plateau_patience=0, epochs=2)
+    short, whole = (FitOptions(data_folder, tmp_path / name, num_workers=0) for name in ("short", "whole"))
+    fit(recipe, short)
+    fit(change_recipe(recipe, {"epochs": 4}), replace(short, resume=True))
+    fit(change_recipe(recipe, {"epochs": 4}), whole)
+    assert _same_states(short.out, whole.out)
 
 
 def test_a_run_stopped_before_a_plateau_lowers_its_rate_in_the_same_epoch(run, data_folder, tmp_path, monkeypatch):
@@ -317,5 +377,5 @@ def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_fo
     assert training["best_epoch"] == training["epochs"] == 4
     assert all(row["validation_loss"] is row["validation_accuracy"] is None for row in report.summary["history"])
     assert [row["validation_loss"] for row in _read_log(tmp_path)] == [""] * 4
-    with pytest.raises(RunError, match="hyper-parameters"):
+    with pytest.raises(RunError, match="learn_validation is true there and false here"):
         fit(_recipe(), FitOptions(data_folder, tmp_path, num_workers=0, resume=True))
