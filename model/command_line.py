@@ -64,6 +64,11 @@ def _create_parser() -> argparse.ArgumentParser:
     export = _add_command(commands, "export", _export, "make the .onnx of a .pth, and compare the two")
     export.add_argument("source", type=Path, metavar="FILE.pth")
     export.add_argument("target", type=Path, metavar="FILE.onnx")
+    export.add_argument(
+        "--plain",
+        action="store_true",
+        help="for other runtimes, not for the service: inputs in; logits, features and the maps of all classes out",
+    )
 
     verify = _add_command(commands, "verify", _verify, "load, self-test, and compare an .onnx with its .pth")
     verify.add_argument("weights", type=Path, nargs="+", metavar="FILE")
@@ -91,7 +96,7 @@ def _info(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     from model.export import export_onnx
 
-    export_onnx(options.source, options.target)
+    export_onnx(options.source, options.target, plain=options.plain)
     logger.info("wrote %s", options.target)
     return 0
 

@@ -6,6 +6,10 @@
 
 `Explainer.forward` is traced with Grad-CAM's gradient: the vector-Jacobian product of the tail becomes ordinary
 operators. Nodes that only the map needs are put under an `If`; see `model.checkpoints.explain_branch`.
+
+A plain file is for runtimes that read no `If` with outputs of two shapes, such as OpenVINO:
+
+    inputs  (N, 3, S, S) float32 ----> network ----> logits (N, K), features (N, D), heatmaps (N, K, h, w)
 """
 
 import warnings
@@ -15,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import torch
 from onnx import ModelProto
 from torch import Tensor
@@ -25,6 +30,7 @@ from model.card import ModelCard
 from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from model.checkpoints.explain_branch import explain_on_request
 from model.checkpoints.exported_card import CARD_KEY, OUTPUTS, SHA256_KEY
+from model.engines.engine import PREDICTED, Explanation, IndexArray
 from model.engines.onnx_engine import OnnxEngine
 from model.engines.torch_engine import TorchEngine
 from model.errors import CheckpointError
@@ -40,14 +46,18 @@ MAX_HEATMAP_DIFFERENCE = 1e-3
 MAX_FEATURE_DIFFERENCE = 1e-3  # of the largest feature
 
 
-def export_onnx(source: Path, target: Path) -> None:
-    """Write the ONNX file of a checkpoint, if it passes `compare_engines`.
+def export_onnx(source: Path, target: Path, *, plain: bool = False) -> None:
+    """Write the ONNX file of a checkpoint, if it agrees with it as `compare_engines` has it.
+
+    Args:
+        plain: Whether it is for other runtimes than ours.
 
     Raises:
         CheckpointError: If `source` cannot be loaded or the two files differ; `target` is then left as it was.
     """
     checkpoint = load_checkpoint(source)
-    _write(explain_on_request(trace(checkpoint)), checkpoint, source, target)
+    exported = trace(checkpoint, plain=plain)
+    _write(exported if plain else explain_on_request(exported), checkpoint, source, target)
 
 
 def update_card(source: Path, exported: Path) -> None:
@@ -65,26 +75,31 @@ def _write(exported: ModelProto, checkpoint: Checkpoint, source: Path, target: P
     onnx.checker.check_model(exported)
     with replace_file(target) as draft:
         onnx.save(exported, draft)
-        compare_engines(source, draft)
+        is_plain = len(exported.graph.input) == 1
+        _compare(TorchEngine(source), _PlainGraph(draft) if is_plain else OnnxEngine(draft))
 
 
-def trace(checkpoint: Checkpoint) -> ModelProto:
-    """Trace logits, features and maps into a graph of any batch size, with the card's layer explained."""
+def trace(checkpoint: Checkpoint, *, plain: bool = False) -> ModelProto:
+    """Trace logits, features and maps into a graph of any batch size, with the card's layer explained.
+
+    Args:
+        plain: Whether it draws the maps of all classes instead of one of each image.
+    """
     explainer = Explainer(checkpoint.network, checkpoint.card.gradcam_layer)
     size = checkpoint.card.preprocessing.input_size
     # Two images: the tracer would take a batch of one for a constant.
-    example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
+    example = (torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))[: 1 if plain else 2]
     tracer = make_fx(
         explainer, decomposition_table=_decompositions(), tracing_mode="symbolic", _allow_non_fake_inputs=True
     )
     graph = tracer(*example)
     batch = torch.export.Dim("batch", min=1, max=4096)
-    program = torch.export.export(graph, example, dynamic_shapes=({0: batch}, {0: batch}))
+    program = torch.export.export(graph, example, dynamic_shapes=({0: batch},) * len(example))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)  # torch's exporter, about its own code
         exported = torch.onnx.export(
             program,
-            input_names=["inputs", "targets"],
+            input_names=["inputs", "targets"][: len(example)],
             output_names=OUTPUTS,
             opset_version=OPSET,
             dynamo=True,
@@ -101,7 +116,22 @@ def compare_engines(checkpoint: Path, exported: Path) -> None:
     Raises:
         CheckpointError: If probabilities, features or heatmaps differ by more than the contract allows.
     """
-    reference, candidate = TorchEngine(checkpoint), OnnxEngine(exported)
+    _compare(TorchEngine(checkpoint), OnnxEngine(exported))
+
+
+class _PlainGraph:
+    """A plain file in ONNX Runtime."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def explain(self, inputs: FloatArray, targets: IndexArray) -> Explanation:
+        logits, features, maps = self._session.run(OUTPUTS, {"inputs": inputs})
+        explained = np.where(targets == PREDICTED, logits.argmax(axis=1), targets)
+        return Explanation(logits, features, maps[np.arange(len(inputs)), explained])
+
+
+def _compare(reference: TorchEngine, candidate: OnnxEngine | _PlainGraph) -> None:
     inputs = _parity_inputs(reference.card)
     for class_index in (-1, *range(len(reference.card.classes))):
         targets = np.full(len(inputs), class_index, np.int64)

@@ -37,6 +37,8 @@ def check_signature(card: ModelCard, inputs: Mapping[str, object], outputs: set[
         CheckpointError: If they are not those that `model.export` writes.
     """
     size = card.preprocessing.input_size
+    if inputs == {"inputs": [3, size, size]}:
+        raise CheckpointError("it was exported for other runtimes; export it again without --plain")
     if inputs != {"inputs": [3, size, size], "targets": [], "explain": []}:
         raise CheckpointError("its graph does not have the inputs its card describes")
     missing = sorted(set(OUTPUTS) - outputs)

@@ -56,8 +56,8 @@ class Explainer(nn.Module):
         self.cam = GradCam(network, layer)
         self.reader = FeatureReader(network)
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute logits (N, K), features (N, D) and heatmaps (N, h, w); the arguments are those of `GradCam`."""
+    def forward(self, inputs: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute logits (N, K), features (N, D) and heatmaps; these and the arguments are those of `GradCam`."""
         with self.reader.read() as features:
             logits, heatmaps = self.cam(inputs, targets)
         return logits, features[0], heatmaps

@@ -36,18 +36,18 @@ class GradCam(nn.Module):
         self.network = network.eval().requires_grad_(False)
         find_layer(network, layer).register_forward_hook(self._record)
 
-    def forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits, and a heatmap of the evidence for one class of each image.
+    def forward(self, inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute logits, and a heatmap of the evidence for one class of each image, or for every class.
 
         L = ReLU(sum_k w_k A_k), with A_k channel k of the layer's output and w_k the mean over positions of
         d(logit)/dA_k; then L is scaled from its own range to [0, 1]. A flat map stays 0.
 
         Args:
             inputs: Normalised images, (N, 3, H, W).
-            targets: (N,) int64, the index of the logit to explain; -1 for the largest.
+            targets: (N,) int64, the index of the logit to explain; -1 for the largest. None for every class.
 
         Returns:
-            Logits (N, K), and heatmaps (N, h, w) of the layer's resolution in [0, 1].
+            Logits (N, K), and heatmaps (N, h, w), or (N, K, h, w) of every class, of the layer's resolution in [0, 1].
         """
         features: list[Tensor] = []
         token = _TAP.set((self, features))
@@ -56,13 +56,14 @@ class GradCam(nn.Module):
                 logits = self.network(inputs)
             finally:
                 _TAP.reset(token)
-            explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
-            evidence = logits.gather(1, explained[:, None]).sum()
+            if targets is None:
+                evidences = logits.sum(dim=0).unbind()
+            else:
+                explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
+                evidences = (logits.gather(1, explained[:, None]).sum(),)
         (activations,) = features
-        (gradients,) = torch.autograd.grad(evidence, activations)
-        weights = gradients.mean(dim=(2, 3), keepdim=True)
-        maps = torch.relu((weights * activations.detach()).sum(dim=1))
-        return logits.detach(), scale_maps(maps)
+        maps = [_draw_map(evidence, activations, keep=targets is None) for evidence in evidences]
+        return logits.detach(), torch.stack(maps, dim=1) if targets is None else maps[0]
 
     def _record(self, _layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         tap = _TAP.get()
@@ -71,6 +72,12 @@ class GradCam(nn.Module):
         leaf = output.detach().requires_grad_()
         tap[1].append(leaf)
         return leaf
+
+
+def _draw_map(evidence: Tensor, activations: Tensor, *, keep: bool) -> Tensor:
+    (gradients,) = torch.autograd.grad(evidence, activations, retain_graph=keep)
+    weights = gradients.mean(dim=(2, 3), keepdim=True)
+    return scale_maps(torch.relu((weights * activations.detach()).sum(dim=1)))
 
 
 def scale_maps(maps: Tensor) -> Tensor:

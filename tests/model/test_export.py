@@ -3,10 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 import torch
 
 from model.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from model.checkpoints.exported_card import read_exported_card
+from model.command_line import main
 from model.engines.engine import PREDICTED
 from model.engines.onnx_engine import OnnxEngine
 from model.engines.torch_engine import TorchEngine
@@ -89,3 +92,42 @@ def test_the_gradient_of_a_convolution_is_autograds(stride, padding, dilation, g
         upstream, inputs.detach(), weight, None, *pair, False, [0, 0], groups, [True, False, False]
     )
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def plain_pair(tiny_pair, tmp_path_factory) -> tuple[Path, Path]:
+    """A tiny checkpoint and its plain ONNX file."""
+    target = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    assert main(["export", "--plain", str(tiny_pair[0]), str(target)]) == 0
+    return tiny_pair[0], target
+
+
+@pytest.mark.parametrize("num_images", [1, 3])
+def test_openvino_gives_the_same_from_a_plain_file(plain_pair, num_images):
+    core = openvino.Core()
+    precise = {"INFERENCE_PRECISION_HINT": "f32"}  # bfloat16 by default, where the processor has it
+    run = core.compile_model(core.read_model(plain_pair[1]), "CPU", precise)
+    logits, features, maps = run(INPUTS[:num_images]).values()
+    reference = TorchEngine(plain_pair[0])
+    assert maps.shape[:2] == (num_images, len(CLASSES))
+    for target in range(len(CLASSES)):
+        expected = reference.explain(INPUTS[:num_images], np.full(num_images, target, np.int64))
+        assert np.abs(softmax(expected.logits) - softmax(logits)).max() < 1e-4
+        np.testing.assert_allclose(features, expected.features, rtol=1e-3, atol=1e-4)
+        assert np.abs(expected.heatmaps - maps[:, target]).max() < 1e-3
+
+
+def test_openvino_still_does_not_read_the_other_one(tiny_pair):
+    """If it does, the plain file is needed no more."""
+    with pytest.raises(RuntimeError, match="same number of outputs"):
+        openvino.Core().read_model(tiny_pair[1])
+
+
+def test_a_plain_file_is_valid_carries_the_card_and_is_not_served(plain_pair):
+    plain = onnx.load(plain_pair[1])
+    onnx.checker.check_model(plain, full_check=True)
+    assert [node.name for node in plain.graph.input] == ["inputs"]
+    assert not {"If", "Loop", "Scan"} & {node.op_type for node in plain.graph.node}
+    assert read_exported_card({each.key: each.value for each in plain.metadata_props})[0].classes == CLASSES
+    with pytest.raises(CheckpointError, match="without --plain"):
+        OnnxEngine(plain_pair[1])
