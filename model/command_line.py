@@ -13,7 +13,8 @@ from model.classifier import Classifier
 from model.commands.predict import STOPPED, add_predict_options, predict_files
 from model.commands.watch import add_watch_options, watch_folder
 from model.engines.loading import DEFAULT_WEIGHTS, load_engine
-from model.errors import CheckpointError, ModelError
+from model.errors import CheckpointError, ModelError, OutputError
+from model.host.standard_streams import replace_closed_streams
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0; 1 after an expected error, logged in one line, or if an image could not be classified;
         2 for wrong usage; 130 when stopped.
     """
+    closed = replace_closed_streams()
     options = _create_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
+        if "stdout" in closed and options.run is predict_files and options.output is None:
+            raise OutputError("standard output is closed; name a file with --output")
         status: int = options.run(options)
     except ModelError as error:
         logger.error("error: %s", error)

@@ -19,6 +19,7 @@ import tyro
 from tyro.conf import DisallowNone, Fixed, FlagCreatePairsOff, Positional, SuppressFixed
 
 from model.errors import ModelError
+from model.host.standard_streams import replace_closed_streams
 from training.audit.audit import audit, format_headlines
 from training.audit.audit_report import write_audit
 from training.comparison.comparison import ComparisonOptions, compare
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, 1 after an expected error, 2 for wrong usage, 130 when stopped by SIGINT, 143 by SIGTERM.
     """
+    replace_closed_streams()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     is_main_process = os.environ.get("RANK", "0") == "0"
     logging.getLogger("training").setLevel(logging.INFO if is_main_process else logging.WARNING)

@@ -222,3 +222,19 @@ def test_names_as_long_as_can_be_have_results_too(predict, folder, tmp_path):
     rows = predict(folder, "--overlays", tmp_path / "out")
     assert len({row["overlay"] for row in rows}) == 5
     assert all(Path(row["overlay"]).exists() for row in rows)
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)])
+def test_closed_standard_streams_cost_no_row(tiny_pair, folder, tmp_path, start, closed):
+    def close():
+        for number in closed:
+            os.close(number)
+
+    arguments = ["predict", folder, "--weights", tiny_pair[1]]
+    with start(*arguments, "--output", tmp_path / "rows", stderr=None, preexec_fn=close) as process:
+        assert process.wait(60) == 0
+    assert len((tmp_path / "rows").read_bytes().splitlines()) == 2
+    if 2 not in closed:
+        with start(*arguments, preexec_fn=close) as process:
+            assert process.wait(60) == 1
+            assert process.stderr.read() == "error: standard output is closed; name a file with --output\n"
