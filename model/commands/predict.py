@@ -68,7 +68,13 @@ def add_predict_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=_parse_count, default=available_cores(), help="images at a time; default %(default)s"
     )
-    parser.add_argument("--ray", metavar="ADDRESS", help="classify on a Ray cluster: auto, ray://HOST:PORT, or local")
+    parser.add_argument(
+        "--ray",
+        nargs="?",
+        const="local",
+        metavar="ADDRESS",
+        help="classify on a Ray cluster: auto, ray://HOST:PORT, or local, one of its own, as without ADDRESS",
+    )
 
 
 def predict_files(options: argparse.Namespace) -> int:

@@ -7,8 +7,8 @@ import logging
 import os
 import pickle
 import socket
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 
 _BLOCK_TASKS = 32  # seconds on one core, so that no node waits long for the last one
 _KNOCK_SECONDS = 10.0
+# Ray's own log; errors come as exceptions. And no reports from a cluster started here.
+_QUIET = {"RAY_DATA_LOG_LEVEL": "ERROR", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0"}
 _Column = dict[str, npt.NDArray[Any]]
 
 
@@ -44,6 +46,8 @@ def map_on_ray(
     Raises:
         ClusterError: If Ray is not installed, cannot be reached, or a node fails.
     """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)  # read when Ray is imported
     try:
         import ray
         from ray.exceptions import RayError
@@ -77,13 +81,26 @@ class _Worker:
 def _connect(address: str) -> None:
     import ray
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports from a cluster started here
     package = {"py_modules": [str(Path(model.__file__).parent)]}
     try:
         _knock(address)
-        ray.init(address=address, runtime_env=package, log_to_driver=False, logging_level=logging.ERROR)
+        with _silence_stderr():
+            ray.init(address=address, runtime_env=package, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"cannot reach Ray at {address}: {_last_line(error)}") from error
+
+
+@contextmanager
+def _silence_stderr() -> Iterator[None]:
+    """Keep off what Ray's C++ part writes at its start, that it was told to be quiet among it."""
+    kept, device = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(device, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(device)
 
 
 def _knock(address: str) -> None:
@@ -100,7 +117,7 @@ def _read_results(
 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
+    context.enable_progress_bars = False  # the command has one of its own
     num_blocks = max(1, -(-len(tasks) // _BLOCK_TASKS))
     num_workers = max(1, min(num_blocks, int(ray.cluster_resources().get("CPU", 1))))
     results = ray.data.from_items([pickle.dumps(task) for task in tasks], override_num_blocks=num_blocks).map_batches(
@@ -108,7 +125,7 @@ def _read_results(
         fn_constructor_args=(str(Path.cwd()), str(weights), sha256, call),
         batch_size=None,
         batch_format="numpy",
-        concurrency=(1, num_workers),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=num_workers),
         num_cpus=1,
     )
     for row in results.iter_rows():

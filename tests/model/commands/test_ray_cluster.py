@@ -1,8 +1,11 @@
-"""The tests do not install Ray; with requirements/ray.txt these run too."""
+"""`make test` does not install Ray; CI does, from requirements/ray.txt, and runs these."""
 
 import json
 import os
+import pty
+import re
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,22 @@ def _read_rows(path: Path) -> list[dict[str, object]]:
     for row in rows:
         row.pop("timing_ms", None)
     return rows
+
+
+@pytest.mark.slow
+def test_a_cluster_of_its_own_says_nothing_and_shows_the_progress(tiny_pair, folder, start):
+    pytest.importorskip("ray")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 100))
+    some = folder / "?-*.png"
+    with start("predict", some, "--weights", tiny_pair[1], "--ray", stdout=-1, stderr=theirs) as process:
+        assert len(process.stdout.read().splitlines()) == 400
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    lines = [line for line in re.split("[\r\n]+", shown.replace("\x1b[A", "")) if line]
+    assert any(re.match(r"predicting: +[1-9]\d?%", line) for line in lines)  # on its way
+    assert not [line for line in lines if not re.match(r"predicting: |400 images in |10 of 400 images ", line)]
 
 
 @pytest.mark.slow
