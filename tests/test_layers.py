@@ -40,7 +40,7 @@ LAYERS = {
     """,
     "training": """
         errors run
-        recipe pages
+        recipe pages foreign_weights
         data tracking
         metrics audit description
         robustness localization

@@ -22,6 +22,7 @@ from model.errors import ModelError
 from model.host.standard_streams import replace_closed_streams
 from training.audit.audit import audit, format_headlines
 from training.audit.audit_report import write_audit
+from training.calibration.recalibration import RecalibrationOptions, recalibrate
 from training.comparison.comparison import ComparisonOptions, compare
 from training.comparison.comparison_report import format_table, update_document, write_comparison
 from training.data.splits import SplitName
@@ -167,6 +168,7 @@ def _create_commands(arguments: Sequence[str]) -> dict[str, "Command"]:
     return {
         "fit": Fit(**fit, out=RUNS / recipe.name, recipe=recipe),
         "cross-validate": CrossValidate(**folds, out=RUNS / "cross-validation" / recipe.name, recipe=recipe),
+        "calibrate": Calibrate(tyro.MISSING, data),
         "evaluate": Evaluate(data),
         "audit": Audit(data),
         "statistics": Statistics(data),
@@ -223,6 +225,19 @@ class CrossValidate(FitOptions):
         """Fit every fold, and print mean, spread and the pooled result."""
         sys.stdout.write(format_cross_validation(cross_validate(self.recipe, self, self.folds)) + "\n")
         logger.info("wrote %s", self.out / RESULT_FILE)
+
+
+@dataclass(frozen=True)
+class Calibrate(RecalibrationOptions):
+    """Calibrate weights that were trained before, here or with timm."""
+
+    def run(self) -> None:
+        """Write the weights, and log the results."""
+        written = recalibrate(self)
+        for split, metrics in written.card.metrics.items():
+            accuracy = metrics.__pydantic_extra__["accuracy"]
+            logger.info("%s: accuracy %.4f [%.4f, %.4f]", split, accuracy.value, accuracy.low, accuracy.high)
+        logger.info("wrote %s and %s", written.checkpoint, written.exported)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +360,7 @@ class WriteModelCard(ModelCardOptions):
         _write(self.out or self.checkpoint.with_suffix(".md"), write_model_card(self))
 
 
-Command = Fit | CrossValidate | Evaluate | Audit | Statistics | Compare | Localize | WriteModelCard
+Command = Fit | CrossValidate | Calibrate | Evaluate | Audit | Statistics | Compare | Localize | WriteModelCard
 
 
 def _fail_for(num_unusable: int) -> None:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor, nn
 
+from model.errors import CheckpointError
 from model.networks.network import find_layer
 
 _TAP: ContextVar[tuple["GradCam", list[Tensor]] | None] = ContextVar("tap", default=None)
@@ -33,6 +34,7 @@ class GradCam(nn.Module):
             CheckpointError: If the network has no such layer.
         """
         super().__init__()
+        self._layer = layer
         self.network = network.eval().requires_grad_(False)
         find_layer(network, layer).register_forward_hook(self._record)
 
@@ -48,6 +50,9 @@ class GradCam(nn.Module):
 
         Returns:
             Logits (N, K), and heatmaps (N, h, w), or (N, K, h, w) of every class, of the layer's resolution in [0, 1].
+
+        Raises:
+            CheckpointError: If the layer yields no maps.
         """
         features: list[Tensor] = []
         token = _TAP.set((self, features))
@@ -62,6 +67,8 @@ class GradCam(nn.Module):
                 explained = torch.where(targets < 0, logits.argmax(dim=1), targets)
                 evidences = (logits.gather(1, explained[:, None]).sum(),)
         (activations,) = features
+        if activations.ndim != 4:
+            raise CheckpointError(f"gradcam_layer: the outputs of {self._layer} are no maps (N, C, H, W) to explain")
         maps = [_draw_map(evidence, activations, keep=targets is None) for evidence in evidences]
         return logits.detach(), torch.stack(maps, dim=1) if targets is None else maps[0]
 

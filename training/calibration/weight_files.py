@@ -5,7 +5,7 @@ network, card -> NAME.draft.pth -> NAME.draft.onnx -> outputs on scans -> calibr
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +58,19 @@ class WeightFiles:
 
 
 def write_weights(
-    network: nn.Module, card: ModelCard, scans: CalibrationScans, folder: Path, name: str, *, served: bool = True
+    network: nn.Module,
+    card: ModelCard,
+    scans: CalibrationScans,
+    folder: Path,
+    name: str,
+    *,
+    served: bool = True,
+    check: Callable[[SplitOutputs], None] = lambda _: None,
 ) -> WeightFiles:
     """Write `NAME.pth` and `NAME.onnx`, calibrated as far as the scans suffice, and loaded as the service would.
 
     Args:
+        check: Looks at the outputs for the calibration scans first; it raises where they cannot be right.
         served: Choose thresholds for review, which takes up to 27,000 shifted scans.
 
     Raises:
@@ -78,7 +86,7 @@ def write_weights(
         save_checkpoint(drafts[0], weights, card)
         export_onnx(*drafts)
         engine = load_engine(drafts[1])  # on a CPU three times as fast as the network itself
-        card = _complete(engine, card, scans, served=served)
+        card = _complete(engine, card, scans, check, served=served)
         sha256 = save_checkpoint(drafts[0], weights, card)
         update_card(*drafts)
         for draft in drafts:
@@ -93,10 +101,13 @@ def write_weights(
     return WeightFiles(checkpoint, exported, card, sha256)
 
 
-def _complete(engine: Engine, card: ModelCard, scans: CalibrationScans, *, served: bool) -> ModelCard:
+def _complete(
+    engine: Engine, card: ModelCard, scans: CalibrationScans, check: Callable[[SplitOutputs], None], *, served: bool
+) -> ModelCard:
     parts = (("familiar", scans.familiar), ("unseen", scans.unseen), ("calibration", scans.calibration))
     splits = [TestSplit(name, tuple(members)) for name, members in parts]
     familiar, unseen, calibration, *tests = classify_splits(engine, [*splits, *scans.tests])
+    check(calibration)
     card = fit_detector(fit_probabilities(card, calibration), familiar, [unseen])
     if served and scans.unseen:
         card = card.model_copy(update={"review": fit_review(engine, card, scans.unseen)})

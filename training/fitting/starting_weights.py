@@ -13,12 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.checkpoint import load_checkpoint, load_weights, read_tensors
+from model.checkpoints.checkpoint import load_checkpoint, load_weights
 from model.errors import CheckpointError, ModelError
 from model.networks.features import Explainer
 from model.networks.network import create_network, find_classifier, find_layer
 from model.networks.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
+from training.foreign_weights import read_foreign_weights, select_weights
 from training.recipe import Recipe, recipe_names
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def check_networks(network: nn.Module, teachers: Sequence[nn.Module], recipe: Re
     """Try networks on blank images, as training and export will use them.
 
     Raises:
-        RecipeError: If they do not take the recipe's images, or have no map where one is explained or compared.
+        CheckpointError: If the recipe's `gradcam_layer` yields no map.
+        RecipeError: If they do not take the recipe's images, or have no maps where a loss needs them.
     """
     trials = [copy.deepcopy(each).eval() for each in (network, *teachers)]  # hooks and dropped gradients stay in these
     features = [_try_images(trial, stage.image_size, recipe) for stage in recipe.stages for trial in trials]
@@ -80,13 +82,8 @@ def check_networks(network: nn.Module, teachers: Sequence[nn.Module], recipe: Re
         )
     if recipe.feature_weight and any(each.ndim != 4 for each in features):
         raise RecipeError("feature_weight needs networks whose features are maps (N, C, H, W): set it to 0")
-    try:
-        size = recipe.preprocessing().input_size
-        Explainer(trials[0], recipe.gradcam_layer)(torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
-    except (IndexError, RuntimeError, TypeError) as error:
-        raise RecipeError(
-            f"gradcam_layer: {recipe.gradcam_layer} of {recipe.architecture} is no map (N, C, H, W) to explain"
-        ) from error
+    size = recipe.preprocessing().input_size
+    Explainer(trials[0], recipe.gradcam_layer)(torch.zeros(2, 3, size, size), torch.tensor([-1, 0]))
 
 
 @torch.no_grad()
@@ -101,27 +98,12 @@ def _try_images(network: nn.Module, size: int, recipe: Recipe) -> Tensor:
 
 
 def start_from_file(network: nn.Module, path: Path) -> None:
-    """Copy the backbone from a file of timm weights, a plain state dict; the classifier stays as it is.
+    """Copy the backbone from a file of timm weights; the classifier stays as it is.
 
     Raises:
         CheckpointError: If the file cannot be read or does not hold this architecture.
     """
-    weights = read_tensors(path)
-    if not isinstance(weights, dict):
-        raise CheckpointError(f"expected a state dict of timm weights in {path}")
-    classifier = find_classifier(network)
-    own = network.state_dict()
-    missing = [
-        name
-        for name, tensor in own.items()
-        if not name.startswith(classifier)
-        and not name.endswith("num_batches_tracked")
-        and not (isinstance(weights.get(name), Tensor) and weights[name].shape == tensor.shape)
-    ]
-    if missing:
-        raise CheckpointError(f"{path} does not fit the architecture: {missing[0]} and {len(missing) - 1} more")
-    kept = {name: weights[name] for name in own if name in weights and not name.startswith(classifier)}
-    load_weights(network, {**own, **kept})
+    load_weights(network, select_weights(network, read_foreign_weights(path), find_classifier(network)))
 
 
 def start_from(network: nn.Module, recipe: Recipe, classes: Sequence[str], checkpoint: Path) -> None:
