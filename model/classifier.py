@@ -24,7 +24,6 @@ from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation
 from model.engines.loading import load_engine
 from model.errors import CheckpointError, UnknownClassError
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray
-from model.images.raster import silence_libtiff
 from model.prediction import (
     Inference,
     InputReport,
@@ -73,7 +72,6 @@ class Classifier:
             CheckpointError: If it is another file than expected, cannot be loaded or fails `self_test`.
         """
         verify_file(path, sha256)
-        silence_libtiff()
         classifier = cls(load_engine(path, num_threads), max_image_pixels)
         try:
             classifier.self_test()

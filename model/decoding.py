@@ -6,11 +6,10 @@ bytes -> signature -> images.raster, or dicom.image -> DecodedImage
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from PIL import ImageFile
-
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage
-from model.images.raster import decode_raster, open_raster
+from model.images.raster import RasterImage, open_raster
 from model.images.signature import is_dicom
+from model.images.tiff import TiffImage
 
 if TYPE_CHECKING:
     from model.dicom.image import DicomImage
@@ -24,7 +23,7 @@ class EncodedImage:
         notes: What was passed over of what the sender asked for.
     """
 
-    source: "ImageFile.ImageFile | DicomImage"
+    source: "RasterImage | TiffImage | DicomImage"
     notes: tuple[str, ...] = ()
 
     @property
@@ -43,6 +42,7 @@ def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, fr
 
     Raises:
         UnsupportedFormatError: If the bytes are none of these formats.
+        UnsupportedPixelsError: If they are, and the file stores its pixels in a way that is not read.
         ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
         TruncatedImageError: If the header is damaged, or the file built as no image needs to be.
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
@@ -60,11 +60,10 @@ def decode_opened(opened: EncodedImage) -> DecodedImage:
     Raises:
         TruncatedImageError: If the data end early or are damaged.
         UnsupportedFormatError: If its colours are not read.
-        UnsupportedPixelsError: If a DICOM file stores its pixels in a way that is not read.
+        UnsupportedPixelsError: If the file stores its pixels in a way that is not read.
         BlankImageError: If all pixels have the same value.
     """
-    source = opened.source
-    decoded = decode_raster(source) if isinstance(source, ImageFile.ImageFile) else source.decode()
+    decoded = opened.source.decode()
     return replace(decoded, warnings=(*decoded.warnings, *opened.notes)) if opened.notes else decoded
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from model.errors import TruncatedImageError
 
 # As read in the source of Pillow, pydicom, nibabel and their codecs, and found by fuzzing.
-_DAMAGE: tuple[type[Exception], ...] = (
+DAMAGE: tuple[type[Exception], ...] = (
     ArithmeticError,
     AssertionError,  # such as: no palette where the mode needs one
     AttributeError,  # the same, where Python runs without assertions
@@ -35,5 +35,5 @@ def refuse_damage(message: str, *errors: type[Exception]) -> Iterator[None]:
     """
     try:
         yield
-    except (*_DAMAGE, *errors) as error:
+    except (*DAMAGE, *errors) as error:
         raise TruncatedImageError(message) from error

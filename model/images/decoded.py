@@ -11,6 +11,7 @@ from model.kinds import KindName
 ImageArray = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 
+SEVERAL_FRAMES = "the file holds several frames; the first was used"
 MIN_SIDE_PIXELS = 32  # a brain in fewer has no structure left to classify
 DEFAULT_MAX_IMAGE_PIXELS = 4096 * 4096  # 50 MB as RGB; the largest MR matrices have 1024 x 1024
 

@@ -4,7 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from PIL import Image, ImageFile
+
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+JPEG_LS_FRAME = 0xF7
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), JPEG_LS_FRAME)
+_ARITHMETIC_FRAMES = range(0xC9, 0xD0)
+# Ones, of which no code consists: libjpeg reads up to 64 bits ahead, and finds hardly a pixel here.
+_PADDING = b"\xff\0" * 8
 # Markers that a length follows: as Pillow reads files, and as DICOM's codecs do, JPEG-LS included.
 RASTER_MARKERS = re.compile(rb"\xff[^\x00\xff\xc8\xd0-\xd9\xf0-\xfd]")
 DICOM_MARKERS = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
@@ -41,3 +48,58 @@ def walk_segments(data: bytes, markers: re.Pattern[bytes]) -> Iterator[Segment]:
         position = end
         if marker == START_OF_SCAN:
             markers = _MARKERS_AFTER_SCAN
+
+
+def find_frame(data: bytes) -> tuple[int, int] | None:
+    """Find the marker of the frame, which says how it is coded, and its bits a sample; None if it is no JPEG file."""
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    for segment in walk_segments(data, DICOM_MARKERS):
+        if segment.marker in _FRAMES:
+            return (segment.marker, data[segment.start]) if segment.start < len(data) else None
+    return None
+
+
+def load_jpeg(picture: ImageFile.ImageFile, data: bytes) -> None:
+    """Decode an opened JPEG file, and refuse one whose data end early.
+
+    Where an end marker follows all the same, libjpeg paints the rest grey and says nothing. So the decoder gets the
+    data of the last scan without what follows: it asks for more unless it has all pixels.
+
+    Raises:
+        OSError: If data are missing or damaged.
+    """
+    end, is_ended = _find_scan_end(data)
+    if end is None:
+        picture.load()
+        return
+    picture.load_prepare()
+    (tile,) = picture.tile
+    decoder = Image._getdecoder(picture.mode, tile.codec_name, tile.args, picture.decoderconfig)
+    try:
+        decoder.setimage(picture.im, tile.extents)
+        # With all pixels of one scan it is done. With all scans it passes over more bytes until the end; else it waits.
+        for piece in (data[:end] + _PADDING, b"\0", *([bytes((0xFF, END_OF_IMAGE))] if is_ended else [])):
+            num_read, error = decoder.decode(piece)
+            if num_read != len(piece):
+                break
+    finally:
+        decoder.cleanup()
+    if num_read >= 0 or error < 0:
+        raise OSError("data are missing or damaged")
+    picture.tile = []
+    picture.load_end()
+
+
+def _find_scan_end(data: bytes) -> tuple[int | None, bool]:
+    """Find where the data of the last scan end, None if they are not in Huffman's code; and if the image has an end."""
+    end, is_behind_scan = None, False
+    for segment in walk_segments(data, RASTER_MARKERS):
+        if segment.marker in _ARITHMETIC_FRAMES:
+            break
+        if is_behind_scan:
+            end = segment.start - 4
+        if segment.marker == END_OF_IMAGE:
+            return end, True
+        is_behind_scan = segment.marker == START_OF_SCAN
+    return len(data) if is_behind_scan else None, False

@@ -1,90 +1,147 @@
-"""Raster images to upright RGB of 8 bits, read by Pillow."""
+"""Raster images to upright RGB of 8 bits, most of them read by Pillow."""
 
+import contextlib
 import ctypes
+import functools
 import io
-import math
-from collections.abc import Iterator
+import logging
+import re
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, _imaging
 
-from model.errors import ImageTooLargeError, TruncatedImageError, UnsupportedFormatError
-from model.images.damage import refuse_damage
-from model.images.decoded import DecodedImage, ImageArray, check_content, check_size, show_as_rgb
+from model.errors import (
+    ImageTooLargeError,
+    InputError,
+    TruncatedImageError,
+    UnsupportedFormatError,
+    UnsupportedPixelsError,
+)
+from model.images.damage import DAMAGE, refuse_damage
+from model.images.decoded import SEVERAL_FRAMES, DecodedImage, ImageArray, check_content, check_size, show_as_rgb
+from model.images.jpeg import JPEG_LS_FRAME, find_frame, load_jpeg
+from model.images.orientation import turn_upright
+from model.images.png import is_deep_png, load_png, read_deep_png
+from model.images.samples import BLENDED, scale_samples, strips
 from model.images.structure import check_structure
+from model.images.tiff import TiffImage, is_simple, open_tiff
+from model.images.tiff_gaps import find_gaps
+from model.images.tiff_tags import TiffTags, is_tiff, read_tags
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+_STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|BM", re.DOTALL)
+_DAMAGED_HEADER = "The image header is damaged; send the complete file."
 _MAX_PLANES = 4  # a TIFF file may hold each channel by itself
-_STRIP_PIXELS = 2**20  # converted at a time, to bound the working memory
-_TURNS = {  # by EXIF's orientation; 1 is upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
-def silence_libtiff() -> None:
-    """Keep libtiff's errors off standard error, where they would stand beside the log; Pillow raises them as well.
+@dataclass(frozen=True)
+class RasterImage:
+    """An image of which Pillow read the header."""
+
+    picture: ImageFile.ImageFile
+    data: bytes
+    tags: TiffTags | None
+
+    @property
+    def width(self) -> int:
+        """Columns in the file."""
+        return self.picture.width
+
+    @property
+    def height(self) -> int:
+        """Rows in the file."""
+        return self.picture.height
+
+    def decode(self) -> DecodedImage:
+        """Decode the image; of several in a file the first.
+
+        Raises:
+            TruncatedImageError: If the data end early or are damaged.
+            UnsupportedFormatError: If its colour space is not read.
+            BlankImageError: If all pixels have the same value.
+        """
+        with refuse_damage("The image data end early or are damaged; send the complete file."):
+            # A JPEG file of several pictures has a format of its own in Pillow.
+            format_ = "JPEG" if self.picture.format == "MPO" else str(self.picture.format)
+            animated = bool(getattr(self.picture, "is_animated", False))
+            if is_deep_png(self.picture):
+                image, notes = _show_deep_png(self.picture, self.data)
+            else:
+                _load(self.picture, self.data, format_)
+                image, notes = _to_rgb(self.picture)
+                notes = (*notes, *(find_gaps(self.tags) if self.tags else ()))
+            image = turn_upright(image, _read_orientation(self.picture))
+        if animated:
+            notes = (*notes, SEVERAL_FRAMES)
+        check_content(image)
+        return DecodedImage(image, format_, notes)
+
+
+@functools.cache
+def silence_pillow() -> None:
+    """Keep what Pillow and its libtiff write about a file out of the log and off standard error: both raise it as well.
 
     Pillow turns off libtiff's warnings and has no switch for its errors. The function is found through Pillow's own
     module, which is linked to libtiff; there is none on Windows or in a Pillow without libtiff.
     https://libtiff.gitlab.io/libtiff/functions/TIFFError.html
     """
+    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
     pillow = ctypes.CDLL(_imaging.__file__)
     if hasattr(pillow, "TIFFSetErrorHandler"):
         pillow.TIFFSetErrorHandler(None)
 
 
-def open_raster(data: bytes, max_image_pixels: int) -> ImageFile.ImageFile:
+def open_raster(data: bytes, max_image_pixels: int) -> RasterImage | TiffImage:
     """Read the header of a raster image; the bytes decide its format.
 
     Raises:
         UnsupportedFormatError: If the bytes are none of `FORMATS`.
+        UnsupportedPixelsError: If such pixels are not read.
         ImageTooLargeError: If the header announces more pixels than `max_image_pixels`.
         TruncatedImageError: If the header is damaged, or the file has more parts than an image needs.
         ImageTooSmallError: If a side has fewer than `MIN_SIDE_PIXELS` pixels.
     """
+    silence_pillow()
     check_structure(data)
-    with refuse_damage("The image header is damaged; send the complete file."):
+    with refuse_damage(_DAMAGED_HEADER):
+        tags = read_tags(data) if is_tiff(data) else None
+        if tags and not is_simple(tags):
+            return open_tiff(tags, max_image_pixels)
         try:
-            source = Image.open(io.BytesIO(data), formats=FORMATS)
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise ImageTooLargeError(
                 f"The image may have at most {max_image_pixels:,} pixels; send a smaller one."
             ) from error
         except UnidentifiedImageError as error:
-            raise UnsupportedFormatError(
-                f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
-            ) from error
-    check_size(source.width, source.height, max_image_pixels)
-    if _count_tile_pixels(source) > _MAX_PLANES * source.width * source.height:
+            if tags:
+                return open_tiff(tags, max_image_pixels)
+            raise _choose_error(data) from error
+        except OSError as error:
+            if str(error).startswith("Unsupported BMP"):
+                raise UnsupportedPixelsError(
+                    "BMP files with such a header, depth, compression or bit masks are not read; save the image as PNG."
+                ) from error
+            raise
+    check_size(picture.width, picture.height, max_image_pixels)
+    if _count_tile_pixels(picture) > _MAX_PLANES * picture.width * picture.height:
         raise TruncatedImageError("The file holds pixels more than once; save the image again.")
-    return source
+    return RasterImage(picture, data, tags)
 
 
-def decode_raster(source: ImageFile.ImageFile) -> DecodedImage:
-    """Decode an opened image; of several images in a file the first.
-
-    Raises:
-        TruncatedImageError: If the data end early or are damaged.
-        UnsupportedFormatError: If its colour space is not read.
-        BlankImageError: If all pixels have the same value.
-    """
-    with refuse_damage("The image data end early or are damaged; send the complete file."):
-        # A JPEG file of several pictures has a format of its own in Pillow.
-        format_ = "JPEG" if source.format == "MPO" else str(source.format)
-        animated = bool(getattr(source, "is_animated", False))
-        source.load()
-        image, notes = _to_rgb(_turn_upright(source))
-    if animated:
-        notes = (*notes, "the file holds several frames; the first was used")
-    check_content(image)
-    return DecodedImage(image, format_, notes)
+def _choose_error(data: bytes) -> InputError:
+    """Choose the error for bytes that Pillow does not recognise."""
+    if not _STARTS.match(data):
+        return UnsupportedFormatError(
+            f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
+        )
+    marker, depth = find_frame(data) or (0, 8)
+    if marker == JPEG_LS_FRAME:
+        return UnsupportedPixelsError("JPEG-LS is read in DICOM files only; save the image as PNG.")
+    if depth != 8:
+        return UnsupportedPixelsError(f"JPEG files of {depth} bits a sample are not read; save the image as PNG.")
+    return TruncatedImageError(_DAMAGED_HEADER)
 
 
 def _count_tile_pixels(source: ImageFile.ImageFile) -> int:
@@ -93,56 +150,47 @@ def _count_tile_pixels(source: ImageFile.ImageFile) -> int:
     return sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
 
 
-def _turn_upright(source: Image.Image) -> Image.Image:
-    """Turn an image by its EXIF orientation, the only tag of EXIF that is read."""
-    turn = _TURNS.get(source.getexif().get(ExifTags.Base.Orientation, 1))
-    return source if turn is None else source.transpose(turn)
+def _load(picture: ImageFile.ImageFile, data: bytes, format_: str) -> None:
+    if format_ == "JPEG":
+        load_jpeg(picture, data)
+    elif format_ == "PNG":
+        load_png(picture, data)
+    else:
+        if format_ == "TIFF":
+            exif = picture.getexif()
+            for directory in ExifTags.IFD:  # Pillow reads them, and refuses the image for what is wrong in them
+                if directory in exif:
+                    del exif[directory]
+        picture.load()
+
+
+def _show_deep_png(picture: ImageFile.ImageFile, data: bytes) -> tuple[ImageArray, tuple[str, ...]]:
+    colors, alpha = read_deep_png(picture, data)
+    image, notes = scale_samples(colors, 16, alpha)
+    return (show_as_rgb(image) if image.ndim == 2 else image), notes
+
+
+def _read_orientation(picture: Image.Image) -> object:
+    """Read EXIF's orientation, the only tag of EXIF that is used; None where EXIF cannot be read."""
+    with contextlib.suppress(*DAMAGE):
+        return picture.getexif().get(ExifTags.Base.Orientation)
+    return None
 
 
 def _to_rgb(picture: Image.Image) -> tuple[ImageArray, tuple[str, ...]]:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        grey, note = _to_8_bit(np.asarray(picture))
-        return show_as_rgb(grey), (note,)
     if picture.mode == "LAB":
         raise UnsupportedFormatError("Expected a grey or RGB image; CIELAB colours are not read.")
     if picture.mode == "L" and not picture.has_transparency_data:
         return show_as_rgb(np.asarray(picture)), ()
     image: ImageArray = np.empty((picture.height, picture.width, 3), np.uint8)
-    has_alpha, is_opaque = picture.has_transparency_data, True
-    for rows in _strips(picture.height, picture.width):
+    has_alpha, is_opaque, notes = picture.has_transparency_data, True, []
+    if has_alpha and picture.format == "BMP" and picture.getchannel("A").getbbox() is None:
+        has_alpha, notes = False, ["an alpha channel without a value was passed over"]
+    for rows in strips(picture.height, picture.width):
         strip = picture.crop((0, rows.start, picture.width, rows.stop))
         if has_alpha:
             strip = strip.convert("RGBA")
             is_opaque = is_opaque and strip.getchannel("A").getextrema() == (255, 255)
             strip = Image.alpha_composite(Image.new("RGBA", strip.size, (0, 0, 0, 255)), strip)
         image[rows] = np.asarray(strip.convert("RGB"))
-    return image, () if is_opaque else ("transparent pixels were laid over black",)
-
-
-def _to_8_bit(values: npt.NDArray[np.generic]) -> tuple[ImageArray, str]:
-    """Scale deep grey values to 8 bit without stretching their contrast where their depth is known.
-
-    Unsigned values are divided by the full scale of the bits in use (4095 for a 12-bit scan in a 16-bit
-    file), so that a 16-bit copy of an 8-bit image comes back exact. Signed and real values, which have no
-    full scale, are mapped from their own range.
-    """
-    low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):  # the extremes of values with a NaN are NaN
-        raise ValueError("pixels are not finite")
-    if values.dtype.kind == "f" or low < 0:
-        note = "values without a full scale were mapped from their own range to 8 bit"
-    else:
-        num_bits = max(8, int(high).bit_length())
-        low, high = 0.0, float(2**num_bits - 1)
-        note = f"{num_bits}-bit values were scaled to 8 bit"
-    span = high - low
-    scaled: ImageArray = np.zeros(values.shape, np.uint8)
-    if span > 0:
-        for rows in _strips(*values.shape):
-            scaled[rows] = np.rint((values[rows].astype(np.float64) - low) * (255 / span))
-    return scaled, note
-
-
-def _strips(height: int, width: int) -> Iterator[slice]:
-    num_rows = max(1, _STRIP_PIXELS // width)
-    return (slice(top, min(top + num_rows, height)) for top in range(0, height, num_rows))
+    return image, (*notes, *([] if is_opaque else [BLENDED]))

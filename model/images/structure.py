@@ -6,7 +6,7 @@ files are refused. A structure that cannot be followed is left to the codec, whi
 """
 
 import struct
-from collections.abc import Iterable
+from contextlib import suppress
 
 from model.errors import TruncatedImageError
 from model.images.jpeg import END_OF_IMAGE, RASTER_MARKERS, START_OF_SCAN, walk_segments
@@ -24,9 +24,8 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_EXIF = b"Exif\0\0"
 _APP1 = 0xE1
 _RUN_LENGTH = (1, 2)  # BI_RLE8, BI_RLE4
-_SUBDIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS, interoperability
-_PLACE_FORMATS = {3: "H", 8: "H", 4: "I", 9: "I", 13: "I", 16: "Q"}  # by type, of a tag that holds an offset
-_NUMBER_TYPES = (3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 16)  # each number becomes an object; other types are one piece
+# By type; each number becomes an object, where other types are one piece.
+_NUMBER_BYTES = {3: 2, 4: 4, 5: 8, 6: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _STRIPS = (273, 324)  # StripOffsets and TileOffsets, each number of which becomes a task, whatever its type
 
 
@@ -61,7 +60,7 @@ def _check_chunks(data: bytes, position: int, end: int, *, is_png: bool) -> None
         position = start + length + (4 if is_png else length % 2)
         if position >= end or (is_png and name == b"IEND"):
             return _check_single_exif(exif)
-    raise _too_many("chunks")
+    raise _too_many("chunks", MAX_CHUNKS)
 
 
 def _check_segments(data: bytes) -> None:
@@ -71,26 +70,28 @@ def _check_segments(data: bytes) -> None:
             break
         num_fill_bytes += 0 if num_scans else segment.num_fill_bytes
         num_scans += segment.marker == START_OF_SCAN
-        if num_scans > MAX_SCANS or num_fill_bytes > MAX_FILL_BYTES:
-            raise _too_many("scans" if num_scans else "bytes between its segments")
+        if num_scans > MAX_SCANS:
+            raise _too_many("scans", MAX_SCANS)
+        if num_fill_bytes > MAX_FILL_BYTES:
+            raise _too_many("bytes between its segments", MAX_FILL_BYTES)
         if number > MAX_SEGMENTS:
-            raise _too_many("segments")
+            raise _too_many("segments", MAX_SEGMENTS)
         if segment.marker == _APP1 and data.startswith(_JPEG_EXIF, segment.start):
             exif.append(data[segment.start + len(_JPEG_EXIF) : segment.end])
         position = segment.end
     if not num_scans and len(data) - position > MAX_FILL_BYTES:
-        raise _too_many("bytes between its segments")
+        raise _too_many("bytes between its segments", MAX_FILL_BYTES)
     _check_exif(b"".join(exif))  # as Pillow puts them together
 
 
 def _check_bitmap(data: bytes) -> None:
     if len(data) > MAX_RUN_LENGTH_BYTES and int.from_bytes(data[30:34], "little") in _RUN_LENGTH:
-        raise _too_many("run-length encoded bytes")
+        raise _too_many("run-length encoded bytes", MAX_RUN_LENGTH_BYTES)
 
 
 def _check_single_exif(found: list[bytes]) -> None:
     if len(found) > 1:
-        raise _too_many("EXIF data")
+        raise _too_many("EXIF data", 1)
     for data in found:
         _check_exif(data)
 
@@ -102,42 +103,29 @@ def _check_exif(data: bytes) -> None:
 
 
 def _check_directories(data: bytes) -> None:
-    """Check the first directory of a TIFF file, or of EXIF data, and those with metadata that it names."""
+    """Check the first directory of a TIFF file, or of EXIF data; those that it names are never read."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return
-    is_big = data[2:3] == b"+"
-    try:
-        places = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", data, 8 if is_big else 4)
-        for _ in range(3):  # the first one names EXIF's, which names that of interoperability
-            places = tuple(place for start in places for place in _check_directory(data, start, order, is_big))
-    except struct.error:  # the data end early
-        return
-
-
-def _check_directory(data: bytes, start: int, order: str, is_big: bool) -> Iterable[int]:
-    """Check one directory; return the offsets of those that it names."""
-    head, entry, value_at = ("Q", "HHQ8x", 12) if is_big else ("H", "HHI4x", 8)
-    if start >= len(data):
-        return ()
-    (num_entries,) = struct.unpack_from(order + head, data, start)
-    if num_entries > MAX_DIRECTORY_ENTRIES:
-        raise _too_many("entries in a directory")
-    places: dict[int, int] = {}
-    num_numbers, position = 0, start + struct.calcsize(head)
-    for _ in range(num_entries):
-        tag, kind, count = struct.unpack_from(order + entry, data, position)
-        if kind in _NUMBER_TYPES or tag in _STRIPS:
-            num_numbers += count
-        if tag in _SUBDIRECTORIES and kind in _PLACE_FORMATS:
-            if count != 1:
-                raise _too_many("subdirectories")
-            places.setdefault(tag, *struct.unpack_from(order + _PLACE_FORMATS[kind], data, position + value_at))
+    is_big = 43 in data[2:4]
+    head, entry = ("Q", "HHQ8x") if is_big else ("H", "HHI4x")
+    with suppress(struct.error):  # the data end early
+        (start,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", data, 8 if is_big else 4)
+        if start >= len(data):
+            return
+        (num_entries,) = struct.unpack_from(order + head, data, start)
+        first = start + struct.calcsize(head)
+        num_entries = min(num_entries, (len(data) - first) // struct.calcsize(order + entry))  # the others are damage
+        if num_entries > MAX_DIRECTORY_ENTRIES:
+            raise _too_many("entries in a directory", MAX_DIRECTORY_ENTRIES)
+        num_numbers = 0
+        for number in range(num_entries):
+            tag, kind, count = struct.unpack_from(order + entry, data, first + number * struct.calcsize(order + entry))
+            size = _NUMBER_BYTES.get(kind, 1 if tag in _STRIPS else 0)
+            num_numbers += count if 0 < count * size <= len(data) else 0  # no reader takes more than there is
         if num_numbers > MAX_DIRECTORY_NUMBERS:
-            raise _too_many("numbers in a directory")
-        position += struct.calcsize(order + entry)
-    return places.values()
+            raise _too_many("numbers in a directory", MAX_DIRECTORY_NUMBERS)
 
 
-def _too_many(parts: str) -> TruncatedImageError:
-    return TruncatedImageError(f"The file holds more {parts} than an image needs; save the image again.")
+def _too_many(parts: str, limit: int) -> TruncatedImageError:
+    return TruncatedImageError(f"The file holds more {parts} than an image needs, {limit:,}; save the image again.")

@@ -1,15 +1,23 @@
 import contextlib
 import io
+import struct
 import subprocess
 import sys
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from model.decoding import decode_image
-from model.errors import BlankImageError, ImageTooLargeError, InputError, TruncatedImageError
+from model.errors import (
+    BlankImageError,
+    ImageTooLargeError,
+    InputError,
+    TruncatedImageError,
+    UnsupportedPixelsError,
+)
 from model.images.raster import FORMATS
 from tests.samples import containers
 from tests.samples.phantoms import draw_scan, encode
@@ -20,7 +28,7 @@ assert SCAN.max() > 127  # so that 16-bit copies use all 16 bits
 _DECODE_DAMAGED = """
 import io
 from PIL import Image
-from model.images.raster import silence_libtiff
+from model.images.raster import silence_pillow
 
 {silence}
 whole = io.BytesIO()
@@ -42,7 +50,7 @@ def decode_damaged(silence: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="there libtiff's functions are not found")
 def test_a_damaged_file_is_refused_and_libtiff_writes_nothing_about_it():
     assert "tempfile.tif" in decode_damaged("").stderr
-    silent = decode_damaged("silence_libtiff()")
+    silent = decode_damaged("silence_pillow()")
     assert (silent.stdout, silent.stderr) == ("refused\n", "")
 
 
@@ -70,9 +78,9 @@ def test_12_bits_in_a_16_bit_file_fill_8_bits():
     assert "12-bit" in decoded.warnings[0]
 
 
-def test_values_that_are_not_finite_are_refused():
+def test_an_image_without_a_finite_value_is_blank():
     values = np.full((64, 64), np.nan, np.float32)
-    with pytest.raises(TruncatedImageError):
+    with pytest.raises(BlankImageError):
         decode_image(encode(Image.fromarray(values), "TIFF"))
 
 
@@ -116,10 +124,27 @@ def test_an_image_of_several_strips_is_the_same_image(mode, monkeypatch):
     }
     data = encode(Image.fromarray(pixels[mode]), "TIFF")
     whole = decode_image(data)
-    monkeypatch.setattr("model.images.raster._STRIP_PIXELS", 64 * 5)
+    monkeypatch.setattr("model.images.samples._STRIP_PIXELS", 64 * 5)
     stripped = decode_image(data)
     assert np.array_equal(stripped.image, whole.image)
     assert stripped.warnings == whole.warnings != ()
+
+
+@pytest.mark.parametrize("masks", [(0xFF0000, 0xFF00, 0xFF, 0xFF000000), (0xFF, 0xFF00, 0xFF0000, 0xFF000000)])
+def test_a_bitmap_whose_alpha_is_zero_throughout_is_opaque(masks):
+    channels = np.dstack([SCAN, np.zeros((64, 64, 1), np.uint8)])[::-1].astype("<u4")
+    for alpha in (0, 1):
+        channels[0, 0, 3] = alpha  # of the pixel at the lower left
+        pixels = sum(channels[..., index] << (mask.bit_length() - 8) for index, mask in enumerate(masks))
+        head = struct.pack("<IiiHHIIiiII4I", 56, 64, 64, 1, 32, 3, 64 * 64 * 4, 0, 0, 0, 0, *masks)
+        data = b"BM" + struct.pack("<IHHI", 70 + 64 * 64 * 4, 0, 0, 70) + head + pixels.astype("<u4").tobytes()
+        if alpha:
+            with pytest.raises(BlankImageError):
+                decode_image(data)
+        else:
+            decoded = decode_image(data)
+            assert np.array_equal(decoded.image, SCAN)
+            assert "alpha" in decoded.warnings[0]
 
 
 def test_pixels_that_are_named_more_than_once_are_refused():
@@ -184,6 +209,31 @@ def test_max_image_pixels_is_the_last_number_accepted():
 def test_a_blank_image_is_refused(value):
     with pytest.raises(BlankImageError):
         decode_image(encode(Image.new("L", (64, 64), value)))
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "reason"),
+    [
+        (encode(SCAN)[:8] + bytes(100), TruncatedImageError, "header is damaged"),
+        (encode(SCAN, "JPEG")[:4] + bytes(100), TruncatedImageError, "header is damaged"),
+        (encode(SCAN, "WEBP")[:12] + bytes(100), TruncatedImageError, "header is damaged"),
+        (encode(SCAN, "BMP")[:30], TruncatedImageError, "header is damaged"),
+        (encode(SCAN, "TIFF")[:4] + bytes(100), TruncatedImageError, "header is damaged"),
+        (containers.write_bitmap((64, 64), 24, 4, encode(SCAN, "JPEG")), UnsupportedPixelsError, "BMP files with"),
+        (imagecodecs.jpegls_encode(SCAN[:, :, 0]), UnsupportedPixelsError, "JPEG-LS is read in DICOM files only"),
+        (imagecodecs.jpeg8_encode(SCAN[:, :, 0] * np.uint16(16), bitspersample=12), UnsupportedPixelsError, "12 bits"),
+    ],
+)
+def test_a_known_signature_is_not_called_unknown(data, error, reason):
+    with pytest.raises(error, match=reason):
+        decode_image(data)
+
+
+def test_nothing_of_a_file_is_logged(caplog):
+    tags = {**containers.grey_tags(64, 64), containers.SAMPLES: (containers.LONG, [12_345])}
+    with pytest.raises(InputError):
+        decode_image(containers.write_tiff(tags, SCAN.tobytes()))
+    assert caplog.records == []
 
 
 def test_error_messages_quote_nothing_of_the_input():
