@@ -15,7 +15,6 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from model.dicom.acquisition import HEAD_PARTS
 from model.dicom_results.instance import DISCLAIMER, ResultContext
-from model.dicom_results.source import PATIENT_AND_STUDY
 
 
 def create_capture(context: ResultContext, png: bytes) -> Dataset:
@@ -32,7 +31,7 @@ def create_capture(context: ResultContext, png: bytes) -> Dataset:
         transfer_syntax_uid=ExplicitVRLittleEndian,
         **context.instance_attributes("capture"),
     )
-    capture.update({element.tag: element for element in source if element.keyword in PATIENT_AND_STUDY})
+    context.inherit(capture)
     capture.ConversionType = "WSD"  # made by a workstation
     capture.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     capture.BurnedInAnnotation = "YES"

@@ -10,6 +10,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, MRImageStorage, SecondaryCaptureImageStorage, generate_uid
 
+from model.dicom_results.source import PATIENT_AND_STUDY
 from model.prediction import ModelIdentity, Prediction
 
 DISCLAIMER = "AI research - not for diagnosis"
@@ -46,6 +47,18 @@ class ResultContext:
         report = self.prediction.input
         is_single = report.num_frames == 1 or self.source.SOPClassUID in _SINGLE_FRAME
         return () if report.frame is None or is_single else (report.frame,)
+
+    @property
+    def evidence(self) -> Dataset:
+        """The image without its patient's name: highdicom refuses names that archives may hold."""
+        evidence = Dataset()
+        evidence.update({element.tag: element for element in self.source if element.keyword != "PatientName"})
+        evidence.PatientName = ""
+        return evidence
+
+    def inherit(self, instance: Dataset) -> None:
+        """Give a result the patient and the study of its image."""
+        instance.update({element.tag: element for element in self.source if element.keyword in PATIENT_AND_STUDY})
 
     def instance_uid(self, kind: str) -> UID:
         """Derive the UID of a capture, a report or a finding."""

@@ -38,8 +38,8 @@ def create_report(context: ResultContext) -> Dataset:
     """
     content = _create_content(context)[0]
     try:
-        return Comprehensive3DSR(
-            evidence=[context.source],
+        report = Comprehensive3DSR(
+            evidence=[context.evidence],
             content=content,
             is_complete=True,
             is_final=False,
@@ -49,6 +49,8 @@ def create_report(context: ResultContext) -> Dataset:
         raise ResultSourceError(
             "DICOM results belong to an image of a standard SOP class; this one is private or retired."
         ) from error
+    context.inherit(report)
+    return report
 
 
 def _create_content(context: ResultContext) -> MeasurementReport:

@@ -2,6 +2,8 @@
 
 import re
 
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pydicom.valuerep import DA, TM
@@ -22,7 +24,7 @@ _KEPT_EMPTY = (
 )
 PATIENT_AND_STUDY = (*_KEPT_EMPTY, "IssuerOfPatientID", "PatientAge", "StudyDescription")
 _OPTIONAL = (*PATIENT_AND_STUDY[len(_KEPT_EMPTY) :], "InstanceNumber", "LossyImageCompression", "BodyPartExamined")
-# Values against the standard are left out: a result must not be refused for a fault of its image.
+# Values without their form are left out: a result must not be refused for a fault of its image. Text stays as it is.
 _FORMS = {
     "PatientBirthDate": r"\d{8}",
     "PatientSex": r"[MFO]",
@@ -34,8 +36,12 @@ _FORMS = {
     "BodyPartExamined": r"[A-Z0-9_ ]{1,16}",
 }
 _TIMES = {"PatientBirthDate": DA, "StudyDate": DA, "StudyTime": TM}
-_MAX_CHARACTERS = {"AccessionNumber": 16, "StudyID": 16}
-_DEFAULT_MAX_CHARACTERS = 64
+# No component begins with a zero, but archives know images whose UIDs do.
+_UID = re.compile(r"(?=.{1,64}$)\d+(\.\d+)*", re.ASCII)
+# After these an escape to another character set has ended: PS3.5, 6.1.2.5.3.
+_REPLACED = "\ufffd"  # stands for bytes that are no character
+_DELIMITERS = {*map(ord, "\\\r\n\t\f")}
+_NAME_DELIMITERS = {*map(ord, "\\^=")}
 
 
 def read_source(data: bytes) -> Dataset:
@@ -55,24 +61,40 @@ def read_source(data: bytes) -> Dataset:
 def _select_attributes(found: Dataset) -> Dataset:
     source = Dataset()
     source.SpecificCharacterSet = CHARACTER_SET
+    encodings = convert_encodings(found.get("SpecificCharacterSet") or None)
     for keyword in _IDENTIFIERS:
-        identifier = UID(str(found.get(keyword) or ""))
-        if not identifier.is_valid:
+        identifier = _read_text(found, keyword, encodings)
+        if not identifier:
             raise ResultSourceError(f"DICOM results refer to their image by its {keyword}; send an image that has one.")
-        setattr(source, keyword, identifier)
+        if not _UID.fullmatch(identifier):
+            raise ResultSourceError(
+                f"DICOM results keep the {keyword} of their image; this one has other than 1 to 64 digits and dots."
+            )
+        setattr(source, keyword, UID(identifier))
     for keyword in (*_KEPT_EMPTY, *_OPTIONAL):
-        value = _clean(found, keyword)
+        value = _read_text(found, keyword, encodings)
+        value = value if keyword not in _FORMS or _is_valid(value, keyword) else ""
         if value or keyword in _KEPT_EMPTY:
             setattr(source, keyword, value)
     return source
 
 
-def _clean(found: Dataset, keyword: str) -> str:
-    value = str(found.get(keyword) or "").strip("\0 ")
-    if keyword in _FORMS:
-        return value if _is_valid(value, keyword) else ""
-    printable = "".join(character for character in value if character.isprintable() and character != "\\")
-    return printable[: _MAX_CHARACTERS.get(keyword, _DEFAULT_MAX_CHARACTERS)]
+def _read_text(found: Dataset, keyword: str, encodings: list[str]) -> str:
+    r"""Read text as it is stored, as one value even if it holds `\\`, but for the padding at its end.
+
+    Raises:
+        ResultSourceError: If it is not text in the character set that the file names.
+    """
+    if keyword not in found:
+        return ""
+    stored = found.get_item(keyword).value or b""
+    delimiters = _NAME_DELIMITERS if dictionary_VR(keyword) == "PN" else _DELIMITERS
+    text = decode_bytes(stored, encodings, delimiters) if isinstance(stored, bytes) else _REPLACED
+    if _REPLACED in text or "\x1b" in text:
+        raise ResultSourceError(
+            f"DICOM results keep the {keyword} of their image; this one does not fit its character set."
+        )
+    return text.rstrip("\0 ")
 
 
 def _is_valid(value: str, keyword: str) -> bool:

@@ -9,10 +9,11 @@ import numpy as np
 import pydicom
 import pytest
 from PIL import Image
+from pydicom.multival import MultiValue
 from pydicom.uid import Comprehensive3DSRStorage, EnhancedMRImageStorage, SecondaryCaptureImageStorage
 
 from model.classifier import Classifier
-from model.dicom_results.results import DicomResults, check_packages, write_results
+from model.dicom_results.results import DicomResults, check_packages, check_source, write_results
 from model.errors import InputError, ResultPackagesError, ResultSourceError
 from tests.samples.corpus import GREY
 from tests.samples.dicoms import PATIENT, bundled_files, make_dicom, make_study
@@ -21,6 +22,7 @@ from tests.samples.phantoms import CLASSES, draw_scan, encode
 VALIDATOR = Path(sys.executable).with_name("dciodvfy")
 BUNDLED = bundled_files()
 SOURCE = make_study(draw_scan(96, (0.4, 0.5))[:, :, 0], 4)
+UTF_8 = {"SpecificCharacterSet": "ISO_IR 192"}
 INHERITED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate", "StudyTime"),
     *("StudyID", "AccessionNumber", "ReferringPhysicianName", "StudyDescription"),
@@ -170,12 +172,79 @@ def test_every_file_of_pydicom_gets_valid_results_or_a_named_error(classifier, n
     ],
 )
 def test_values_against_the_standard_are_not_carried_over(classifier, tmp_path, wrong):
-    long: dict[str, Any] = {"PatientID": "x" * 100, "AccessionNumber": "y" * 40, "StudyID": "z" * 40}
-    data = make_study(GREY, **wrong, **long)
+    data = make_study(GREY, **wrong)
     results = write_results(data, classifier.visualize(data))
     for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
         assert "needed to build DICOMDIR" in found
-    assert read(results.report).PatientID == "x" * 64
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientID": "A\\B", "AccessionNumber": "1\\2", "StudyDescription": "\\", "IssuerOfPatientID": "a \\b"},
+        {"PatientID": "x" * 100, "AccessionNumber": "y" * 40, "StudyID": "z" * 40, "StudyDescription": "d" * 300},
+        {
+            "PatientID": "  4711",
+            "AccessionNumber": " 1",
+            "PatientName": "von  Doe^^Jane^",
+            "StudyDescription": "a\nb\tc",
+        },
+        {"PatientName": "=".join("ABCDE^FGHIJ^KLMNO^PQRST^UVWXY" + letter * 35 for letter in "xyz")},
+        {"PatientName": "Doe", "ReferringPhysicianName": "^^^Dr^", "PatientID": "\u3000\xa0\xad\u200b", **UTF_8},
+        {"PatientName": "A^B\\C^D", "ReferringPhysicianName": "a=b=c=d^e^f^g^h^i"},
+        {"PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]},
+        {"PatientName": "Wang^XiaoDong=王^小东", "PatientID": "誠", "SpecificCharacterSet": "GB18030"},
+        {"PatientName": "Διονυσιος", "StudyDescription": "Μετά", "SpecificCharacterSet": "ISO_IR 126"},
+        {"StudyInstanceUID": "1.02.003", "SeriesInstanceUID": "01.2", "SOPInstanceUID": "1.2.840.0000.1"},
+        {
+            "StudyDate": "20000229",
+            "StudyTime": "03",
+            "PatientBirthDate": "19000101",
+            "PatientAge": "045Y",
+            "PatientSex": "O",
+        },
+        {"StudyTime": "235959.999999", "PatientSex": "M", "PatientAge": "003D"},
+    ],
+)
+def test_identifiers_pass_unchanged(classifier, tags):
+    data = make_study(GREY, **tags)
+    results = write_results(data, classifier.visualize(data))
+    for result, encoded in zip(read_both(results), (results.capture, results.report), strict=True):
+        for name, value in tags.items():
+            if name not in ("SpecificCharacterSet", "SOPInstanceUID", "SeriesInstanceUID"):
+                kept = result[name].value
+                values = kept if isinstance(kept, MultiValue) else [kept]
+                assert list(map(str, values)) == [part.rstrip() for part in value.split("\\")]
+                assert value.encode() in encoded
+    (reference,) = read(results.capture).SourceImageSequence
+    assert reference.ReferencedSOPInstanceUID == read(data).SOPInstanceUID
+    text = read(results.report).to_json()
+    for name in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+        assert f'"{read(data)[name].value}"' in text
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+@pytest.mark.parametrize("value", ["x", "1.2.", ".1", "1..2", "1.2.a", "1." + "2" * 63, "1.2\\1.3", "-1"])
+def test_an_identifier_that_is_none_is_refused_by_its_name(keyword, value):
+    with pytest.raises(ResultSourceError, match=rf"keep the {keyword} .* 1 to 64"):
+        check_source(make_study(GREY, **{keyword: value}))
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_an_identifier_that_is_missing_is_refused_by_its_name(keyword):
+    missing: dict[str, Any] = {keyword: None}
+    with pytest.raises(ResultSourceError, match=f"by its {keyword}; send an image that has one"):
+        check_source(make_study(GREY, **missing))
+
+
+@pytest.mark.parametrize(
+    ("charset", "stored"),
+    [("ISO_IR 192", b"M\xfcller"), (["", "ISO 2022 IR 87"], b"a\x1b$Ba"), ("GB18030", b"a\xff\xff")],
+)
+def test_text_that_does_not_fit_its_character_set_is_refused_by_its_name(charset, stored):
+    data = make_study(GREY, SpecificCharacterSet=charset, PatientName="1234567"[: len(stored)])
+    with pytest.raises(ResultSourceError, match=r"keep the PatientName .* character set"):
+        check_source(data.replace(b"1234567"[: len(stored)], stored))
 
 
 def test_a_name_in_another_character_set_stays_that_name(classifier):
