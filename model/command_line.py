@@ -14,6 +14,7 @@ from model.commands.predict import STOPPED, add_predict_options, predict_files
 from model.commands.watch import add_watch_options, watch_folder
 from model.engines.loading import DEFAULT_WEIGHTS, load_engine
 from model.errors import CheckpointError, ModelError, OutputError
+from model.host.outputs import check_file
 from model.host.standard_streams import replace_closed_streams
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    check_file(options.target)
     from model.export import export_onnx
 
     export_onnx(options.source, options.target, plain=options.plain)

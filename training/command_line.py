@@ -19,12 +19,13 @@ import tyro
 from tyro.conf import DisallowNone, Fixed, FlagCreatePairsOff, Positional, SuppressFixed
 
 from model.errors import ModelError
+from model.host.outputs import check_file, check_folder
 from model.host.standard_streams import replace_closed_streams
 from training.audit.audit import audit, format_headlines
 from training.audit.audit_report import write_audit
 from training.calibration.recalibration import RecalibrationOptions, recalibrate
 from training.comparison.comparison import ComparisonOptions, compare
-from training.comparison.comparison_report import format_table, update_document, write_comparison
+from training.comparison.comparison_report import format_table, split_document, update_document, write_comparison
 from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
 from training.description.statistics_report import write_statistics
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Command | None = None
     try:
         command = parse_command(sys.argv[1:] if arguments is None else arguments)
+        _check_outputs(command)
         command.run()
     except UsageError as error:
         logger.error("error: %s", error)
@@ -83,6 +85,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGTERM, handler)
     return 0
+
+
+def _check_outputs(command: "Command") -> None:
+    """Raise the `OSError` or `DataError` that writing would, before any work."""
+    for name in ("out", "json", "document"):
+        path: Path | None = getattr(command, name, None)
+        if path is not None:
+            (check_folder if name == "out" and not isinstance(command, WriteModelCard) else check_file)(path)
+    if isinstance(command, Compare) and command.document:
+        split_document(command.document)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

@@ -27,6 +27,7 @@ from model.commands.rows import CsvTable, JsonLines, Row, RowFormat, name_file
 from model.dicom_results.results import check_packages
 from model.engines.loading import DEFAULT_WEIGHTS
 from model.host.cores import available_cores
+from model.host.outputs import check_file, check_folder
 from model.nifti.slices import DEFAULT_SLICES, parse_slices
 
 MAX_THREADS = 256
@@ -83,6 +84,11 @@ def predict_files(options: argparse.Namespace) -> int:
     Returns:
         The exit status: 0; 1 if a file could not be classified; 130 when stopped.
     """
+    for folder in (options.overlays, options.dicom):
+        if folder:
+            check_folder(folder)
+    if options.output:
+        check_file(options.output)
     if options.dicom:
         check_packages()
     files = find_images(options.names, _read_input(options))

@@ -29,6 +29,7 @@ from model.dicom_results.results import can_write_results
 from model.engines.loading import DEFAULT_WEIGHTS
 from model.errors import ImagesNotFoundError, OutputError
 from model.host.atomic_file import write_file
+from model.host.outputs import check_folder
 
 DONE, FAILED = "done", "failed"
 RESULT_SUFFIX = ".json"
@@ -81,6 +82,7 @@ def watch_folder(options: argparse.Namespace) -> int:
         OutputError: If IN is missing, or one of the folders is in the other.
     """
     _check_apart(options.source, options.target)
+    check_folder(options.target)
     watch = _Watch(options.source, options.target, Classifier.load(options.weights, num_threads=1))
     logger.info("watching %s", options.source)
     try:

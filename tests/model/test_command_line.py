@@ -60,6 +60,26 @@ def test_an_error_is_one_line_and_status_1(arguments, caplog, tmp_path, monkeypa
 
 @pytest.mark.parametrize(
     "arguments",
+    [
+        ["predict", "missing", "--output", "FILE/rows.jsonl"],
+        ["predict", "missing", "--overlays", "FILE"],
+        ["predict", "missing", "--dicom", "FILE/results"],
+        ["export", "missing.pth", "FILE/new.onnx"],
+        ["watch", "scans", "FILE/results"],
+    ],
+)
+def test_outputs_are_tried_before_anything_is_read(arguments, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").touch()
+    (tmp_path / "scans").mkdir()
+    assert main(arguments) == 1
+    (message,) = caplog.messages
+    assert message.startswith("error: FILE")
+    assert "Not a directory" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [[], ["nonsense"], ["predict"], ["predict", "x", "--format", "xml"], ["predict", "x", "--threads", "0"]],
 )
 def test_wrong_usage_is_status_2(arguments, capsys):

@@ -104,6 +104,36 @@ def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "nowhere", "--out", "FILE/run"],
+        ["cross-validate", "nowhere", "--out", "FILE/run"],
+        ["evaluate", "nowhere", "--out", "FILE/evaluation"],
+        ["evaluate", "nowhere", "--json", "FILE/evaluation.json"],
+        ["audit", "nowhere", "--out", "FILE/audit"],
+        ["statistics", "nowhere", "--out", "FILE"],
+        ["compare", "nowhere", "missing.pth", "--out", "FILE/comparison"],
+        ["compare", "nowhere", "missing.pth", "--document", "FILE/systems.md"],
+        ["localize", "nowhere", "--boxes", "missing.csv", "--out", "FILE/localization"],
+        ["model-card", "--evaluation", "missing.json", "--out", "FILE/card.md"],
+    ],
+)
+def test_outputs_are_tried_before_anything_is_read(arguments, tmp_path, caplog):
+    """An hour's work must not end with a folder that cannot be written to."""
+    (tmp_path / "file").touch()
+    assert main([word.replace("FILE", str(tmp_path / "file")) for word in arguments]) == 1
+    assert [record.message for record in caplog.records] == [caplog.messages[0]]
+    assert caplog.messages[0].startswith(f"error: {tmp_path}/file")
+    assert "Not a directory" in caplog.messages[0]
+
+
+def test_a_document_without_marks_is_refused_before_systems_are_measured(tmp_path, caplog):
+    (tmp_path / "systems.md").write_text("# Systems\n")
+    assert main(["compare", "nowhere", "missing.pth", "--document", str(tmp_path / "systems.md")]) == 1
+    assert "expected the marks" in caplog.text
+
+
+@pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ([], "cross-validate"),

@@ -55,14 +55,24 @@ def update_document(path: Path, table: str) -> None:
     Raises:
         DataError: If it cannot be read or written, or has no marks.
     """
+    before, after = split_document(path)
+    write_files(path.parent, {path.name: f"{before}\n{table.strip()}\n{after}"})
+
+
+def split_document(path: Path) -> tuple[str, str]:
+    """Read a document up to its first mark, and from its second.
+
+    Raises:
+        DataError: If it cannot be read, or has no marks.
+    """
     try:
         before, found, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
-        _, ended, after = rest.partition(_END)
-        if not (found and ended):
-            raise DataError(f"{path}: expected the marks {_BEGIN} and {_END}, between which the table goes")
-        path.write_text(f"{before}{_BEGIN}\n{table.strip()}\n{_END}{after}", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot write {path}: {getattr(error, 'strerror', 'expected UTF-8')}") from error
+    _, ended, after = rest.partition(_END)
+    if not (found and ended):
+        raise DataError(f"{path}: expected the marks {_BEGIN} and {_END}, between which the table goes")
+    return before + _BEGIN, _END + after
 
 
 def draw_tumor_curves(comparison: Comparison, split: str) -> dict[str, Line]:
