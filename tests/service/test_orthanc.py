@@ -147,6 +147,21 @@ def test_an_image_that_is_refused_keeps_nothing_from_the_others(archive, tiny_pa
     assert ask(archive, "/statistics")["CountInstances"] == 4
 
 
+def test_the_state_of_another_database_is_not_taken_for_this_ones(archive, tiny_pair, tmp_path):
+    store(archive, make_study(draw_scan(64)[:, :, 0], 1))
+    wait_until(lambda: is_stable(archive, 1), "the series is stable")
+    state = tmp_path / "state"
+    with running_server(MODEL_PATH=tiny_pair[1], THREADS=1) as (_, port):
+        assert "1 images, 0 refused" in route(archive, port, state).stderr
+        assert "images" not in route(archive, port, state).stderr
+        kept = json.loads(state.read_bytes())
+        marks = [[number, name, "20200101T000000"] for number, name, _ in kept["marks"]]
+        state.write_text(json.dumps({"position": 1000, "marks": marks}), encoding="ascii")
+        done = route(archive, port, state)
+    assert "another database" in done.stderr
+    assert "1 images, 0 refused" in done.stderr
+
+
 def test_without_the_service_the_place_is_kept_and_that_is_said(archive, tmp_path):
     store(archive, make_study(draw_scan(64)[:, :, 0], 1))
     wait_until(lambda: is_stable(archive, 1), "the series is stable")
