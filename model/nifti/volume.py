@@ -7,6 +7,7 @@ compressed file only the first volume is inflated, by the size in its header; an
 import gzip
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,8 +31,11 @@ _DAMAGED = "The NIfTI file is damaged; pass the complete file."
 MAX_VOLUME_BYTES = 2**29  # of voxels: 512 x 512 x 512 of float32
 MAX_SIDE_PIXELS = 4_096
 WINDOW = "the file names no window; the 1st to 99th percentile of the volume was used"
+NO_ORIENTATION = "the file names no usable orientation; its axes were taken to be in the usual order"
 FIRST_VOLUME = "the file holds several volumes; the first was used"
 
+_UNKNOWN_ORIENTATION = ((0, -1), (1, 1), (2, 1))  # towards the left, front and top, as in ANALYZE
+_GZIP = b"\x1f\x8b"
 _HEADERS = {348: Nifti1Header, 540: Nifti2Header}  # by their size, the first field
 _PERCENTILES = (1, 99)
 _NUM_SAMPLED = 2**20  # voxels, about, for the percentiles
@@ -76,9 +80,10 @@ def read_slices(path: Path, choice: SliceChoice) -> Iterator[VolumeSlice]:
         UnknownFrameError: If it has no such slice.
         OSError: If it cannot be opened.
     """
-    is_compressed = path.suffix.lower() == ".gz"
     damaged = refuse_damage(_DAMAGED, HeaderDataError, WrapStructError)
     with path.open("rb") as file, damaged:
+        is_compressed = file.read(len(_GZIP)) == _GZIP  # whatever its name says
+        file.seek(0)
         volume = _read_volume(gzip.GzipFile(fileobj=file) if is_compressed else file, path, is_compressed)
     low, high = _find_window(volume)
     for index in choice.indices(volume.voxels.shape[choice.axis]):
@@ -102,11 +107,21 @@ def _read_volume(file: Any, path: Path, is_compressed: bool) -> _Volume:
     else:
         voxels = np.memmap(path, dtype, "r", offset, shape[:3], order="F")
     slope, intercept = header.get_slope_inter()
-    orientation = io_orientation(header.get_best_affine())
+    orientation, notes = _find_orientation(header)
     turned = apply_orientation(voxels, orientation)
     spacing = np.asarray(header.get_zooms()[:3], np.float64)[np.argsort(orientation[:, 0])]
-    notes = (WINDOW, *((FIRST_VOLUME,) if max(shape[3:], default=1) > 1 else ()))
+    notes = (WINDOW, *notes, *((FIRST_VOLUME,) if max(shape[3:], default=1) > 1 else ()))
     return _Volume(turned, 1.0 if slope is None else slope, intercept or 0.0, tuple(spacing), notes)
+
+
+def _find_orientation(header: Any) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+    """Find the directions of the axes: of the sform, else of the qform, else those of ANALYZE."""
+    for code, read in (("sform_code", header.get_sform), ("qform_code", header.get_qform)):
+        with suppress(HeaderDataError, ArithmeticError, ValueError):
+            affine = read()
+            if header[code] > 0 and np.isfinite(affine).all() and np.linalg.matrix_rank(affine) == len(affine):
+                return io_orientation(affine), ()
+    return np.array(_UNKNOWN_ORIENTATION, np.float64), (NO_ORIENTATION,)
 
 
 def _read_header(file: BinaryIO) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 from model.errors import BlankImageError, ImageTooLargeError, ImageTooSmallError, InputError, TruncatedImageError
 from model.nifti.slices import SliceChoice
-from model.nifti.volume import FIRST_VOLUME, read_slices
+from model.nifti.volume import FIRST_VOLUME, NO_ORIENTATION, read_slices
 from tests.samples.volumes import SHAPE, draw_volume, save_volume
 
 VOXELS = draw_volume()
@@ -68,6 +68,33 @@ def test_the_second_version_and_scaled_values_are_read(tmp_path):
     image.header.set_slope_inter(0.5, -7)
     nibabel.save(image, tmp_path / "volume.nii")
     assert np.abs(read_middle(tmp_path / "volume.nii").decoded.image[:, :, 0] - show("axial")).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_the_bytes_say_whether_a_file_is_compressed(tmp_path, suffix, is_compressed):
+    data = save_volume(tmp_path / "volume.nii", VOXELS).read_bytes()
+    (tmp_path / f"named{suffix}").write_bytes(gzip.compress(data) if is_compressed else data)
+    assert np.abs(read_middle(tmp_path / f"named{suffix}").decoded.image[:, :, 0] - show("axial")).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [np.zeros((4, 4)), np.full((4, 4), np.nan), np.full((4, 4), np.inf), np.diag([1, 0, 1, 1]), np.ones((4, 4))],
+    ids=["zeros", "nan", "inf", "flat", "singular"],
+)
+@pytest.mark.parametrize("has_qform", [True, False])
+def test_an_orientation_that_is_not_usable_gives_way_to_the_next(tmp_path, affine, has_qform):
+    image = nibabel.Nifti1Image(VOXELS, np.eye(4))
+    image.header["sform_code"], image.header["qform_code"] = 1, 1 if has_qform else 0
+    data = bytearray(image.to_bytes())
+    data[280:328] = affine[:3].astype("<f4").tobytes()  # srow_x to srow_z
+    data[252:256] = np.array([int(has_qform), 1], "<i2").tobytes()
+    (tmp_path / "volume.nii").write_bytes(data)
+    part = read_middle(tmp_path / "volume.nii")
+    assert (NO_ORIENTATION in part.decoded.warnings) != has_qform
+    if has_qform:
+        assert np.abs(part.decoded.image[:, :, 0] - show("axial")).max() <= 1
 
 
 def write_header(path, shape, compressed=True, dtype=np.int16, num_bytes=1000):
