@@ -5,7 +5,7 @@ folder -> each real folder once -> files, and what cannot be read -> images, by 
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,17 +38,17 @@ class FoundFile:
     problem: str = ""
 
 
-def walk_folders(*roots: Path, skip: Path | None = None) -> list[FoundFile]:
+def walk_folders(*roots: Path, skip: Collection[Path] = ()) -> list[FoundFile]:
     """List the files below folders in the order of their paths, without those that `is_foreign` names.
 
     Links are followed. A folder that several paths lead to is listed once, by a path without links where there is one;
     links to the folders around a root are passed over.
 
     Args:
-        skip: A folder to leave out, such as that of the results.
+        skip: Folders to leave out, such as those of results.
     """
     around = {parent for root in roots for parent in Path(os.path.realpath(root)).parents}
-    around |= {skip} if skip and skip.exists() else set()
+    around |= {folder for folder in skip if folder.exists()}
     seen = {_identify(folder) for folder in around} - {_identify(root) for root in roots}
     found, folders, links = list[FoundFile](), [*roots], list[Path]()
     while folders or links:
@@ -72,9 +72,9 @@ def walk_folders(*roots: Path, skip: Path | None = None) -> list[FoundFile]:
     return sorted(found, key=lambda file: file.path)
 
 
-def find_image_files(root: Path) -> Iterator[FoundFile]:
+def find_image_files(root: Path, skip: Collection[Path] = ()) -> Iterator[FoundFile]:
     """Find the images below a folder, and what might be one and cannot be read; bytes decide where the name is mute."""
-    for file in walk_folders(root):
+    for file in walk_folders(root, skip=skip):
         if file.problem or file.path.suffix.lower() in EXTENSIONS or is_volume(file.path):
             yield file
             continue

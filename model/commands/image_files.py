@@ -2,13 +2,13 @@
 
 import glob
 import os
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from model.errors import ImagesNotFoundError
+from model.host.text import decode_text
 from model.scan_files import find_image_files
 
 FROM_INPUT = "-"  # in place of a path: a list of paths on standard input
@@ -36,12 +36,15 @@ class ImageFile:
         return Path(*(part for part in self.path.parts if part not in (self.path.anchor, "..")))
 
 
-def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[ImageFile]:
+def find_images(names: Iterable[str], listing: Iterable[str] = (), skip: Collection[Path] = ()) -> list[ImageFile]:
     """Find the files to classify, in the order of their names.
 
     A folder stands for the images in it, at any depth, as `find_image_files` finds them, and for what cannot be read. A
     pattern (`*`, `?`, `[...]`, and `**` for any depth) stands for its matches, and `-` for `listing`, which holds no
     patterns. A file that is named itself is included under any name, even if it is missing.
+
+    Args:
+        skip: Folders of results, which links may lead to.
 
     Raises:
         ImagesNotFoundError: If a pattern has no match, or no file is found at all.
@@ -50,7 +53,7 @@ def find_images(names: Iterable[str], listing: Iterable[str] = ()) -> list[Image
         file
         for name in names
         for path in (listing if name == FROM_INPUT else _expand_pattern(name))
-        for file in _walk(Path(path))
+        for file in _walk(Path(path), skip)
     ]
     if not files:
         raise ImagesNotFoundError("found no image; pass files, or folders that hold some")
@@ -65,18 +68,16 @@ def read_listing(stream: BinaryIO, separator: bytes = b"\n") -> list[str]:
     Raises:
         ImagesNotFoundError: If the list has another separator, or is damaged UTF-16.
     """
-    data = stream.read().removeprefix(BOM_UTF8)
-    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        try:
-            data = os.fsencode(data.decode("utf-16"))
-        except UnicodeError as error:
-            raise ImagesNotFoundError("the list of files begins as UTF-16 and does not continue so") from error
-    names = [os.fsdecode(name) for name in data.split(separator) if name]
-    if any("\0" in name for name in names):
-        raise ImagesNotFoundError("the list of files holds NUL characters; read it with --null")
+    data = stream.read()
     if separator != b"\n":
-        return names
-    return [name for name in map(_strip_return, names) if name]
+        return [os.fsdecode(name) for name in data.split(separator) if name]
+    try:
+        lines = decode_text(data, "surrogateescape").split("\n")
+    except UnicodeDecodeError as error:
+        raise ImagesNotFoundError("the list of files begins as UTF-16 and does not continue so") from error
+    if any("\0" in line for line in lines):
+        raise ImagesNotFoundError("the list of files holds NUL characters; read it with --null")
+    return [name for name in map(_strip_return, lines) if name]
 
 
 def _strip_return(name: str) -> str:
@@ -92,11 +93,11 @@ def _expand_pattern(name: str) -> Sequence[str]:
     return found
 
 
-def _walk(path: Path) -> Iterator[ImageFile]:
+def _walk(path: Path, skip: Collection[Path]) -> Iterator[ImageFile]:
     if not _is_folder(path):
         yield ImageFile(path)
         return
-    for file in find_image_files(path):
+    for file in find_image_files(path, skip):
         yield ImageFile(file.path, path, file.problem)
 
 

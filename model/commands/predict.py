@@ -91,7 +91,8 @@ def predict_files(options: argparse.Namespace) -> int:
         check_file(options.output)
     if options.dicom:
         check_packages()
-    files = find_images(options.names, _read_input(options))
+    results = [folder for folder in (options.overlays, options.dicom) if folder]
+    files = find_images(options.names, _read_input(options), results)
     file_options = FileOptions(options.frame, options.slice)
     overlays = _plan(options.overlays, files, PICTURE_SUFFIX)
     captures = _plan(options.dicom, files, CAPTURE_SUFFIX)

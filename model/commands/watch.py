@@ -107,7 +107,7 @@ class _Watch:
     def find_pending(self) -> Mapping[ImageFile, FileState]:
         """Find the files without a result, and those that have changed since."""
         try:
-            files = find_images([str(self._source)])
+            files = find_images([str(self._source)], skip=[self._target])
         except (ImagesNotFoundError, OSError):  # none, or the folder itself is gone for now
             return {}
         states = ((file, FileState.of(file.path)) for file in files)

@@ -66,8 +66,8 @@ def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path, monkeypatch):
 def test_pipes_and_foreign_files_and_the_results_are_passed_over(tmp_path):
     plant(tmp_path, "a.png", "Thumbs.db", "._a.png", "a.TXT", ".git/b.png", "out/c.png", "DICOMDIR", "b.txt/d.png")
     os.mkfifo(tmp_path / "pipe")
-    assert [name for name, _ in walk(tmp_path, skip=tmp_path / "out")] == ["a.png", "b.txt/d.png"]
-    assert [name for name, _ in walk(tmp_path / "out", skip=tmp_path / "out")] == ["c.png"]
+    assert [name for name, _ in walk(tmp_path, skip=[tmp_path / "out"])] == ["a.png", "b.txt/d.png"]
+    assert [name for name, _ in walk(tmp_path / "out", skip=[tmp_path / "out"])] == ["c.png"]
 
 
 def test_images_are_known_by_their_bytes_where_the_name_says_nothing(tmp_path):

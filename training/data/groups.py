@@ -46,7 +46,7 @@ def load_groups(path: Path, root: Path) -> dict[str, GroupRow]:
         first, other = first_of.setdefault(row.cells["group"], (row, part))
         if other != part:
             raise row.error(
-                f"group {row.cells['group']} is in two parts of the split: "
+                f"group {row.cells['group']!r} is in two parts of the split: "
                 f"{part or 'unused'} here, {other or 'unused'} in row {first.number}"
             )
     return {

@@ -38,7 +38,7 @@ def find_files(root: Path, skip: Path | None = None) -> tuple[TreeFile, ...]:
     """
     if not root.is_dir():
         raise DataError(f"expected images in {root}: there is no such folder")
-    walked = [(file.path.relative_to(root).parts, file) for file in walk_folders(root, skip=skip)]
+    walked = [(file.path.relative_to(root).parts, file) for file in walk_folders(root, skip=[skip] if skip else [])]
     walked = [(names, file) for names, file in walked if len(names) > 1 or file.problem]
     if not walked:
         raise DataError(f"expected images in {root}/SPLIT/CLASS/ or {root}/CLASS/; found none")

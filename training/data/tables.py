@@ -10,12 +10,12 @@ import io
 import logging
 import os
 import unicodedata
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.host.text import decode_text
 from training.errors import DataError
 
 PARTS = ("train", "validation", "calibration", "test")
@@ -54,7 +54,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[Row]:
             has more cells than the header, or there is no row.
     """
     try:
-        text = _decode(path.read_bytes())
+        text = decode_text(path.read_bytes())
         records = csv.reader(io.StringIO(text, newline=""), delimiter=_find_separator(text), strict=True)
         lines = [(records.line_num, [cell.strip() for cell in cells]) for cells in records]
     except OSError as error:
@@ -103,9 +103,9 @@ def read_parts(rows: Iterable[Row]) -> list[str | None]:
     Case and the synonyms training, val, valid, cal, calib and testing are understood.
 
     Raises:
-        DataError: If a row has another value.
+        DataError: If a row has another value, or there is no part at all and a row that is unused.
     """
-    parts, understood = [], Counter[str]()
+    parts, understood, unused = list[str | None](), Counter[str](), None
     for row in rows:
         value = row.cells.get("split", "")
         if value.casefold() not in _PART_OF:
@@ -114,13 +114,14 @@ def read_parts(rows: Iterable[Row]) -> list[str | None]:
         parts.append(part)
         if value != (part or "unused"):
             understood[f"{row.table}: split {value!r} is read as {part or 'unused'}"] += 1
-    for reading, count in understood.items() if any(parts) else ():
+        unused = row if value.casefold() == "unused" else unused
+    if not any(parts):
+        if unused:
+            raise unused.error("expected a split with other parts than unused")
+        return parts
+    for reading, count in understood.items():
         logger.info("%s in %d rows", reading, count)
     return parts
-
-
-def _decode(data: bytes) -> str:
-    return data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
 
 
 def _find_separator(text: str) -> str:

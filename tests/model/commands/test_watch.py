@@ -166,6 +166,15 @@ def test_a_link_that_leads_nowhere_is_a_failure_until_it_leads_somewhere(watch, 
     assert "failed/link.png.json" not in list_files(target)
 
 
+def test_a_link_to_the_results_is_not_followed(watch, folders, files_read):
+    source, target = folders
+    (source / "results").symlink_to(target)
+    watch()
+    files_read.clear()
+    watch()
+    assert files_read == []
+
+
 def test_results_that_cannot_be_written_end_nothing(watch, folders, caplog):
     source, target = folders
     (source / "broken.png").unlink()

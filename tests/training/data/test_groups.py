@@ -44,7 +44,7 @@ def test_a_table_without_paths_or_groups_is_refused(load, text):
 
 
 def test_a_group_on_two_sides_is_refused(load):
-    with pytest.raises(DataError, match="row 3: group 1 is in two parts of the split: test here, train in row 2"):
+    with pytest.raises(DataError, match="row 3: group '1' is in two parts of the split: test here, train in row 2"):
         load("path,group,split\nx,1,train\ny,1,test\nz,2,validation\n")
 
 

@@ -23,7 +23,7 @@ def write(folder, text, encoding="utf-8"):
     return path
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("separator", ",;\t")
 def test_a_table_is_read_as_any_spreadsheet_writes_it(tmp_path, encoding, end, separator):
@@ -118,3 +118,9 @@ def test_a_part_is_understood_and_a_reading_mentioned(tmp_path, caplog, written,
 def test_another_part_is_refused_with_its_row(tmp_path, written):
     with pytest.raises(DataError, match=rf"row 3: expected a split out of .*; found '{written}'"):
         read_parts(read_table(write(tmp_path, f"path,split\na,train\nb,{written}\n"), ("path",)))
+
+
+def test_a_split_of_which_nothing_is_used_is_refused(tmp_path):
+    with pytest.raises(DataError, match="row 3: expected a split with other parts"):
+        read_parts(read_table(write(tmp_path, "path,split\na,\nb,Unused\nc,\n"), ("path",)))
+    assert read_parts(read_table(write(tmp_path, "path,split\na,\nb,\n"), ("path",))) == [None, None]
