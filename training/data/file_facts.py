@@ -11,6 +11,7 @@ from PIL import Image, JpegImagePlugin
 from model.decoding import decode_opened, open_image
 from model.errors import InputError
 from model.images.decoded import ImageArray
+from model.images.raster import RasterImage
 from model.scan_files import read_file
 from training.data.reading import read_in_threads
 
@@ -28,7 +29,7 @@ class FileFacts:
         pixels: SHA-256 of size and pixels after decoding to grey.
         thumbnail: Grey, (32, 32) uint8, means over equal areas; the proportions are not kept.
         format: Of the bytes, such as JPEG.
-        mode: Pillow's name of the stored channels, such as L, RGB or P; of DICOM, just that.
+        mode: Pillow's name of the stored channels, such as L, RGB or P; the format where it does not read the file.
         quality: Of a JPEG, 1 to 100 on the scale of the IJG's library; else 0.
     """
 
@@ -57,8 +58,8 @@ def read_facts(path: Path) -> FileFacts:
     sha256 = hashlib.sha256(data).hexdigest()
     try:
         opened = open_image(data)
-        header = opened.source if isinstance(opened.source, Image.Image) else None
-        mode, quality = (header.mode, estimate_quality(header)) if header else ("DICOM", 0)
+        picture = opened.source.picture if isinstance(opened.source, RasterImage) else None
+        mode, quality = (picture.mode, estimate_quality(picture)) if picture else ("", 0)
         decoded = decode_opened(opened)
     except InputError as error:
         return FileFacts(sha256, str(error))
@@ -68,7 +69,7 @@ def read_facts(path: Path) -> FileFacts:
         pixels=hashlib.sha256(repr(grey.size).encode() + grey.tobytes()).hexdigest(),
         thumbnail=np.asarray(grey.resize((THUMBNAIL_SIZE, THUMBNAIL_SIZE), Image.Resampling.BOX)),
         format=decoded.format,
-        mode=mode,
+        mode=mode or decoded.format,
         width=grey.width,
         height=grey.height,
         quality=quality,

@@ -115,7 +115,7 @@ def test_without_validation_rows_they_are_taken_from_training_and_never_from_the
 def test_test_scans_that_are_trained_on_under_another_name_are_mentioned(folder, caplog):
     table = _write_table(folder, lambda index: "test" if index % 4 == 3 else "train")
     split_data(folder, None, table, seed=0)
-    assert not caplog.text
+    assert "byte for byte" not in caplog.text
     names = sorted(folder.glob("*/*/*.png"))
     shutil.copy(names[3], names[4])
     split_data(folder, None, table, seed=0)
