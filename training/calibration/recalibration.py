@@ -23,6 +23,7 @@ from model.checkpoints.checkpoint import FORMAT, load_checkpoint, load_weights
 from model.checkpoints.file_hash import hash_file
 from model.errors import CheckpointError
 from model.networks.network import create_network, find_classifier, find_layer
+from model.networks.torchvision_operators import import_torchvision
 from training.calibration.weight_files import CalibrationScans, WeightFiles, write_weights
 from training.data.class_map import ClassMapping, map_classes
 from training.data.groups import load_groups
@@ -117,7 +118,8 @@ def _create_foreign(
     weights: ForeignWeights, options: RecalibrationOptions, folders: Sequence[str]
 ) -> tuple[nn.Module, ModelCard]:
     """Load weights into a network of timm's, and write a card of what is known about them."""
-    from timm.data.config import resolve_data_config  # here: timm needs `create_network` to have prepared its imports
+    import_torchvision()
+    from timm.data.config import resolve_data_config
 
     architecture = options.architecture or weights.architecture or _ARCHITECTURE
     classes = options.classes or tuple(folders)
