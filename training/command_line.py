@@ -181,7 +181,7 @@ def _create_commands(arguments: Sequence[str]) -> dict[str, "Command"]:
         "fit": Fit(**fit, out=RUNS / recipe.name, recipe=recipe),
         "cross-validate": CrossValidate(**folds, out=RUNS / "cross-validation" / recipe.name, recipe=recipe),
         "calibrate": Calibrate(tyro.MISSING, data),
-        "evaluate": Evaluate(data),
+        "evaluate": Evaluate(),
         "audit": Audit(data),
         "statistics": Statistics(data),
         "compare": Compare(data, tyro.MISSING),

@@ -107,10 +107,12 @@ def judge_drawings(engine: Engine, seeds: range) -> SplitOutputs:
     return create_judged(labels, outputs.logits, outputs.features, appearances)
 
 
-def create_judged(labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray) -> SplitOutputs:
+def create_judged(
+    labels: Labels, logits: FloatArray, features: FloatArray, appearances: FloatArray, name: str = "drawings"
+) -> SplitOutputs:
     """A split of which only the network's outputs matter."""
     groups = [str(index) for index in range(len(labels))]
-    return SplitOutputs("drawings", (), labels, logits, features, appearances, softmax(logits), groups)
+    return SplitOutputs(name, (), labels, logits, features, appearances, softmax(logits), groups)
 
 
 def write_data_folder(root: Path, num_scans: int = 12, size: int = 48) -> Path:

@@ -6,13 +6,13 @@ network, card -> NAME.draft.pth -> NAME.draft.onnx -> outputs on scans -> calibr
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from model.card import ModelCard, Shortfall, SplitMetrics
+from model.card import ModelCard, Shortfall
 from model.checkpoints.checkpoint import save_checkpoint
 from model.classifier import Classifier
 from model.engines.engine import Engine
@@ -49,12 +49,13 @@ class CalibrationScans:
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The two files of the same weights, their card, and the hash of the `.pth`."""
+    """The two files of the same weights, their card, the hash of the `.pth`, and the outputs for the tests."""
 
     checkpoint: Path
     exported: Path
     card: ModelCard
     sha256: str
+    tests: tuple[SplitOutputs, ...]
 
 
 def write_weights(
@@ -86,7 +87,7 @@ def write_weights(
         save_checkpoint(drafts[0], weights, card)
         export_onnx(*drafts)
         engine = load_engine(drafts[1])  # on a CPU three times as fast as the network itself
-        card = _complete(engine, card, scans, check, served=served)
+        card, tests = _complete(engine, card, scans, check, served=served)
         sha256 = save_checkpoint(drafts[0], weights, card)
         update_card(*drafts)
         for draft in drafts:
@@ -98,15 +99,15 @@ def write_weights(
             draft.unlink(missing_ok=True)
     for gap in card.list_gaps():
         logger.warning("the weights lack %s", gap)
-    return WeightFiles(checkpoint, exported, card, sha256)
+    return WeightFiles(checkpoint, exported, card, sha256, tests)
 
 
 def _complete(
     engine: Engine, card: ModelCard, scans: CalibrationScans, check: Callable[[SplitOutputs], None], *, served: bool
-) -> ModelCard:
+) -> tuple[ModelCard, tuple[SplitOutputs, ...]]:
     parts = (("familiar", scans.familiar), ("unseen", scans.unseen), ("calibration", scans.calibration))
     splits = [TestSplit(name, tuple(members)) for name, members in parts]
-    familiar, unseen, calibration, *tests = classify_splits(engine, [*splits, *scans.tests])
+    familiar, unseen, calibration, *outputs = classify_splits(engine, [*splits, *scans.tests])
     check(calibration)
     card = fit_detector(fit_probabilities(card, calibration), familiar, [unseen])
     if served and scans.unseen:
@@ -114,8 +115,6 @@ def _complete(
     elif served and card.review and card.review.healthy_class:
         shortfall = {"review": Shortfall(found=0, needed=1)}
         card = card.model_copy(update={"shortfalls": {**card.shortfalls, **shortfall}})
-    return card.model_copy(update={"metrics": {test.name: _measure(card, test) for test in tests}})
-
-
-def _measure(card: ModelCard, test: SplitOutputs) -> SplitMetrics:
-    return measure(test.labels, softmax(test.logits, card.temperature), card.classes, test.groups)
+    tests = tuple(replace(test, probabilities=softmax(test.logits, card.temperature)) for test in outputs)
+    metrics = {test.name: measure(test.labels, test.probabilities, card.classes, test.groups) for test in tests}
+    return card.model_copy(update={"metrics": metrics}), tests

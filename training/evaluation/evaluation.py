@@ -1,7 +1,7 @@
 """Weights measured on the test splits of a data folder."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from model.classifier import Classifier
 from model.engines.engine import Engine
 from model.engines.loading import load_engine
 from model.errors import CheckpointError
+from training.data.external_scans import EXTERNAL_TEST, find_external_test
+from training.data.scans import TESTING, TRAINING
 from training.data.splits import TestSplit, find_test_splits
-from training.errors import DataError
+from training.errors import DataError, UsageError
 from training.evaluation.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
 from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.intervals import WilsonInterval, bootstrap
@@ -47,9 +49,11 @@ class EvaluationOptions:
     """Weights and the scans to measure them on.
 
     Attributes:
-        data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`.
+        data: Folder with `Testing/CLASS/` and, for groups, `Training/CLASS/`; any other is taken as `images`.
         checkpoint: `.pth` or `.onnx`.
         groups: Table with the columns path, group and split.
+        images: Scans from elsewhere: a folder of class folders, or a table with the columns path, class and, perhaps,
+            group.
         official_checkpoint: Weights of the same recipe, trained on the official Training folder, for Testing.
         prevalence: Share of scans that show a tumour, for predictive values; in (0, 1).
         shift: Measure the grouped test, or else the official one, under simulated shifts too: takes long.
@@ -57,9 +61,10 @@ class EvaluationOptions:
         num_threads: Cores that compute.
     """
 
-    data: Positional[Path]
+    data: Positional[Path | None] = None
     checkpoint: Path = SHIPPED_CHECKPOINT
     groups: Path | None = None
+    images: Path | None = None
     official_checkpoint: Path | None = None
     prevalence: float | None = None
     shift: bool = False
@@ -72,6 +77,12 @@ class EvaluationOptions:
             raise ValueError("--prevalence: expected a number between 0 and 1")
         if self.shift_scans is not None and self.shift_scans < 0:
             raise ValueError("--shift-scans: expected 0 or more")
+
+    @property
+    def external(self) -> Path | None:
+        """The scans from elsewhere: `images`, or `data` where it is no folder to train on."""
+        is_external = self.data and not self.groups and not (self.data / TRAINING).is_dir()
+        return self.images or (self.data if is_external else None)
 
 
 @dataclass(frozen=True)
@@ -129,7 +140,7 @@ class Evaluation:
 
 
 def evaluate(options: EvaluationOptions) -> Evaluation:
-    """Measure weights on the official test split, on the part of it without copies, and on the grouped one.
+    """Measure weights on the official test split, the part of it without copies, the grouped and the external one.
 
     With `official_checkpoint` that one is measured on the first two, so that no column holds scans its weights saw.
 
@@ -137,23 +148,32 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         CheckpointError: If weights cannot be loaded, or the two files know different classes.
         DataError: If the folder is not as expected, has unknown classes, holds a scan that cannot be read, or has no
             class of healthy scans where a prevalence is given.
+        UsageError: If no scans are named, or options are about others.
     """
+    if options.data is None and (options.images is None or options.groups or options.official_checkpoint):
+        raise UsageError("expected DIR or --images; --groups and --official-checkpoint are about the scans of DIR")
     engine = load_engine(options.checkpoint, options.num_threads)
     official = _load_official(options, engine)
     card = engine.card
-    found = find_test_splits(options.data, card.classes, options.groups, card.class_map)
-    splits = [split for split in found if split.scans]
+    splits = [split for split in _find_splits(options, card) if split.scans]
     if not splits:
-        raise DataError(f"expected {options.data / 'Testing'}, or a table of groups with a test part; found neither")
-    grouped = [split for split in splits if split.name == GROUPED_TEST]
-    rest = [split for split in splits if split.name != GROUPED_TEST]
-    evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, grouped, options))
+        raise DataError(f"expected {options.data}/{TESTING}, or a table of groups with a test part; found neither")
+    own = [split for split in splits if split.name in (GROUPED_TEST, EXTERNAL_TEST)]
+    rest = [split for split in splits if split not in own]
+    evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, own, options))
     shift = None
     if options.shift:
-        shifted, split = (engine, grouped[0]) if grouped else (official, rest[0])
+        shifted, split = (engine, own[0]) if own else (official, rest[0])
         classify, healthy = create_classifier(shifted, shifted.card), find_healthy_class(card.classes)
         shift = measure_shift(classify, split, healthy, num_scans=options.shift_scans)
     return Evaluation(options, Classifier(engine), evaluations, shift)
+
+
+def _find_splits(options: EvaluationOptions, card: ModelCard) -> Iterator[TestSplit]:
+    if options.data and options.data != options.external:
+        yield from find_test_splits(options.data, card.classes, options.groups, card.class_map)
+    if options.external:
+        yield find_external_test(options.external, card.classes, card.class_map)
 
 
 def measure_means(means: dict[str, Mean], groups: Sequence[str]) -> Numbers:
@@ -221,5 +241,7 @@ def _measure_predictive_values(
 
 def _was_seen(card: ModelCard, split: str) -> bool:
     """A grouped training part takes scans from Testing too; an official one holds scans of the grouped test."""
+    if split == EXTERNAL_TEST:
+        return False
     trained_on = card.training.get("split")
     return trained_on != "common" and (trained_on == "grouped") != (split == GROUPED_TEST)

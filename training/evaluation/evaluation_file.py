@@ -17,7 +17,7 @@ _SHIFT = TypeAdapter(ShiftMeasurement | None)
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
-    """Describe all splits; paths are relative to the data folder."""
+    """Describe all splits; see `relative_path`."""
     options = evaluation.options
     return {
         "checkpoint": asdict(evaluation.classifier.identity),
@@ -30,8 +30,12 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def relative_path(evaluation: Evaluation, path: Path) -> str:
-    """Name a scan by its place in the data folder."""
-    return path.relative_to(evaluation.options.data).as_posix()
+    """Name a scan by its place in the data folder, or in that of scans from elsewhere or of their table."""
+    options = evaluation.options
+    for root in (options.data, options.external, options.external and options.external.parent):
+        if root and path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.as_posix()
 
 
 def _describe_split(split: SplitEvaluation, evaluation: Evaluation) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from model.engines.loading import load_engine
+from training.data.external_scans import EXTERNAL_TEST
 from training.errors import DataError
 from training.evaluation.evaluation import GROUPED_TEST
 from training.evaluation.provenance import describe_knowledge, describe_runs, list_commands
@@ -49,7 +50,8 @@ def write_model_card(options: ModelCardOptions) -> str:
     _check_identity(measured, options.evaluation, classifier.identity.sha256)
     splits = dict(measured["splits"])
     if official_file:  # the columns about Testing are of weights that have not seen it
-        splits |= {name: split for name, split in _read_json(official_file)["splits"].items() if name != GROUPED_TEST}
+        theirs = _read_json(official_file)["splits"]
+        splits |= {name: split for name, split in theirs.items() if name not in (GROUPED_TEST, EXTERNAL_TEST)}
     training = classifier.card.training
     others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
     official = splits[others[0]]["training"] if others else None

@@ -39,6 +39,7 @@ def render_report(evaluation: Evaluation) -> str:
         evaluation=evaluation,
         classes=evaluation.classes,
         splits=evaluation.splits,
+        measured={name for split in evaluation.splits for name in split.metrics.__pydantic_extra__},
         pictures=_draw_pictures(evaluation),
         names=columns,
         shift=evaluation.shift,
@@ -51,8 +52,8 @@ def render_report(evaluation: Evaluation) -> str:
 
 
 def format_wilson(interval: WilsonInterval | None) -> str:
-    """Write a proportion as counts with Wilson's interval; nothing for what is none."""
-    if interval is None:
+    """Write a proportion as counts with Wilson's interval; nothing for what is none, or of none."""
+    if interval is None or not interval.total:
         return ""
     return f"{interval.count} of {interval.total}; Wilson {interval.low:.3f} to {interval.high:.3f}"
 

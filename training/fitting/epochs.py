@@ -8,14 +8,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed
+from training.fitting.batch_picture import MAX_IMAGES, draw_batch
+from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState, clone_weights, save_state
 from training.fitting.trainer import Score, Trainer
 from training.recipe import Recipe, Stage
-from training.run import EpochResult
+from training.run import FIGURES_FOLDER, EpochResult
 from training.tracking.tracker import Trackers
 
 STATE_FILE = "last.pt"
@@ -45,6 +46,8 @@ class EpochRunner:
                 self._trainer.enter_stage(stage, is_new=all(result.stage != index + 1 for result in history))
                 training, validation = self._create_datasets(stage)
                 stage_index = index
+                if trackers is not None and not history:
+                    self._show_first_batch(training, out / FIGURES_FOLDER / "first_batch.png", trackers)
             result = self._run_epoch(training, validation, len(history), index)
             history = (*history, result)
             state = self._advance(state, history)
@@ -70,6 +73,12 @@ class EpochRunner:
         boxes = data.boxes if recipe.location_weight else None
         training = ScanDataset(data.part("train"), preprocessing, possible, recipe.augmentation, boxes, recipe.seed)
         return training, ScanDataset(data.part("validation"), preprocessing, possible)
+
+    def _show_first_batch(self, training: ScanDataset, path: Path, trackers: Trackers) -> None:
+        keys = order_epoch(len(training), self._recipe.batch_size, 0, self._recipe.seed)
+        samples = [training[key] for key in keys[: min(self._recipe.batch_size, MAX_IMAGES)]]
+        draw_batch(samples, self._data.splits.classes, path)
+        trackers.show(path.stem, path, epoch=1)
 
     def _run_epoch(self, training: ScanDataset, validation: ScanDataset, epoch: int, stage_index: int) -> EpochResult:
         start, recipe, trainer = time.monotonic(), self._recipe, self._trainer

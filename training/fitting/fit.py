@@ -64,7 +64,7 @@ class FitOptions:
         groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
         boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
         coarse: Table of scans of which less is known than the class; see `training.data.coarse`.
-        mlflow: Record the run there too: a server's address, or file:FOLDER.
+        mlflow: Record the run there too: a server's address, or a database such as sqlite:///mlflow.db.
         wandb: Project of Weights & Biases, likewise; WANDB_MODE=offline needs no account.
     """
 
@@ -216,7 +216,7 @@ def _open_trackers(recipe: Recipe, options: FitOptions, data: RunData, state: Ru
         chosen.append(MlflowTracker(options.mlflow, run))
     if options.wandb is not None:
         chosen.append(WandbTracker(options.wandb, run))
-    log = RunLog(options.out, state.history)
+    log = RunLog(run, state.history)
     if not state.history:
         log.draw_graph(trainer.network, recipe.preprocessing().input_size)
     return Trackers([log, *chosen])

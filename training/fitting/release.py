@@ -17,11 +17,12 @@ from model.host.atomic_file import write_file
 from training.calibration.weight_files import CalibrationScans, write_weights
 from training.data.coarse import LEARNT_PARTS
 from training.errors import RunError
+from training.evaluation.figures import write_figures
 from training.fitting.learning_curves import draw_learning_curves
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState
 from training.recipe import Recipe
-from training.run import CURVES_FILE, RunReport
+from training.run import CURVES_FILE, FIGURES_FOLDER, RunReport
 
 _SUMMARY_FILE = "summary.json"
 _HISTORY = (  # fields of a card that the cards of later weights repeat
@@ -85,6 +86,8 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     scans = CalibrationScans(splits.train, unseen, splits.calibration, splits.tests)
     is_served = contents.data.fold is None  # a fold's network is measured alone
     written = write_weights(network, card, scans, out, contents.recipe.name, served=is_served)
+    for test in written.tests:
+        write_figures(test, card.classes, out / FIGURES_FOLDER)
     draw_learning_curves(contents.state.history, contents.state.best_epoch, out / CURVES_FILE)
     summary = {
         "checkpoint": written.checkpoint.name,
@@ -101,7 +104,9 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
 def read_report(out: Path, name: str) -> RunReport:
     """Read what `release` wrote for a recipe called `name`."""
     summary = json.loads((out / _SUMMARY_FILE).read_text(encoding="utf-8"))
-    return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary)
+    pictures = sorted((out / FIGURES_FOLDER).glob("*/*.png"))
+    figures = {f"{picture.parent.name}/{picture.stem}": picture for picture in pictures}
+    return RunReport(out / f"{name}.pth", out / f"{name}.onnx", summary, figures)
 
 
 def _create_card(recipe: Recipe, version: str, classes: Sequence[str], class_map: Mapping[str, str]) -> ModelCard:

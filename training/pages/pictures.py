@@ -7,6 +7,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image
 
+_LABEL_LENGTH = 20
 _JPEG_QUALITY = 80  # 8 KB for 160 x 320 pixels
 
 
@@ -20,6 +21,12 @@ def encode_picture(picture: Image.Image) -> str:
 def label_text(name: str) -> str:
     """Write the name of a folder as a label: matplotlib reads dollars as formulas, and hides what begins with _."""
     return ("\u200b" if name.startswith("_") else "") + name.replace("$", r"\$")
+
+
+def shorten_label(name: str) -> str:
+    """Write the name of a folder as a label that leaves room for a picture."""
+    line = " ".join(name.split())
+    return label_text(line if len(line) <= _LABEL_LENGTH else line[: _LABEL_LENGTH - 1] + "\u2026")
 
 
 def render_svg(figure: Figure) -> str:

@@ -1,14 +1,19 @@
-"""Records of runs in MLflow: parameters, metrics by epoch, files, and a version of the registered model."""
+"""Records of runs in MLflow: parameters, metrics by epoch, pictures, and a version of the registered model."""
 
 import os
-import time
-from collections.abc import Mapping
+import warnings
 from contextlib import AbstractContextManager
-from urllib.parse import urlparse
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+from PIL import Image
 
 from training.errors import TrackingError
 from training.run import CURVES_FILE, EpochResult, RunReport
 from training.tracking.tracker import (
+    SOURCE,
     RunDescription,
     list_metrics,
     list_test_metrics,
@@ -17,87 +22,82 @@ from training.tracking.tracker import (
     report_failures,
 )
 
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
+
 EXPERIMENT = "brain-tumor-mri"
-_MODEL_FOLDER = "model"  # of the run's artefacts
-_ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 _PARAMETERS_AT_ONCE = 100  # more are refused
+_REQUIREMENTS = ("onnx", "onnxruntime", "numpy")  # of those who load the model by MLflow
 
 
 class MlflowTracker:
-    """One run on an MLflow server, or in a folder; the library is needed only from here on."""
+    """One run on an MLflow server or in a database; the library is needed only from here on."""
 
     def __init__(self, uri: str, run: RunDescription) -> None:
         """Start a run, or continue the one that `run.folder` remembers.
 
         Args:
-            uri: Of a server, or `file:FOLDER`; databases need a server in front of them.
+            uri: Of a server, or of a database such as `sqlite:///mlflow.db`.
 
         Raises:
             TrackingError: If the library is not installed, or the server cannot be reached.
         """
-        _set_defaults(uri)
+        _set_defaults()
         try:
-            from mlflow.tracking import MlflowClient
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of its parts, about each other
+                import mlflow.onnx
+                import mlflow.pyfunc
         except ModuleNotFoundError as error:
             raise TrackingError("--mlflow needs MLflow: install requirements/tracking.txt") from error
-        self._uri, self._run = uri, run
+        self._uri, self._run, self._mlflow = uri, run, mlflow
+        known = recall_identity(run.folder, "mlflow")
         with self._reporting():
-            self._client = MlflowClient(tracking_uri=uri)
-            self._id = recall_identity(run.folder, "mlflow") or self._start()
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_experiment(EXPERIMENT)
+            started = mlflow.start_run(run_id=known, run_name=run.name, tags=_name_tags(run))
+            if known is None:
+                parameters = list(run.parameters.items())
+                for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
+                    mlflow.log_params(dict(parameters[start : start + _PARAMETERS_AT_ONCE]))
+                remember_identity(run.folder, "mlflow", started.info.run_id)
 
     def write(self, result: EpochResult) -> None:
         """Record one epoch."""
-        self._log_metrics(list_metrics(result), result.epoch)
+        with self._reporting():
+            self._mlflow.log_metrics(list_metrics(result), result.epoch)
+
+    def show(self, name: str, picture: Path, epoch: int) -> None:
+        """Record a picture."""
+        with self._reporting(), Image.open(picture) as image:
+            self._mlflow.log_image(image, key=name, step=epoch, synchronous=True)
 
     def finish(self, report: RunReport) -> None:
         """Record test metrics and files, and register the weights under the recipe's name."""
-        self._log_metrics(list_test_metrics(report), report.summary["training"]["best_epoch"])
         with self._reporting():
-            for path in (report.checkpoint, report.exported):
-                self._client.log_artifact(self._id, str(path), _MODEL_FOLDER)
+            self._mlflow.log_metrics(list_test_metrics(report), report.best_epoch)
             for name in ("summary.json", "log.csv", CURVES_FILE):
-                self._client.log_artifact(self._id, str(self._run.folder / name))
+                self._mlflow.log_artifact(str(self._run.folder / name))
             self._register(report)
 
     def close(self, *, failed: bool) -> None:
         """End the run."""
         with self._reporting():
-            self._client.set_terminated(self._id, "FAILED" if failed else "FINISHED")
-
-    def _start(self) -> str:
-        from mlflow.entities import Param
-
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
-        identity = str(self._client.create_run(experiment, run_name=self._run.name).info.run_id)
-        parameters = [Param(name, str(value)) for name, value in self._run.parameters.items()]
-        for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
-            self._client.log_batch(identity, params=parameters[start : start + _PARAMETERS_AT_ONCE])
-        remember_identity(self._run.folder, "mlflow", identity)
-        return identity
-
-    def _log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        now = int(1000 * time.time())
-        with self._reporting():
-            self._client.log_batch(
-                self._id, metrics=[Metric(name, value, now, step) for name, value in metrics.items()]
-            )
+            self._mlflow.end_run("FAILED" if failed else "FINISHED")
 
     def _register(self, report: RunReport) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(self._run.recipe)
-        except MlflowException as error:
-            if error.error_code != _ALREADY_THERE:
-                raise
-        artifacts = self._client.get_run(self._id).info.artifact_uri
-        self._client.create_model_version(
-            self._run.recipe,
-            source=f"{artifacts}/{_MODEL_FOLDER}",
-            run_id=self._id,
+        exported = onnx.load(report.exported)
+        self._mlflow.onnx.log_model(
+            exported,
+            name="model",
+            registered_model_name=self._run.recipe,
+            signature=_describe_signature(exported),
+            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+            onnx_execution_providers=["CPUExecutionProvider"],
+            save_as_external_data=False,  # one file, which the service reads as well
+            extra_files=[str(report.checkpoint)],
+            step=report.best_epoch,
             tags={"sha256": report.summary["sha256"]},
         )
 
@@ -107,10 +107,35 @@ class MlflowTracker:
         return report_failures(f"MLflow at {self._uri}", MlflowException)
 
 
-def _set_defaults(uri: str) -> None:
+def _name_tags(run: RunDescription) -> dict[str, str]:
+    from mlflow.utils import mlflow_tags
+
+    commit, _, dirty = run.commit.partition("-")
+    git = {mlflow_tags.MLFLOW_GIT_COMMIT: commit, mlflow_tags.MLFLOW_GIT_DIRTY: str(bool(dirty)).lower()}
+    return {mlflow_tags.MLFLOW_SOURCE_NAME: SOURCE, **(git if commit else {})}
+
+
+def _describe_signature(exported: onnx.ModelProto) -> "ModelSignature":
+    from mlflow.models import ModelSignature
+
+    return ModelSignature(_describe_tensors(exported.graph.input), _describe_tensors(exported.graph.output))
+
+
+def _describe_tensors(values: onnx.ValueInfoProto) -> "Schema":
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    specs: list[ColSpec | TensorSpec] = []
+    for value in values:
+        tensor = value.type.tensor_type
+        shape = tuple(size.dim_value if size.HasField("dim_value") else -1 for size in tensor.shape.dim)
+        specs.append(TensorSpec(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type), shape, value.name))
+    return Schema(specs)
+
+
+def _set_defaults() -> None:
     """Set what MLflow would ask for; the user's own settings stay."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of 7: a run waits for each of them
-    if urlparse(uri).scheme in ("", "file"):
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # of one run it is enough, and needs no database
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # where a folder is named
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # a new database tells of each of its tables

@@ -6,6 +6,7 @@ a run starts -> each epoch -> the finished run's files -> the end, good or bad
 import json
 import logging
 import re
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from training.errors import TrackingError
 from training.recipe import Recipe
 from training.run import EpochResult, RunReport
 
+SOURCE = "python -m training fit"
 _IDENTITIES_FILE = "tracking.json"
 _PLAIN_NAME = re.compile(r"[\w. /-]+")  # as MLflow takes it
 
@@ -33,11 +35,13 @@ class RunDescription:
         recipe: The name under which its weights are registered.
         folder: Where the run writes.
         parameters: Every value of the recipe and how the data are divided.
+        commit: Of this code, with "-dirty" if files differ from it; empty outside a repository.
     """
 
     recipe: str
     folder: Path
     parameters: Mapping[str, Value]
+    commit: str = ""
 
     @property
     def name(self) -> str:
@@ -50,6 +54,10 @@ class Tracker(Protocol):
 
     def write(self, result: EpochResult) -> None:
         """Record one epoch."""
+        ...
+
+    def show(self, name: str, picture: Path, epoch: int) -> None:
+        """Record a picture."""
         ...
 
     def finish(self, report: RunReport) -> None:
@@ -82,9 +90,15 @@ class Trackers:
         """Record one epoch."""
         self._call(lambda tracker: tracker.write(result))
 
+    def show(self, name: str, picture: Path, epoch: int) -> None:
+        """Record a picture."""
+        self._call(lambda tracker: tracker.show(name, picture, epoch))
+
     def finish(self, report: RunReport) -> None:
         """Record the results of the finished run."""
         self._call(lambda tracker: tracker.finish(report))
+        for name, picture in report.figures.items():
+            self.show(name, picture, report.best_epoch)
 
     def _call(self, action: Callable[[Tracker], None]) -> None:
         for tracker in self._trackers:
@@ -115,7 +129,17 @@ def describe_run(recipe: Recipe, folder: Path, others: Mapping[str, Value]) -> R
             values |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             values[name] = value if isinstance(value, str | int | float | bool) else json.dumps(value)
-    return RunDescription(recipe.name, folder, {**values, **others})
+    return RunDescription(recipe.name, folder, {**values, **others}, find_commit())
+
+
+def find_commit() -> str:
+    """Find the commit of this code, with "-dirty" if files differ from it; empty outside a repository."""
+    command = ("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    try:
+        found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return found.stdout.strip()
 
 
 def list_metrics(result: EpochResult) -> dict[str, float]:

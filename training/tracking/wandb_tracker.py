@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 from training.errors import TrackingError
 from training.run import EpochResult, RunReport
@@ -46,6 +47,14 @@ class WandbTracker:
         """Record one epoch."""
         with self._reporting():
             self._run.log(list_metrics(result), step=result.epoch)
+
+    def show(self, name: str, picture: Path, epoch: int) -> None:
+        """Record a picture; at the end the epoch may lie behind, which W&B would refuse."""
+        import wandb
+
+        del epoch
+        with self._reporting():
+            self._run.log({name: wandb.Image(str(picture))})
 
     def finish(self, report: RunReport) -> None:
         """Record test metrics and, as an artefact of the recipe's name, the weights."""

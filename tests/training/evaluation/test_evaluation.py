@@ -1,12 +1,19 @@
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.errors import CheckpointError
 from tests.samples.phantoms import CLASSES, create_card, create_tiny_network, save_tiny_checkpoint, write_data_folder
-from training.errors import DataError
+from training.errors import DataError, UsageError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
+from training.evaluation.evaluation_file import describe_evaluation
+from training.evaluation.model_card import ModelCardOptions, write_model_card
+from training.evaluation.report import render_report
+from training.evaluation.summary import format_evaluation
 from training.metrics.metrics import confusion_matrix
 from training.metrics.reviews import LEVELS
 
@@ -105,3 +112,64 @@ def test_data_with_classes_the_weights_do_not_know_are_refused(tiny_pair, tmp_pa
     (data / "Training" / "glioma").rename(data / "Training" / "unicorn")
     with pytest.raises(DataError, match="unicorn"):
         evaluate(EvaluationOptions(data, tiny_pair[0]))
+
+
+@pytest.fixture
+def external(grouped_folder, tmp_path):
+    """One's own scans: two classes of three, outside Training and Testing."""
+    for name in ("glioma", "notumor"):
+        shutil.copytree(grouped_folder / "Testing" / name, tmp_path / "own" / name)
+    return tmp_path / "own"
+
+
+def test_external_scans_need_neither_splits_nor_all_classes(tiny_pair, external):
+    named = evaluate(EvaluationOptions(images=external, checkpoint=tiny_pair[0], prevalence=0.05))
+    (split,) = named.splits
+    assert (split.name, split.metrics.images, split.seen) == ("external_test", 12, False)
+    metrics = split.metrics.__pydantic_extra__
+    present = [split.per_class[label].intervals["sensitivity"].value for label in (0, 1)]
+    assert metrics["balanced_accuracy"].value == pytest.approx(np.mean(present))
+    assert "sensitivity" not in split.per_class[2].intervals
+    assert evaluate(EvaluationOptions(external, checkpoint=tiny_pair[0])).splits[0].metrics == split.metrics
+    described = describe_evaluation(named)
+    assert "nan" not in json.dumps(described).lower()
+    examples = [
+        example for pair in described["splits"]["external_test"]["confused_pairs"] for example in pair["examples"]
+    ]
+    assert all((external / example["path"]).is_file() for example in examples)
+    assert "external scans" in format_evaluation(named)
+    assert "external scans" in render_report(named)
+
+
+def test_groups_of_a_table_make_the_intervals_of_external_scans_wider(tiny_pair, external):
+    paths = sorted(external.glob("*/*.png"))
+    widths = []
+    for groups in (range(len(paths)), [index // 6 for index in range(len(paths))]):
+        pairs = zip(paths, groups, strict=True)
+        rows = [f"{path.relative_to(external)},{path.parent.name},{group}" for path, group in pairs]
+        (external / "own.csv").write_text("\n".join(["path,class,group", *rows]), encoding="utf-8")
+        (split,) = evaluate(EvaluationOptions(images=external / "own.csv", checkpoint=tiny_pair[0])).splits
+        accuracy = split.metrics.__pydantic_extra__["nll"]
+        widths.append(accuracy.high - accuracy.low)
+        assert split.metrics.groups == len(set(groups))
+    assert widths[1] > 1.3 * widths[0]
+
+
+def test_external_scans_stand_beside_those_of_the_folder(evaluation, external, tmp_path):
+    other = save_tiny_checkpoint(tmp_path / "official.pth", temperature=3.0)
+    both = evaluate(replace(evaluation.options, images=external, official_checkpoint=other))
+    assert list(_by_name(both)) == ["official_test", "copy_free_test", "grouped_test", "external_test"]
+    assert _by_name(both)["external_test"].classifier.identity == evaluation.classifier.identity
+    assert _by_name(both)["grouped_test"].metrics == _by_name(evaluation)["grouped_test"].metrics
+
+
+@pytest.mark.parametrize("options", [{}, {"images": Path("x"), "groups": Path("y")}])
+def test_options_without_the_scans_that_they_are_about_are_refused(options):
+    with pytest.raises(UsageError, match="expected DIR or --images"):
+        evaluate(EvaluationOptions(**options))
+
+
+def test_a_model_card_is_written_from_external_scans_alone(tiny_pair, external, tmp_path):
+    described = describe_evaluation(evaluate(EvaluationOptions(images=external, checkpoint=tiny_pair[0])))
+    (tmp_path / "evaluation.json").write_text(json.dumps(described), encoding="utf-8")
+    assert "external scans" in write_model_card(ModelCardOptions(tmp_path / "evaluation.json", tiny_pair[0]))

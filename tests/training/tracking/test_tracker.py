@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from training.run import EpochResult, RunReport
 from training.tracking.tracker import (
     Trackers,
     describe_run,
+    find_commit,
     list_metrics,
     list_test_metrics,
     recall_identity,
@@ -32,6 +34,9 @@ class _Recorder:
     def write(self, result: EpochResult) -> None:
         self._record(result)
 
+    def show(self, name: str, picture: Path, epoch: int) -> None:
+        self._record((name, picture, epoch))
+
     def finish(self, report: RunReport) -> None:
         self._record(report)
 
@@ -41,12 +46,13 @@ class _Recorder:
 
 def test_one_that_fails_stops_neither_the_run_nor_the_others(caplog):
     broken, working = _Recorder(works=False), _Recorder()
-    report = RunReport(Path("a.pth"), Path("a.onnx"), {})
+    picture = Path("figures/official_test/roc.png")
+    report = RunReport(Path(), Path(), {"training": {"best_epoch": 2}}, {"official_test/roc": picture})
     with Trackers([broken, working]) as trackers:
         trackers.write(RESULT)
         trackers.finish(report)
-    assert working.records == [RESULT, report, False]
-    assert caplog.text.count("the server is away") == 3
+    assert working.records == [RESULT, report, ("official_test/roc", picture, 2), False]
+    assert caplog.text.count("the server is away") == 4
 
 
 def test_a_run_that_fails_is_recorded_as_failed():
@@ -71,6 +77,14 @@ def test_names_that_trackers_refuse_are_values_instead(tmp_path):
     recipe = load_recipe("binary_cnn", {"class_map": dict.fromkeys(AWKWARD_CLASSES, "tumor")})
     described = json.loads(str(describe_run(recipe, tmp_path, {}).parameters["class_map"]))
     assert described == recipe.class_map
+
+
+def test_the_commit_is_that_of_the_code_wherever_one_works(tmp_path, monkeypatch):
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    monkeypatch.chdir(tmp_path)
+    assert find_commit().removesuffix("-dirty") == head.stdout.strip()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_commit() == ""
 
 
 def test_metrics_have_names():
