@@ -22,7 +22,7 @@ from model.dicom.palette import ATTRIBUTES as PALETTE_ATTRIBUTES
 from model.dicom.palette import apply_palette
 from model.dicom.pixels import GREY, PALETTE, PixelLayout, decode_frame
 from model.dicom.reading import DAMAGED_HEADER, read_attributes, read_item, refuse_dicom_damage
-from model.dicom.structure import split_dicom
+from model.dicom.structure import PIXEL_DATA, DicomFile, split_dicom
 from model.errors import TruncatedImageError, UnknownFrameError, UnsupportedPixelsError
 from model.images.decoded import DecodedImage, ImageArray, check_content, check_size, show_as_rgb
 
@@ -42,6 +42,7 @@ _ACQUISITION = (
     *("Modality", "BodyPartExamined", "ImageOrientationPatient"),
     *("EchoTime", "AcquisitionContrast", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
 )
+_PIXELS = (PIXEL_DATA, Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
 _SHARED_GROUPS, _GROUPS_OF_FRAMES = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 # The groups of PS3.3 C.7.6.16.2 and C.8.13.5 that hold attributes of the above.
 _FUNCTIONAL_GROUPS = (
@@ -127,19 +128,26 @@ def open_dicom(data: bytes, max_image_pixels: int, frame: int | None = None) -> 
     """
     file = split_dicom(data)
     dataset = read_attributes(file, _TAGS)
-    pixels = file.elements.get(Tag("PixelData"))
-    if not {"Rows", "Columns"} <= set(dataset.dir()) or (pixels is None and "BitsAllocated" not in dataset):
-        raise UnsupportedPixelsError(
-            "The DICOM file holds no image, as spectra, reports and plans do not; send an image."
-        )
+    _check_image(file, set(dataset.dir()))
     with refuse_dicom_damage(DAMAGED_HEADER):
         layout = _read_layout(dataset)
     check_size(layout.width, layout.height, max_image_pixels)
     index, notes = _choose_frame(layout.num_frames, frame)
     dataset.update(read_item(file, _GROUPS_OF_FRAMES, index))
+    pixels = file.elements.get(PIXEL_DATA)
     if pixels is not None:
         dataset.add_new("PixelData", "OB" if pixels.kind == b"OB" else "OW", file.body[pixels.start : pixels.end])
     return DicomImage(dataset, UID(file.transfer_syntax), layout, index, notes)
+
+
+def _check_image(file: DicomFile, keywords: set[str]) -> None:
+    """Refuse a file that holds no image, or holds one no more."""
+    holds_pixels = not file.elements.keys().isdisjoint(_PIXELS)
+    if holds_pixels and {"Rows", "Columns"} <= keywords:
+        return
+    if not file.is_whole or (not holds_pixels and keywords & {"SamplesPerPixel", "BitsAllocated"}):
+        raise TruncatedImageError("The DICOM file holds no pixel data; send the complete file of an image.")
+    raise UnsupportedPixelsError("The DICOM file holds no image, as spectra, reports and plans do not; send an image.")
 
 
 def describe_frame(dataset: Dataset) -> Dataset:

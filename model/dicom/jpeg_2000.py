@@ -16,7 +16,8 @@ from model.errors import TruncatedImageError, UnsupportedPixelsError
 
 _START, _DATA, _END = b"\xff\x4f\xff\x51", b"\xff\x93", b"\xff\xd9"
 _SIZE, _STYLE, _PACKED_HEADERS, _PART = 0xFF51, 0xFF52, 0xFF60, 0xFF90
-_PART_HEAD_BYTES = 12
+_PART_HEAD_BYTES, _NUM_PARTS_AT = 12, 11
+_CUT = "The JPEG 2000 data end early or are damaged; send the complete file."
 MAX_SEGMENTS = 1_024
 MAX_TILES = 4_096
 MAX_PARTS = 65_536
@@ -64,7 +65,7 @@ def read_codestream(frame: bytes) -> Codestream:
         raise UnsupportedPixelsError(
             "Expected JPEG 2000 of whole pixels, of up to 16 bits or 8 of each colour; found others."
         )
-    parts = frame[end:] if _PACKED_HEADERS in segments else _join_parts(frame, end) + _END
+    parts = frame[end:] if _PACKED_HEADERS in segments else _join_parts(frame, end, num_tiles) + _END
     return Codestream(
         frame[start:end] + parts, (bottom - top, right - left, num_components), precision, bool(depth >> 7)
     )
@@ -98,7 +99,7 @@ def _read_segments(frame: bytes, position: int) -> tuple[dict[int, int], int]:
     raise TruncatedImageError(f"A JPEG 2000 frame may have at most {MAX_SEGMENTS:,} segments in its header.")
 
 
-def _join_parts(frame: bytes, position: int) -> bytes:
+def _join_parts(frame: bytes, position: int, num_tiles: int) -> bytes:
     """Join the parts of each tile, and give the last one its length if it has none."""
     tiles: dict[int, list[bytes]] = {}
     num_parts = 0
@@ -107,9 +108,11 @@ def _join_parts(frame: bytes, position: int) -> bytes:
         length = length or frame.rindex(_END, position) - position
         part = frame[position : position + length]
         if len(part) < max(length, _PART_HEAD_BYTES) or num_parts == MAX_PARTS:
-            raise TruncatedImageError("The JPEG 2000 data end early or are damaged; send the complete file.")
+            raise TruncatedImageError(_CUT)
         tiles.setdefault(tile, []).append(part[:6] + struct.pack(">I", length) + part[10:])
         position, num_parts = position + length, num_parts + 1
+    if len(tiles) < num_tiles or any(len(parts) < parts[0][_NUM_PARTS_AT] for parts in tiles.values()):
+        raise TruncatedImageError(_CUT)
     return b"".join(_join_tile(tile, parts) for tile, parts in tiles.items())
 
 

@@ -4,6 +4,7 @@ A codec allocates memory by the header of the compressed frame. Its size has to 
 the bound on pixels was checked against.
 """
 
+import io
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from pydicom.uid import UID
 from model.dicom.jpeg_2000 import decode_grey, read_codestream
 from model.dicom.jpeg_lossless import decode_jpeg_lossless
 from model.errors import TruncatedImageError, UnsupportedPixelsError
-from model.images.jpeg import DICOM_MARKERS, walk_segments
+from model.images.jpeg import DICOM_MARKERS, load_jpeg, walk_segments
 from model.images.structure import MAX_SEGMENTS, check_structure
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -42,7 +43,7 @@ SUPPORTED = (
 _PLUGINS = {uids.JPEGBaseline8Bit: "pillow", uids.JPEG2000Lossless: "pillow", uids.JPEGLSLossless: "pyjpegls"}
 
 _JPEG = b"\xff\xd8"
-_DCT, _LOSSLESS, _JPEG_LS_FRAME = (0xC0, 0xC1, 0xC2), 0xC3, 0xF7  # markers of frames
+_DCT, _LOSSLESS, _JPEG_LS_FRAME = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA), 0xC3, 0xF7  # markers of frames
 _STARTS_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # T.81, table B.1; 0xF7 is JPEG-LS
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_ZEROS = 3
@@ -160,6 +161,8 @@ def _decode_compressed(frame: bytes, syntax: UID, layout: PixelLayout) -> npt.ND
         raise UnsupportedPixelsError(
             "Expected JPEG of 8 bits a sample, lossless JPEG or JPEG-LS; the frame is JPEG of another kind."
         )
+    with Image.open(io.BytesIO(frame), formats=("JPEG",)) as picture:
+        load_jpeg(picture, frame)  # refuses data that end early, which the codec alone does not
     return _decode_with_pydicom(encapsulate([frame]), uids.JPEGBaseline8Bit, layout)
 
 

@@ -8,7 +8,7 @@ of elements or endlessly nested sequences are refused, and files that inflate to
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -23,8 +23,9 @@ MAX_INFLATED_BYTES = 2**26
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 _IMPLICIT, _EXPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
-_TRANSFER_SYNTAX = 0x00020010
+_TRANSFER_SYNTAX, PIXEL_DATA = 0x00020010, 0x7FE00010
 _DELIMITERS, _ITEM = 0xFFFE, 0xE000  # the group of items and of their ends
+_ITEMS = b"\xfe\xff\x00\xe0"
 _UNDEFINED = 0xFFFFFFFF
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 _INFLATE_STEP_BYTES = 2**16
@@ -52,12 +53,15 @@ class DicomFile:
 
     Attributes:
         transfer_syntax: Its UID; of an uncompressed file also where the file does not name it.
+        is_explicit: If elements name their value representation.
+        is_whole: If its elements could be followed to the end.
     """
 
     transfer_syntax: str
     body: bytes
     is_explicit: bool
     elements: dict[int, Element]
+    is_whole: bool = True
 
     @property
     def is_little_endian(self) -> bool:
@@ -101,8 +105,11 @@ def split_dicom(data: bytes) -> DicomFile:
     body = _inflate(memoryview(data)[start:]) if syntax == DEFLATED else data[start:]
     is_explicit = _names_kind(body, 0)  # as pydicom decides, whatever the transfer syntax
     file = DicomFile(syntax or _guess_syntax(body, is_explicit), body, is_explicit, {})
-    _Walk(file, MAX_ELEMENTS).pass_elements(0, len(body), file.elements)
-    return file
+    is_whole = _Walk(file, MAX_ELEMENTS).pass_elements(0, len(body), file.elements)
+    pixels = file.elements.get(PIXEL_DATA)
+    if not syntax and pixels and body.startswith(_ITEMS, pixels.start):  # compressed, and nothing says how
+        return replace(file, transfer_syntax="", is_whole=is_whole)
+    return replace(file, is_whole=is_whole)
 
 
 def _read_meta(data: bytes) -> tuple[str, int]:
@@ -169,12 +176,12 @@ class _Walk:
             struct.Struct(order + form).unpack_from for form in ("HH2sH", "HHI", "I")
         )
 
-    def pass_elements(self, position: int, end: int, found: dict[int, Element] | None = None) -> None:
-        """Pass the elements from a position to an end, and note their places."""
+    def pass_elements(self, position: int, end: int, found: dict[int, Element] | None = None) -> bool:
+        """Pass the elements from a position to an end, and note their places; true if they end there."""
         try:
-            self._pass_elements(position, end, 0, self._is_explicit, found)
+            return self._pass_elements(position, end, 0, self._is_explicit, found) == end
         except struct.error:  # the data end early
-            return
+            return False
 
     def find_item(self, element: Element, index: int) -> tuple[int, int] | None:
         """Find the beginning and the end of an item of a sequence."""

@@ -233,7 +233,7 @@ def test_eight_bits_in_big_endian_words_are_read_as_pydicom_does(kind, shape):
 
 def test_what_holds_no_image_is_not_called_small():
     spectrum = make_dataset()
-    del spectrum.BitsAllocated, spectrum.PhotometricInterpretation
+    del spectrum.SamplesPerPixel, spectrum.BitsAllocated, spectrum.PhotometricInterpretation
     spectrum.Rows, spectrum.Columns, spectrum.SpectroscopyData = 1, 1, bytes(8)
     for data in (write_dataset(spectrum, ExplicitVRLittleEndian), make_dicom(GREY, Rows=None)):
         with pytest.raises(UnsupportedPixelsError, match="no image"):
@@ -245,6 +245,29 @@ def test_a_compressed_frame_of_another_size_is_refused_before_it_is_decoded(name
     syntax, frame = encode_frames(GREY.repeat(2, 0))[name]
     with pytest.raises(TruncatedImageError, match="compressed frame"):
         decode_image(make_dicom(GREY, syntax, encapsulate([frame])))
+
+
+def test_a_file_that_ends_before_its_pixels_is_damaged():
+    whole = make_dicom(GREY)
+    for length in range(whole.index(b"MONOCHROME2") - 7, whole.index(b"\xe0\x7f\x10\0") + 8, 3):
+        with pytest.raises(TruncatedImageError):
+            decode_image(whole[:length])
+
+
+def test_compressed_pixels_without_a_transfer_syntax_are_not_guessed():
+    syntax, frame = encode_frames(GREY)["jpeg-2000"]
+    whole = make_dicom(GREY, syntax, encapsulate([frame]))
+    with pytest.raises(UnsupportedPixelsError, match="transfer syntax"):
+        decode_image(whole[144 + int.from_bytes(whole[140:144], "little") :])
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("name", ["rle", "jpeg", "jpeg-lossless", "jpeg-ls", "jpeg-2000"])
+def test_compressed_data_that_end_early_are_damage_whatever_follows(name, part):
+    syntax, frame = encode_frames(GREY)[name]
+    for end in (b"", b"\xff\xd9", b"\0\0"):
+        with pytest.raises(TruncatedImageError):
+            decode_image(make_dicom(GREY, syntax, encapsulate([frame[: int(len(frame) * part)] + end])))
 
 
 @pytest.mark.parametrize("num_bits", [8, 12, 16])

@@ -81,6 +81,14 @@ def test_data_that_end_early_are_refused():
             decode_grey(read_codestream(data[:length]), False)
 
 
+def test_a_tile_that_is_missing_is_damage():
+    data = encode(RGB, "JPEG2000", no_jp2=True, tile_size=(32, 32))
+    assert read_codestream(data).shape == RGB.shape
+    last = data.rindex(b"\xff\x90\0\x0a")
+    with pytest.raises(TruncatedImageError):
+        read_codestream(data[:last] + b"\xff\xd9")
+
+
 def test_what_is_not_read_is_named():
     deep = encode_array((RGB.astype(np.uint16) * 16), bits_stored=12, photometric_interpretation=1)
     with pytest.raises(UnsupportedPixelsError, match="8 of each colour"):
