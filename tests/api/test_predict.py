@@ -38,7 +38,7 @@ def test_the_answer_is_consistent_with_itself(client, scan):
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
     assert answer["confidence"] == answer["probabilities"][answer["prediction"]]
     size = {"format": "PNG", "width": 120, "height": 100}
-    assert answer["input"] == {**size, "warnings": [], "frame": None, "num_frames": None}
+    assert answer["input"] == {**size, "warnings": [], "frame": None, "num_frames": None, "kind": None}
     assert set(answer["model"]) == {"name", "version", "sha256"}
     assert set(answer["timing_ms"]) == {"decode", "queue", "inference"}
     assert "Research use only" in answer["disclaimer"]

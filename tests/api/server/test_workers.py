@@ -73,7 +73,7 @@ def test_weights_that_cannot_be_loaded_stop_all_with_one_line(tmp_path):
 
 def test_a_replacement_that_cannot_be_loaded_stops_all_instead_of_being_tried_for_ever(tiny_pair, tmp_path):
     weights, port = shutil.copy(tiny_pair[1], tmp_path), free_port()
-    server = start_server(MODEL_PATH=weights, WORKERS=2, PORT=port, LOG_LEVEL="warning", DRAIN_SECONDS=0)
+    server = start_server(MODEL_PATH=weights, WORKERS=2, PORT=port, LOG_LEVEL="error", DRAIN_SECONDS=0)
     wait_until_ready(port)
     victim, _ = wait_for_workers(server.pid, port, 2)
     Path(weights).unlink()
