@@ -1,6 +1,7 @@
 """The epochs of a run: each trains, validates, and saves all that the next one depends on."""
 
 import logging
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from training.errors import RunError
 from training.fitting.batch_picture import MAX_IMAGES, draw_batch
 from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
@@ -36,7 +38,11 @@ class EpochRunner:
         self._load = partial(create_loader, num_workers=num_workers, processes=processes, device=trainer.device)
 
     def run(self, state: RunState, out: Path, trackers: Trackers | None) -> RunState:
-        """Run the epochs that `state` lacks; where there are trackers, save and record each in `out`."""
+        """Run the epochs that `state` lacks; where there are trackers, save and record each in `out`.
+
+        Raises:
+            RunError: If the loss is no longer finite; the state is then that of the epoch before.
+        """
         stage_index: int | None = None
         history = state.history
         start, pixels_done = time.monotonic(), 0
@@ -49,6 +55,8 @@ class EpochRunner:
                 if trackers is not None and not history:
                     self._show_first_batch(training, out / FIGURES_FOLDER / "first_batch.png", trackers)
             result = self._run_epoch(training, validation, len(history), index)
+            if not math.isfinite(result.train_loss + (result.validation_loss or 0)):
+                raise RunError(f"epoch {result.epoch}: the loss is not finite; try a lower --learning-rate")
             history = (*history, result)
             state = self._advance(state, history)
             if trackers is not None:

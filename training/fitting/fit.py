@@ -21,7 +21,7 @@ from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog
 from training.fitting.memory import keep_freed_memory
 from training.fitting.processes import Processes, join_processes, leave_processes
-from training.fitting.release import Release, check_card, read_report, release
+from training.fitting.release import Release, check_card, describe_origins, read_report, release
 from training.fitting.run_data import RunData, prepare_data
 from training.fitting.run_file import RunStart, load_start, save_start
 from training.fitting.run_state import RunState, load_state
@@ -166,12 +166,13 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
     if processes.is_main:
         save_start(options.out, RunStart("" if data.fold else "fit", recipe, describe_options(options)))
     processes.wait()
+    origins = describe_origins(recipe, options.initial_weights)
     runner = EpochRunner(recipe, data, trainer, processes, options.num_workers)
     with _open_trackers(recipe, options, data, state, trainer) if processes.is_main else nullcontext() as trackers:
         with report_dead_workers():
             state = runner.run(state, options.out, trackers)
         if trackers is not None:
-            _release(recipe, options, data, state)
+            _release(recipe, options, data, state, origins)
             trackers.finish(read_report(options.out, recipe.name))
     processes.wait()
     return read_report(options.out, recipe.name)
@@ -222,13 +223,13 @@ def _open_trackers(recipe: Recipe, options: FitOptions, data: RunData, state: Ru
     return Trackers([log, *chosen])
 
 
-def _release(recipe: Recipe, options: FitOptions, data: RunData, state: RunState) -> None:
+def _release(recipe: Recipe, options: FitOptions, data: RunData, state: RunState, origins: Mapping[str, Any]) -> None:
     network = create_training_network(recipe, len(data.splits.classes), pretrained=False)
     load_weights(network, state.best_weights)
     logger.info("calibrating the weights of epoch %d and testing them", state.best_epoch)
     release(
         network,
-        Release(recipe, options.version, data.splits.name, state, data, options.initial_weights),
+        Release(recipe, options.version, data.splits.name, state, data, origins),
         options.out,
     )
 

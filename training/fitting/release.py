@@ -43,7 +43,7 @@ class Release:
 
     Attributes:
         split: How the data were divided.
-        initial_weights: The checkpoint of ours that the run started from, if it did.
+        origins: See `describe_origins`.
     """
 
     recipe: Recipe
@@ -51,7 +51,15 @@ class Release:
     split: str
     state: RunState
     data: RunData
-    initial_weights: Path | None = None
+    origins: Mapping[str, Any]
+
+
+def describe_origins(recipe: Recipe, initial_weights: Path | None) -> dict[str, Any]:
+    """Describe, for the card, the checkpoints of ours that weights start and learn from, while they are there."""
+    return {
+        "initial_weights": initial_weights and _describe_forerunner(initial_weights),
+        "teachers": [_describe_forerunner(Path(path)) for path in recipe.teacher],
+    }
 
 
 def check_card(
@@ -131,8 +139,7 @@ def _describe_training(contents: Release) -> dict[str, Any]:
         "split": contents.split,
         "fold": data.fold and asdict(data.fold),
         "sources": state.sources,
-        "initial_weights": contents.initial_weights and _describe_forerunner(contents.initial_weights),
-        "teachers": [_describe_forerunner(Path(path)) for path in contents.recipe.teacher],
+        **contents.origins,
         "epochs": len(state.history),
         "best_epoch": best.epoch,
         "validation_loss": best.validation_loss,

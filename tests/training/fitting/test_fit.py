@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from training.errors import DataError, PretrainedError, RecipeError, RunError
 from training.fitting import starting_weights
 from training.fitting.fit import FitOptions, describe_options, fit, restore_options
 from training.fitting.run_state import save_state
+from training.fitting.trainer import Trainer
 from training.recipe import change_recipe, load_recipe
 from training.run import RunReport
 
@@ -246,6 +248,36 @@ def test_a_class_folder_whose_name_is_no_text_is_named_before_the_first_epoch(tm
     with pytest.raises(RunError, match=r"classes.*gliom"):
         fit(_recipe(), FitOptions(data, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_loss_is_not_finite_ends_at_once_and_keeps_what_it_had(data_folder, tmp_path, monkeypatch):
+    train, losses = Trainer.train, [0.5, float("nan")]
+
+    def diverge(self, *arguments):
+        for score in train(self, *arguments):
+            yield replace(score, loss=losses[0])
+        del losses[0]
+
+    monkeypatch.setattr(Trainer, "train", diverge)
+    recipe = _recipe(stages=[{"epochs": 4, "image_size": 32}])
+    with pytest.raises(RunError, match=r"epoch 2.*not finite"):
+        fit(recipe, FitOptions(data_folder, tmp_path, num_workers=0))
+    assert [row["epoch"] for row in _read_log(tmp_path)] == ["1"]
+    assert (tmp_path / "last.pt").exists()
+
+
+def test_weights_that_a_run_started_from_may_be_gone_at_its_end(run, data_folder, tmp_path, monkeypatch):
+    source = Path(shutil.copy(run[1].checkpoint, tmp_path / "source.pth"))
+    train = Trainer.train
+
+    def delete(self, *arguments):
+        source.unlink(missing_ok=True)
+        return train(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "train", delete)
+    recipe = _recipe(stages=[{"epochs": 1, "image_size": 32}])
+    report = fit(recipe, FitOptions(data_folder, tmp_path / "run", num_workers=0, initial_weights=source))
+    assert report.summary["training"]["initial_weights"]["file"] == "source.pth"
 
 
 @pytest.mark.parametrize("option", ["initial_weights", "pretrained_file", "groups", "boxes", "coarse", "teacher"])
