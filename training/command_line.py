@@ -20,6 +20,7 @@ from tyro.conf import DisallowNone, Fixed, FlagCreatePairsOff, Positional, Suppr
 
 from model.errors import ModelError
 from model.host.outputs import check_file, check_folder
+from model.host.progress import Progress
 from model.host.standard_streams import replace_closed_streams
 from training.audit.audit import audit, format_headlines
 from training.audit.audit_report import write_audit
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replace_closed_streams()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     is_main_process = os.environ.get("RANK", "0") == "0"
-    logging.getLogger("training").setLevel(logging.INFO if is_main_process else logging.WARNING)
+    for name in ("training", Progress.__module__):
+        logging.getLogger(name).setLevel(logging.INFO if is_main_process else logging.WARNING)
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it would report each of its retries; we log one line
     handler = signal.signal(signal.SIGTERM, _terminate)
     command: Command | None = None

@@ -14,8 +14,6 @@ from contextlib import closing
 from itertools import repeat
 from pathlib import Path
 
-from tqdm import tqdm
-
 from model.classifier import Classifier
 from model.commands.batch import map_in_order
 from model.commands.classification import FileOptions, Task, classify_file
@@ -28,6 +26,7 @@ from model.dicom_results.results import check_packages
 from model.engines.loading import DEFAULT_WEIGHTS
 from model.host.cores import available_cores
 from model.host.outputs import check_file, check_folder
+from model.host.progress import Progress
 from model.nifti.slices import DEFAULT_SLICES, parse_slices
 
 MAX_THREADS = 256
@@ -141,7 +140,7 @@ def _write_rows(classifier: Classifier, tasks: list[Task], options: argparse.Nam
     num_done = len(tasks) - len(remaining)
     start = time.perf_counter()
     with closing(_classify_files(classifier, remaining, options)) as classified:
-        for rows in tqdm(classified, "predicting", len(tasks), unit="image", disable=None, initial=num_done):
+        for rows in Progress(classified, "predicting", len(tasks), unit="image", initial=num_done):
             writer.write(rows)
     seconds = time.perf_counter() - start
     logger.info("%d images in %.1f s: %.1f a second", len(remaining), seconds, len(remaining) / max(seconds, 1e-9))

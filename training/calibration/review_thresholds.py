@@ -21,10 +21,19 @@ from training.robustness.shifted_verdicts import (
     list_conditions,
 )
 
+_CONDITIONS = list_conditions([shift for shift in SHIFTS if not shift.shortcut])
 _NUM_TUMORS = 1000  # shifted at most: 27,000 images
 _MIN_MISSED = 10  # fewer are too few for a shift by itself
 _FLAGGED = 0.97  # of them to be sent to review; 0.95 on other scans is what is wanted
 _MAX_HEALTHY_REVIEWED = 0.25  # of the healthy scans, unshifted: reviewing all of them would help nobody
+
+
+def count_shifted(scans: Sequence[Scan], healthy: int | None) -> int:
+    """Count the images that `fit_review` classifies."""
+    if healthy is None:
+        return 0
+    num_healthy = sum(scan.label == healthy for scan in scans)
+    return num_healthy + min(len(scans) - num_healthy, _NUM_TUMORS) * len(_CONDITIONS)
 
 
 def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> ReviewThresholds:
@@ -46,8 +55,7 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
     if len({scan.label == healthy for scan in scans}) < 2:
         return review
     tumors = choose_scans([scan for scan in scans if scan.label != healthy], _NUM_TUMORS, seed=0)
-    shifts = [shift for shift in SHIFTS if not shift.shortcut]
-    shifted = classify_conditions(classify, tumors, list_conditions(shifts))
+    shifted = classify_conditions(classify, tumors, _CONDITIONS)
     (unshifted,) = classify_conditions(
         classify, [scan for scan in scans if scan.label == healthy], [Condition(UNCHANGED, 0.0)]
     )

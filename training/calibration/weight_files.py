@@ -21,11 +21,11 @@ from model.export import export_onnx, update_card
 from model.preprocessing import self_test_inputs
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import fit_detector, fit_probabilities
-from training.calibration.review_thresholds import fit_review
+from training.calibration.review_thresholds import count_shifted, fit_review
 from training.data.scans import Scan
 from training.data.splits import TestSplit
 from training.metrics.classified import SplitOutputs, classify_splits
-from training.metrics.metrics import measure
+from training.metrics.metrics import find_healthy_class, measure
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,11 @@ class CalibrationScans:
     unseen: Sequence[Scan]
     calibration: Sequence[Scan]
     tests: Sequence[TestSplit]
+
+    def count(self) -> int:
+        """Count the scans; one in several parts counts once."""
+        parts = (self.familiar, self.unseen, self.calibration, *(test.scans for test in self.tests))
+        return len({scan.path for part in parts for scan in part})
 
 
 @dataclass(frozen=True)
@@ -84,10 +89,12 @@ def write_weights(
         logits = network(torch.from_numpy(self_test_inputs(card.preprocessing)))[0].tolist()
     card = card.model_copy(update={"self_test_logits": tuple(logits)})
     try:
+        logger.info("exporting the network")
         save_checkpoint(drafts[0], weights, card)
         export_onnx(*drafts)
         engine = load_engine(drafts[1])  # on a CPU three times as fast as the network itself
         card, tests = _complete(engine, card, scans, check, served=served)
+        logger.info("comparing both files")
         sha256 = save_checkpoint(drafts[0], weights, card)
         update_card(*drafts)
         for draft in drafts:
@@ -102,15 +109,22 @@ def write_weights(
     return WeightFiles(checkpoint, exported, card, sha256, tests)
 
 
+def count_predictions(scans: CalibrationScans, classes: Sequence[str], *, served: bool) -> int:
+    """Count the images that `write_weights` classifies, on which most of its time goes."""
+    return scans.count() + (count_shifted(scans.unseen, find_healthy_class(classes)) if served else 0)
+
+
 def _complete(
     engine: Engine, card: ModelCard, scans: CalibrationScans, check: Callable[[SplitOutputs], None], *, served: bool
 ) -> tuple[ModelCard, tuple[SplitOutputs, ...]]:
     parts = (("familiar", scans.familiar), ("unseen", scans.unseen), ("calibration", scans.calibration))
     splits = [TestSplit(name, tuple(members)) for name, members in parts]
+    logger.info("calibrating and testing: %d scans", scans.count())
     familiar, unseen, calibration, *outputs = classify_splits(engine, [*splits, *scans.tests])
     check(calibration)
     card = fit_detector(fit_probabilities(card, calibration), familiar, [unseen])
     if served and scans.unseen:
+        logger.info("choosing what goes to review: scans as other hospitals might deliver them")
         card = card.model_copy(update={"review": fit_review(engine, card, scans.unseen)})
     elif served and card.review and card.review.healthy_class:
         shortfall = {"review": Shortfall(found=0, needed=1)}

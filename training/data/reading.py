@@ -5,10 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from model.decoding import decode_image
 from model.errors import InputError
+from model.host.progress import Progress
 from model.images.decoded import DecodedImage
 from model.scan_files import read_file
 from training.errors import ImageFileError
@@ -22,7 +21,7 @@ def read_in_threads(read: Callable[[Item], Result], items: Sequence[Item], title
     """Read items, in their order, behind a progress bar."""
     pool = ThreadPoolExecutor(NUM_THREADS)
     try:
-        return list(tqdm(pool.map(read, items), title, len(items), unit=unit, leave=False, disable=None))
+        return list(Progress(pool.map(read, items), title, len(items), unit=unit, leave=False))
     finally:
         pool.shutdown(cancel_futures=True)  # or who stops a command would wait for all items
 

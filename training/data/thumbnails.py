@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from model.host.progress import Progress
 from model.images.decoded import FloatArray, ImageArray
 from training.data.file_facts import THUMBNAIL_SIZE
 
@@ -63,7 +63,7 @@ def find_similar(thumbnails: ImageArray, block_size: int = BLOCK_SIZE) -> Pairs:
     starts = range(0, max(1, len(thumbnails)), block_size)
     blocks = [(row, column) for row in starts for column in starts if row <= column]
     found = []
-    for row, column in tqdm(blocks, "comparing", unit="block", disable=None):
+    for row, column in Progress(blocks, "comparing", unit="block"):
         straight, mirrored = correlate(thumbnails[row : row + block_size], thumbnails[column : column + block_size])
         near = np.triu(np.maximum(straight, mirrored) > MIN_CORRELATION, 1 + row - column)
         first, second = np.nonzero(near)

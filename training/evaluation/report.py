@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from model.classifier import Classifier
 from model.drawing.overlay import View
+from model.host.progress import Progress
 from model.scan_files import read_file
 from training.evaluation.evaluation import HIGH_CONFIDENCE, Evaluation, SplitEvaluation
 from training.evaluation.evaluation_file import MAX_EXAMPLES, relative_path
@@ -70,7 +70,7 @@ def _draw_pictures(evaluation: Evaluation) -> dict[tuple[str, Mistake], str]:
     drawn: dict[tuple[str, Mistake], str] = {}
     pictures = {}
     wanted = [(split, mistake) for split in evaluation.splits for mistake in _shown(split)]
-    for split, mistake in tqdm(wanted, "drawing", unit="scan", leave=False, disable=None):
+    for split, mistake in Progress(wanted, "drawing", unit="scan", leave=False):
         key = (split.classifier.identity.sha256, mistake)
         if key not in drawn:
             drawn[key] = draw_explained(split.classifier, mistake.scan.path)

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
+from model.host.progress import Progress
 from training.errors import RunError
 from training.fitting.batch_picture import MAX_IMAGES, draw_batch
 from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
+from training.fitting.release import estimate_seconds
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState, clone_weights, save_state
 from training.fitting.trainer import Score, Trainer
@@ -31,6 +32,7 @@ class EpochRunner:
 
     def __init__(self, recipe: Recipe, data: RunData, trainer: Trainer, processes: Processes, num_workers: int) -> None:
         """Prepare to run epochs; `num_workers` processes augment the images."""
+        self._release_seconds = estimate_seconds(trainer.network, recipe, data) if processes.is_main else 0.0
         self._recipe = recipe
         self._data = data
         self._trainer = trainer
@@ -65,7 +67,8 @@ class EpochRunner:
             pixels_done += stage.image_size**2
             if self._processes.is_main:
                 pixels_left = remaining_pixels(self._recipe, history)
-                self._log(result, state.best_epoch, (time.monotonic() - start) * pixels_left / pixels_done)
+                seconds_left = (time.monotonic() - start) * pixels_left / pixels_done + self._release_seconds
+                self._log(result, state.best_epoch, seconds_left)
         return state
 
     def _advance(self, state: RunState, history: tuple[EpochResult, ...]) -> RunState:
@@ -114,9 +117,8 @@ class EpochRunner:
         loader = self._load(training, self._recipe.batch_size, epoch, shuffle_seed=self._recipe.seed)
         score = Score(float("nan"), float("nan"))
         title = f"epoch {epoch + 1}/{self._recipe.num_epochs} {image_size} px"
-        with tqdm(total=len(loader), desc=title, disable=None if self._processes.is_main else True) as bar:
-            for score in self._trainer.train(loader, epoch, len(loader)):
-                bar.update()
+        with Progress(loader, title, len(loader), unit="batch", disable=not self._processes.is_main) as bar:
+            for score in self._trainer.train(bar, epoch, len(loader)):
                 bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
         return score
 

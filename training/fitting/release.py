@@ -1,20 +1,23 @@
 """The checkpoint of a finished run, its ONNX file and its summary."""
 
+import copy
 import importlib.metadata
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from torch import nn
 
 from model.card import ModelCard
 from model.checkpoints.checkpoint import load_checkpoint
 from model.host.atomic_file import write_file
-from training.calibration.weight_files import CalibrationScans, write_weights
+from training.calibration.weight_files import CalibrationScans, count_predictions, write_weights
 from training.data.coarse import LEARNT_PARTS
 from training.errors import RunError
 from training.evaluation.figures import write_figures
@@ -24,6 +27,7 @@ from training.fitting.run_state import RunState
 from training.recipe import Recipe
 from training.run import CURVES_FILE, FIGURES_FOLDER, RunReport
 
+_NUM_TRIED = 4
 _SUMMARY_FILE = "summary.json"
 _HISTORY = (  # fields of a card that the cards of later weights repeat
     "recipe",
@@ -90,10 +94,8 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     splits = contents.data.splits
     card = _create_card(contents.recipe, contents.version, splits.classes, splits.class_map)
     card = card.model_copy(update={"training": _describe_training(contents)})
-    unseen = (*splits.validation, *splits.calibration)
-    scans = CalibrationScans(splits.train, unseen, splits.calibration, splits.tests)
-    is_served = contents.data.fold is None  # a fold's network is measured alone
-    written = write_weights(network, card, scans, out, contents.recipe.name, served=is_served)
+    scans, served = _collect_scans(contents.data)
+    written = write_weights(network, card, scans, out, contents.recipe.name, served=served)
     for test in written.tests:
         write_figures(test, card.classes, out / FIGURES_FOLDER)
     draw_learning_curves(contents.state.history, contents.state.best_epoch, out / CURVES_FILE)
@@ -107,6 +109,26 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
         "learning_curves": CURVES_FILE,
     }
     write_file(out / _SUMMARY_FILE, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def estimate_seconds(network: nn.Module, recipe: Recipe, data: RunData) -> float:
+    """Estimate how long a release takes, from the network's own time for a few blank images on the CPU."""
+    scans, served = _collect_scans(data)
+    trial, size = copy.deepcopy(network).cpu().eval(), recipe.preprocessing().input_size
+    inputs = torch.zeros(_NUM_TRIED, 3, size, size)
+    with torch.inference_mode():
+        trial(inputs)
+        start = time.monotonic()
+        trial(inputs)
+    seconds = (time.monotonic() - start) / _NUM_TRIED
+    return seconds * count_predictions(scans, data.splits.classes, served=served)
+
+
+def _collect_scans(data: RunData) -> tuple[CalibrationScans, bool]:
+    """Collect what is calibrated and tested on; a fold's network is measured alone, not served."""
+    splits = data.splits
+    unseen = (*splits.validation, *splits.calibration)
+    return CalibrationScans(splits.train, unseen, splits.calibration, splits.tests), data.fold is None
 
 
 def read_report(out: Path, name: str) -> RunReport:

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from model.card import Preprocessing
 from model.checkpoints.checkpoint import Checkpoint
 from model.drawing.heatmap import upsample_heatmap
+from model.host.progress import Progress
 from model.images.decoded import FloatArray
 from model.preprocessing import preprocess_image
 from training.data.boxes import Box
@@ -90,7 +90,7 @@ def score_maps(
     size = checkpoint.card.preprocessing.input_size
     correct: list[bool] = []
     findings: dict[Row, list[Finding]] = {(method.value, layer): [] for layer in layers for method in Method}
-    progress = tqdm(total=len(measured), desc="localizing", unit="scan", disable=None)
+    progress = Progress(None, "localizing", len(measured), unit="scan")
     for batch, inputs, targets in read_batches(measured, checkpoint.card.preprocessing):
         found = compute_class_maps(checkpoint.network, layers, inputs, targets)
         correct += (found.logits.argmax(dim=1) == targets).tolist()

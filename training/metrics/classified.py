@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from tqdm import tqdm
 
 from model.card import Preprocessing
 from model.engines.engine import Engine
+from model.host.progress import Progress
 from model.images.decoded import FloatArray
 from model.preprocessing import normalize_image, resize_image
 from model.reliability.appearance import describe_appearance
@@ -86,7 +86,7 @@ def _run_batches(engine: Engine, scans: Sequence[Scan]) -> Iterator[tuple[FloatA
     """Compute logits (N, K), features (N, D) and appearances (N, 85) in batches, decoding the next ones meanwhile."""
     num_batches = -(-len(scans) // _BATCH_SIZE)
     batches = _read_batches(scans, engine.card.preprocessing)
-    for batch in tqdm(batches, "predicting", num_batches, unit="batch", disable=None):
+    for batch in Progress(batches, "predicting", num_batches, unit="batch"):
         inputs, appearances = (np.stack(values) for values in zip(*batch, strict=True))
         outputs = engine.predict(inputs)
         yield outputs.logits, outputs.features, appearances

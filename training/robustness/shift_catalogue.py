@@ -57,10 +57,10 @@ SHIFTS = (
     Shift("zoom_out", (0.15, 0.3), "part of the side padded", _on_grey(framing_shifts.zoom_out)),
     Shift("skull_stripping", (1.0,), "part taken away", _on_grey(framing_shifts.strip_skull)),
     Shift("rotation", (15.0, 45.0, 90.0), "degrees", _on_grey(framing_shifts.rotate)),
-    Shift("jpeg_quality", (70.0, 90.0), "100 - quality", _on_grey(intensity_shifts.compress)),
+    Shift("jpeg_quality", (70.0, 90.0), "below 100", _on_grey(intensity_shifts.compress)),
     Shift("border_masked", (0.03,), "part of the side", shortcut_shifts.mask_border, shortcut=True),
     Shift("color_mode", (1.0,), "changed", shortcut_shifts.change_color_mode, shortcut=True),
     Shift("size", (-1.0, 1.0), "log2 of the factor", shortcut_shifts.change_size, shortcut=True),
-    Shift("jpeg_mild", (25.0,), "100 - quality", _on_grey(intensity_shifts.compress), shortcut=True),
+    Shift("jpeg_mild", (25.0,), "below 100", _on_grey(intensity_shifts.compress), shortcut=True),
     Shift("mirrored", (1.0,), "changed", shortcut_shifts.mirror, shortcut=True),
 )

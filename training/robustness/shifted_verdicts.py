@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from model.card import ModelCard
 from model.engines.engine import Engine
+from model.host.progress import Progress
 from model.images.decoded import ImageArray
 from model.preprocessing import normalize_image, resize_image
 from model.reliability.appearance import describe_appearance
@@ -49,6 +49,10 @@ class Condition:
     shift: Shift
     severity: float
 
+    def describe(self) -> str:
+        """Name shift and severity."""
+        return f"{self.shift.name.replace('_', ' ')} {self.severity:g} {self.shift.unit}".rstrip()
+
 
 def list_conditions(shifts: Sequence[Shift]) -> list[Condition]:
     """List every severity of every shift."""
@@ -77,23 +81,24 @@ def classify_conditions(
 ) -> list[Verdicts]:
     """Classify all scans under each condition, in batches, so that few images are in memory. Raises `DataError`."""
     parts: list[list[Verdicts]] = [[] for _ in conditions]
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        for batch, images in _read_batches(scans, pool, len(conditions)):
+    with (
+        ThreadPoolExecutor(NUM_THREADS) as pool,
+        Progress(None, "shifting", len(scans) * len(conditions), unit="scan") as progress,
+    ):
+        for batch, images in _read_batches(scans, pool):
             seeds = [_seed_of(scan, seed) for scan in batch]
             for part, condition in zip(parts, conditions, strict=True):
+                progress.set_description_str(f"shifting: {condition.describe()}", refresh=False)
                 severities = [condition.severity] * len(batch)
                 part.append(classify(list(pool.map(condition.shift.apply, images, severities, seeds))))
+                progress.update(len(batch))
     return [_concatenate(part) for part in parts]
 
 
-def _read_batches(
-    scans: Sequence[Scan], pool: ThreadPoolExecutor, num_conditions: int
-) -> Iterator[tuple[Sequence[Scan], list[ImageArray]]]:
-    with tqdm(total=len(scans) * num_conditions, desc="shifting", unit="scan", disable=None) as progress:
-        for start in range(0, len(scans), _BATCH_SIZE):
-            batch = scans[start : start + _BATCH_SIZE]
-            yield batch, list(pool.map(lambda scan: read_image(scan.path).image, batch))
-            progress.update(len(batch) * num_conditions)
+def _read_batches(scans: Sequence[Scan], pool: ThreadPoolExecutor) -> Iterator[tuple[Sequence[Scan], list[ImageArray]]]:
+    for start in range(0, len(scans), _BATCH_SIZE):
+        batch = scans[start : start + _BATCH_SIZE]
+        yield batch, list(pool.map(lambda scan: read_image(scan.path).image, batch))
 
 
 def _seed_of(scan: Scan, seed: int) -> int:

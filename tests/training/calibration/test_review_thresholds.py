@@ -1,8 +1,13 @@
+from typing import cast
+
 import numpy as np
 import pytest
 
 from model.card import ReviewThresholds
+from model.engines.engine import Engine
 from model.engines.loading import load_engine
+from tests.samples.phantoms import create_card, create_tiny_network
+from training.calibration import review_thresholds
 from training.calibration.review_thresholds import choose_tumor_probability, fit_review
 from training.data.scans import find_scans
 from training.robustness.shifted_verdicts import Verdicts
@@ -74,3 +79,18 @@ def test_without_a_healthy_class_there_is_nothing_to_choose(tiny_pair):
     engine = load_engine(tiny_pair[1], 1)
     card = engine.card.model_copy(update={"classes": ("a", "b", "c")})
     assert fit_review(engine, card, ()) == ReviewThresholds()
+
+
+def test_images_are_counted_as_they_are_classified(data_folder, monkeypatch):
+    scans = find_scans(data_folder, "Training").scans
+    chosen, seen = (*scans[:2], *scans[-3:]), []
+
+    def classify(images):
+        seen.extend(images)
+        return Verdicts(np.full((len(images), 3), 1 / 3))
+
+    monkeypatch.setattr(review_thresholds, "create_classifier", lambda *_: classify)
+    card = create_card(create_tiny_network())
+    review_thresholds.fit_review(cast(Engine, None), card, chosen)
+    assert len(seen) == review_thresholds.count_shifted(chosen, card.classes.index("notumor")) > 3 + 2 * 20
+    assert review_thresholds.count_shifted(chosen, None) == 0

@@ -4,6 +4,7 @@ import pytest
 from model.classifier import Classifier
 from model.decoding import decode_image
 from model.engines.loading import load_engine
+from model.host.progress import Progress
 from tests.samples.phantoms import draw_scan, encode
 from training.data.scans import Scan, find_scans
 from training.data.splits import TestSplit
@@ -51,6 +52,18 @@ def test_a_planted_weakness_is_found_and_counted(split):
     assert value(dark.missed_and_flagged) == 1
     assert dark.review == {"none": 0, "consider": 0, "required": 1}
     assert (dim.outliers, dark.outliers) == (0, 1)
+
+
+def test_progress_moves_by_batches_and_names_the_shift(split, monkeypatch, caplog):
+    caplog.set_level("INFO", Progress.__module__)
+    monkeypatch.setattr("model.host.progress.SECONDS_BETWEEN_LINES", 1e-9)
+    monkeypatch.setattr("training.robustness.shifted_verdicts._BATCH_SIZE", 16)
+    measure_shift(classify, split, HEALTHY, shifts=[DARKEN])
+    names = ("none 0", "darken 2 divisor", "darken 8 divisor")
+    assert [line.split(";")[0] for line in caplog.messages] == [
+        f"shifting: {name}: {count} of 72 scans"
+        for name, count in zip(names * 2, (16, 32, 48, 56, 64, 72), strict=True)
+    ]
 
 
 def test_numbers_are_those_computed_by_hand_on_the_shifted_images(split):
