@@ -19,6 +19,7 @@ from api.settings import Settings, load_settings
 from api.telemetry.logs import configure_logs
 from api.version import VERSION
 from model.errors import ModelError
+from model.host.standard_streams import replace_closed_streams
 
 _LIMITS = {"ge": "{:,}", "gt": "above {:,}", "le": "{:,}"}
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 after a signal, 1 if the service could not start; one line says why.
     """
+    replace_closed_streams()  # or the first connection would get what libraries write to standard error
     parser = argparse.ArgumentParser(
         "python -m api", None, _help(), formatter_class=argparse.RawDescriptionHelpFormatter
     )

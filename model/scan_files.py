@@ -50,7 +50,8 @@ def walk_folders(*roots: Path, skip: Collection[Path] = ()) -> list[FoundFile]:
     around = {parent for root in roots for parent in Path(os.path.realpath(root)).parents}
     around |= {folder for folder in skip if folder.exists()}
     seen = {_identify(folder) for folder in around} - {_identify(root) for root in roots}
-    found, folders, links = list[FoundFile](), [*roots], list[Path]()
+    found = list[FoundFile]()
+    links, folders = ([root for root in roots if root.is_symlink() is is_link] for is_link in (True, False))
     while folders or links:
         folder = folders.pop() if folders else links.pop(0)
         try:
@@ -109,9 +110,9 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def _identify(folder: Path) -> tuple[int, int]:
+def _identify(folder: Path) -> tuple[int, int | str]:
     found = folder.stat()
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino or os.path.realpath(folder)  # some file systems have no inodes
 
 
 def _find_kind(path: Path) -> tuple[int, str]:

@@ -43,6 +43,15 @@ def test_roots_share_what_was_listed(tmp_path):
     assert found == [tmp_path / "Testing/a/2.png", tmp_path / "Training/a/1.png"]
 
 
+def test_a_root_that_is_a_link_to_another_lists_nothing(tmp_path):
+    plant(tmp_path, "Training/a/1.png")
+    (tmp_path / "Testing").symlink_to(tmp_path / "Training")
+    for roots in ("Training", "Testing"), ("Testing", "Training"):
+        found = [file.path for file in walk_folders(*(tmp_path / name for name in roots))]
+        assert found == [tmp_path / "Training/a/1.png"]
+    assert len(walk_folders(tmp_path / "Testing")) == 1
+
+
 def test_what_cannot_be_read_is_listed_with_its_reason(tmp_path, monkeypatch):
     plant(tmp_path, "a/1.png", "locked/2.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
