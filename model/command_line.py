@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     closed = replace_closed_streams()
     options = _create_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    warnings.filterwarnings("ignore", module="PIL")  # remarks about tags that it passes over
     try:
         if "stdout" in closed and options.run is predict_files and options.output is None:
             raise OutputError("standard output is closed; name a file with --output")

@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     replace_closed_streams()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    warnings.filterwarnings("ignore", module="PIL")  # remarks about tags that it passes over
     is_main_process = os.environ.get("RANK", "0") == "0"
     for name in ("training", Progress.__module__):
         logging.getLogger(name).setLevel(logging.INFO if is_main_process else logging.WARNING)

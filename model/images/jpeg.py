@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
+from model.errors import UnsupportedPixelsError
+
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
-JPEG_LS_FRAME = 0xF7
-_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), JPEG_LS_FRAME)
-_ARITHMETIC_FRAMES = range(0xC9, 0xD0)
+_JPEG_LS = 0xF7
+_FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), _JPEG_LS)
+_ARITHMETIC = range(0xC9, 0xD0)
+_UNREAD = (0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF)  # hierarchical ones, and lossless ones in arithmetic code
 # Ones, of which no code consists: libjpeg reads up to 64 bits ahead, and finds hardly a pixel here.
 _PADDING = b"\xff\0" * 8
 # Markers that a length follows: as Pillow reads files, and as DICOM's codecs do, JPEG-LS included.
@@ -50,14 +53,24 @@ def walk_segments(data: bytes, markers: re.Pattern[bytes]) -> Iterator[Segment]:
             markers = _MARKERS_AFTER_SCAN
 
 
-def find_frame(data: bytes) -> tuple[int, int] | None:
-    """Find the marker of the frame, which says how it is coded, and its bits a sample; None if it is no JPEG file."""
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    for segment in walk_segments(data, DICOM_MARKERS):
-        if segment.marker in _FRAMES:
-            return (segment.marker, data[segment.start]) if segment.start < len(data) else None
-    return None
+def check_frame(data: bytes) -> None:
+    """Refuse a JPEG file that libjpeg does not read.
+
+    Raises:
+        UnsupportedPixelsError: If its frame is of another kind.
+    """
+    if not data.startswith(b"\xff\xd8\xff"):
+        return
+    frame = next((segment for segment in walk_segments(data, DICOM_MARKERS) if segment.marker in _FRAMES), None)
+    head = data[frame.start : frame.start + 6] if frame else b""
+    if frame is None or len(head) < 6:
+        return
+    depth, num_colors = head[0], head[5]
+    if frame.marker == _JPEG_LS:
+        raise UnsupportedPixelsError("JPEG-LS is read in DICOM files only; save the image as PNG.")
+    if frame.marker in _UNREAD or depth != 8 or num_colors not in (1, 3, 4):
+        kind = f"{depth} bits a sample and {num_colors} colours, in the coding of frame {frame.marker - 0xC0}"
+        raise UnsupportedPixelsError(f"JPEG files of {kind}, are not read; save the image as PNG.")
 
 
 def load_jpeg(picture: ImageFile.ImageFile, data: bytes) -> None:
@@ -95,7 +108,7 @@ def _find_scan_end(data: bytes) -> tuple[int | None, bool]:
     """Find where the data of the last scan end, None if they are not in Huffman's code; and if the image has an end."""
     end, is_behind_scan = None, False
     for segment in walk_segments(data, RASTER_MARKERS):
-        if segment.marker in _ARITHMETIC_FRAMES:
+        if segment.marker in _ARITHMETIC:
             break
         if is_behind_scan:
             end = segment.start - 4

@@ -20,7 +20,7 @@ from model.errors import (
 )
 from model.images.damage import DAMAGE, refuse_damage
 from model.images.decoded import SEVERAL_FRAMES, DecodedImage, ImageArray, check_content, check_size, show_as_rgb
-from model.images.jpeg import JPEG_LS_FRAME, find_frame, load_jpeg
+from model.images.jpeg import check_frame, load_jpeg
 from model.images.orientation import turn_upright
 from model.images.png import is_deep_png, load_png, read_deep_png
 from model.images.samples import BLENDED, scale_samples, strips
@@ -30,7 +30,7 @@ from model.images.tiff_gaps import find_gaps
 from model.images.tiff_tags import TiffTags, is_tiff, read_tags
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-_STARTS = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|BM", re.DOTALL)
+_STARTS = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP|BM", re.DOTALL)
 _DAMAGED_HEADER = "The image header is damaged; send the complete file."
 _MAX_PLANES = 4  # a TIFF file may hold each channel by itself
 
@@ -104,6 +104,7 @@ def open_raster(data: bytes, max_image_pixels: int) -> RasterImage | TiffImage:
     """
     silence_pillow()
     check_structure(data)
+    check_frame(data)
     with refuse_damage(_DAMAGED_HEADER):
         tags = read_tags(data) if is_tiff(data) else None
         if tags and not is_simple(tags):
@@ -132,16 +133,11 @@ def open_raster(data: bytes, max_image_pixels: int) -> RasterImage | TiffImage:
 
 def _choose_error(data: bytes) -> InputError:
     """Choose the error for bytes that Pillow does not recognise."""
-    if not _STARTS.match(data):
-        return UnsupportedFormatError(
-            f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
-        )
-    marker, depth = find_frame(data) or (0, 8)
-    if marker == JPEG_LS_FRAME:
-        return UnsupportedPixelsError("JPEG-LS is read in DICOM files only; save the image as PNG.")
-    if depth != 8:
-        return UnsupportedPixelsError(f"JPEG files of {depth} bits a sample are not read; save the image as PNG.")
-    return TruncatedImageError(_DAMAGED_HEADER)
+    if _STARTS.match(data):
+        return TruncatedImageError(_DAMAGED_HEADER)
+    return UnsupportedFormatError(
+        f"Expected an image in one of the formats {', '.join(FORMATS)}, DICOM; the bytes are none of them."
+    )
 
 
 def _count_tile_pixels(source: ImageFile.ImageFile) -> int:

@@ -95,7 +95,6 @@ class TiffImage:
 def is_simple(tags: TiffTags) -> bool:
     """True if such samples are left to Pillow."""
     compression = tags.number(tiff_tags.COMPRESSION, NO_COMPRESSION)
-    compression = tags.number(tiff_tags.COMPRESSION, NO_COMPRESSION)
     says_what_zero_is = tiff_tags.PHOTOMETRIC in tags or compression in _FAX
     is_shallow = max(tags.numbers(tiff_tags.BITS, 1)) <= 8
     if tags.data.startswith(_BIG_ENDIAN_BIG) or not says_what_zero_is or not is_shallow:
@@ -103,7 +102,8 @@ def is_simple(tags: TiffTags) -> bool:
     if compression not in BYTE_COMPRESSIONS:
         return compression in COMPRESSION_INFO
     is_blended_grey = _BLENDED in tags.numbers(tiff_tags.EXTRA, 0) and tags.number(tiff_tags.SAMPLES, 1) < 3
-    is_planar = tags.number(tiff_tags.PLANAR, _CONTIGUOUS) != _CONTIGUOUS
+    is_read_here = tags.number(tiff_tags.PHOTOMETRIC) in _NUM_COLORS or compression == NO_COMPRESSION
+    is_planar = tags.number(tiff_tags.PLANAR, _CONTIGUOUS) != _CONTIGUOUS and is_read_here
     return {*tags.numbers(tiff_tags.FORMAT, 1)} == {1} and not is_planar and not is_blended_grey
 
 
@@ -149,7 +149,7 @@ def _read_photometric(tags: TiffTags, num_samples: int) -> tuple[int, tuple[str,
         guess, words = (_RGB, "RGB") if num_samples >= 3 else (_BLACK_IS_ZERO, "grey, 0 as black")
         return guess, (f"the file does not say what its colours are; they were read as {words}",)
     photometric = tags.number(tiff_tags.PHOTOMETRIC)
-    _require(photometric in _NUM_COLORS, f"colours of kind {photometric}")
+    _require(photometric in _NUM_COLORS, f"PhotometricInterpretation {photometric}")
     return photometric, ()
 
 
@@ -177,5 +177,5 @@ def _read_layout(tags: TiffTags, size: tuple[int, int], num_samples: int) -> Str
 def _require(is_read: bool, what: str) -> None:
     if not is_read:
         raise UnsupportedPixelsError(
-            f"This kind of TIFF is not read: {what}. Save the image with 8 or 16 bits a colour."
+            f"This kind of TIFF is not read: {what}. Save the image as grey or RGB of 8 or 16 bits."
         )

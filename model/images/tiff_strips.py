@@ -138,15 +138,22 @@ def _unpack(content: ImageArray, layout: StripLayout) -> Samples:
     shape = (len(content), layout.block[0], layout.num_samples)
     if layout.type is None:
         return _unpack_bits(content, math.prod(shape[1:]), layout.depth).reshape(shape)
-    num_bytes = layout.type.itemsize
-    if layout.predictor == _DIFFERENCES_OF_BYTES:
-        sums = np.cumsum(content.reshape(len(content), -1, layout.num_samples), 1, np.uint8)
-        planes = sums.reshape(len(content), num_bytes, -1).swapaxes(1, 2)
-        return np.ascontiguousarray(planes).view(layout.type.newbyteorder(">")).reshape(shape)
-    if layout.predictor == _DIFFERENCES:
-        whole = content.view(f"{layout.type.str[0]}u{num_bytes}").reshape(shape)
-        return np.cumsum(whole, 1, f"u{num_bytes}").view(layout.type.newbyteorder("="))
+    if layout.predictor != 1:
+        for rows in strips(*content.shape):
+            _undo_predictor(content[rows], layout.predictor, layout.num_samples, layout.type)
     return content.view(layout.type).reshape(shape)
+
+
+def _undo_predictor(content: ImageArray, predictor: int, num_samples: int, type_: np.dtype[np.generic]) -> None:
+    """Sum up differences of samples, or of the bytes of real ones, of which the highest come first, in place."""
+    num_rows, num_bytes = len(content), type_.itemsize
+    if predictor == _DIFFERENCES:
+        whole = content.view(f"{type_.str[0]}u{num_bytes}").reshape(num_rows, -1, num_samples)
+        np.cumsum(whole, 1, f"u{num_bytes}", whole)
+        return
+    sums = np.cumsum(content.reshape(num_rows, -1, num_samples), 1, np.uint8)
+    values = np.ascontiguousarray(sums.reshape(num_rows, num_bytes, -1).swapaxes(1, 2)).view(type_.newbyteorder(">"))
+    content.view(type_)[:] = values[..., 0]
 
 
 def _unpack_bits(content: ImageArray, num_values: int, depth: int) -> Samples:

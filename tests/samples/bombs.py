@@ -1,11 +1,14 @@
 """Image files made to cost much time or memory: small ones of huge announced sizes, large ones of countless parts."""
 
+import io
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 from model.errors import ImageTooLargeError, TruncatedImageError
@@ -27,7 +30,7 @@ from tests.samples.containers import (
     write_tiff,
     write_webp,
 )
-from tests.samples.corpus import GREY, HEIGHT, RGB, WIDTH, Case, repeat
+from tests.samples.corpus import GREY, HEIGHT, RGB, WIDTH, Case, repeat, write_with_opencv
 from tests.samples.phantoms import encode
 
 FILE_BYTES = 20 * 2**20  # the service's limit by default
@@ -92,6 +95,11 @@ def _large_images() -> Iterator[Case]:
     }
     for name, (picture, form, options) in pictures.items():
         yield Case(f"large/{name}", encode(picture, form, **options))
+    deep = np.dstack([repeat(grey), grey]).astype(np.uint16) * 257
+    yield Case("large/png-rgba-16", write_with_opencv(".png", deep, cv2.IMWRITE_PNG_COMPRESSION, 1))
+    file = io.BytesIO()
+    tifffile.imwrite(file, grey.astype(np.float64), compression="zlib", predictor=True, tile=(256, 256))
+    yield Case("large/tiff-real-tiles", file.getvalue())
     runs = (b"\x01\x11\0\0" * LARGE) + b"\0\1"
     yield Case("large/bmp-run-length", write_bitmap((LARGE, LARGE), 8, 1, runs, bytes(range(256)) * 4), None)
 
@@ -210,6 +218,14 @@ def _tiff_bombs() -> Iterator[Case]:
         containers.SIZES: (LONG, np.full(strips, LARGE * LARGE)),
     }
     yield Case("tiff/the-same-strip-again-and-again", write_tiff(again, bytes(LARGE * LARGE)), TruncatedImageError)
+    deep = {**again, containers.BITS: (SHORT, [16]), containers.COMPRESSION: (SHORT, [8]), containers.ROWS: (LONG, [1])}
+    yield Case("tiff/deep-strips-again-and-again", write_tiff(deep, many), TruncatedImageError)
+    tiles = {
+        **containers.grey_tags(WIDTH, HEIGHT, 16),
+        containers.TILE_WIDTH: (LONG, [2**31]),
+        containers.TILE_LENGTH: (LONG, [2**31]),
+    }
+    yield Case("tiff/deep-tile-of-exabytes", write_tiff(tiles, pixels * 2), ImageTooLargeError)
     whole = write_tiff(tags, pixels)
     yield Case("tiff/loop", whole[:-4] + whole[4:8], repeat(GREY))
     first, count = len(whole), (FILE_BYTES - len(whole)) // 6
@@ -229,7 +245,9 @@ def _tiff_bombs() -> Iterator[Case]:
     inflating: Tags = {**containers.grey_tags(LARGE, LARGE), containers.COMPRESSION: (SHORT, [8])}
     inflated = zlib.compress(bytes(2**28), 9)
     inflating[containers.SIZES] = (LONG, [len(inflated)])
-    yield Case("tiff/inflated", write_tiff(inflating, inflated))
+    for depth in (8, 16, 64):
+        inflating[containers.BITS] = (SHORT, [depth])
+        yield Case(f"tiff/inflated-{depth}", write_tiff(inflating, inflated))
 
 
 def _exif_bombs() -> Iterator[Case]:

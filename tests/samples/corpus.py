@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image, features
 
 from model.errors import ImageTooSmallError, InputError, TruncatedImageError, UnsupportedFormatError
@@ -117,7 +118,18 @@ def samples() -> dict[str, bytes]:
         "tiff-several": _encode_several("TIFF"),
         "tiff-tiled": _tiled_tiff("<", big=False),
         "tiff-big": _tiled_tiff("<", big=True),
+        "tiff-deep-planes": _deep_tiff(
+            RGB.transpose(2, 0, 1).astype(np.uint16) * 257, photometric="rgb", compression="lzw"
+        ),
+        "tiff-deep-tiles": _deep_tiff(GREY.astype(np.float64), tile=(16, 16), compression="zlib"),
+        "png-rgb-16-bit": write_with_opencv(".png", RGB.astype(np.uint16) * 257),
     }
+
+
+def _deep_tiff(values: Any, **options: Any) -> bytes:
+    file = io.BytesIO()
+    tifffile.imwrite(file, values, predictor=True, metadata=None, **options)
+    return file.getvalue()
 
 
 def _encode_several(form: str, **options: object) -> bytes:
@@ -152,7 +164,8 @@ def _png_cases() -> Iterator[Case]:
         yield Case(f"png/rgb-16-{kind}", write(RGB.astype(np.uint16) * 257, 16, 2), RGB)
         deep = np.dstack([RGB, ALPHA]).astype(np.uint16) * 257
         yield Case(f"png/rgba-16-{kind}", write(deep, 16, 6), lay_over_black(RGB, ALPHA), 1)
-        yield Case(f"png/grey-alpha-16-{kind}", write(both.astype(np.uint16) * 257, 16, 4), None)
+        deep = both.astype(np.uint16) * 257
+        yield Case(f"png/grey-alpha-16-{kind}", write(deep, 16, 4), lay_over_black(repeat(GREY), ALPHA), 1)
     key = png_chunk(b"tRNS", bytes((0, int(GREY[24, 30]))))
     masked = np.where(np.equal(GREY, GREY[24, 30]), 0, GREY)
     yield Case("png/grey-key", write_png(size, 8, 0, compress_rows(GREY, 8), before=key), repeat(masked))
@@ -271,7 +284,7 @@ def _tiff_cases() -> Iterator[Case]:
     yield Case("tiff/rgb-16-bit", write_with_opencv(".tiff", RGB[:, :, ::-1].astype(np.uint16) * 257), RGB)
     scaled = np.rint((GREY - GREY.min()) * (255 / np.ptp(GREY.astype(float))))
     yield Case("tiff/float", write_with_opencv(".tiff", GREY.astype(np.float32)), repeat(scaled))
-    yield Case("tiff/double", write_with_opencv(".tiff", GREY.astype(np.float64)), None)
+    yield Case("tiff/double", write_with_opencv(".tiff", GREY.astype(np.float64)), repeat(scaled))
     yield Case("tiff/signed", encode(Image.fromarray(GREY.astype(np.int32) - 100), "TIFF"), repeat(scaled))
     yield Case("tiff/several", samples()["tiff-several"], RGB)
 
@@ -291,7 +304,7 @@ def _raw_tiff_cases() -> Iterator[Case]:
         flat = {**tags, containers.PHOTOMETRIC: (SHORT, [0])}
         yield Case(f"tiff/white-is-zero-{name}-endian", write_tiff(flat, data, order), repeat(255 - GREY))
     yield Case("tiff/big-little-endian", write_tiff(tags, data, "<", big=True), repeat(GREY))
-    yield Case("tiff/big-big-endian", write_tiff(tags, data, ">", big=True))
+    yield Case("tiff/big-big-endian", write_tiff(tags, data, ">", big=True), repeat(GREY))
     yield Case("tiff/big-tiled", _tiled_tiff("<", big=True), repeat(GREY))
     for depth in (1, 2, 4):
         levels = GREY >> (8 - depth)

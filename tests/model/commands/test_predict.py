@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from model import scan_files
+from tests.samples import containers
 from tests.samples.dicoms import make_study
 from tests.samples.phantoms import CLASSES, draw_scan, encode
 
@@ -41,6 +42,14 @@ def test_a_broken_file_is_a_row_and_a_status(predict, folder, tmp_path, caplog):
     assert sum(float(rows[0][f"p_{name}"]) for name in CLASSES) == pytest.approx(1)
     assert rows[0]["prediction_set"] == rows[0]["review"] == ""  # these weights have no calibration
     assert "2 of 4 images" in caplog.text
+
+
+def test_odd_tags_are_not_remarked_upon(predict, tmp_path, recwarn):
+    tags = {**containers.grey_tags(64, 64), containers.ORIENTATION: (containers.SHORT, [1, 1, 1])}
+    path = tmp_path / "odd.tif"
+    path.write_bytes(containers.write_tiff(tags, draw_scan(64)[:, :, 0].tobytes()))
+    predict(path)
+    assert not recwarn.list
 
 
 def test_a_reader_that_stops_early_causes_no_error(tiny_pair, folder, start):

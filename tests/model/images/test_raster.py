@@ -222,6 +222,8 @@ def test_a_blank_image_is_refused(value):
         (containers.write_bitmap((64, 64), 24, 4, encode(SCAN, "JPEG")), UnsupportedPixelsError, "BMP files with"),
         (imagecodecs.jpegls_encode(SCAN[:, :, 0]), UnsupportedPixelsError, "JPEG-LS is read in DICOM files only"),
         (imagecodecs.jpeg8_encode(SCAN[:, :, 0] * np.uint16(16), bitspersample=12), UnsupportedPixelsError, "12 bits"),
+        (encode(SCAN, "JPEG").replace(b"\xff\xc0", b"\xff\xc5"), UnsupportedPixelsError, "coding of frame 5"),
+        (encode(SCAN)[:4] + b"\n" + encode(SCAN)[6:], TruncatedImageError, "header is damaged"),
     ],
 )
 def test_a_known_signature_is_not_called_unknown(data, error, reason):

@@ -178,8 +178,11 @@ UNREAD: dict[str, tuple[containers.Tags, str]] = {
     "24 bits": ({containers.BITS: (SHORT, [24])}, "24-bit samples"),
     "real of 24 bits": ({containers.BITS: (SHORT, [24]), containers.FORMAT: (SHORT, [3])}, "24-bit samples"),
     "several depths": ({containers.BITS: (SHORT, [5, 6, 5]), containers.SAMPLES: (SHORT, [3])}, "different kinds"),
-    "deep YCbCr": ({containers.BITS: (SHORT, [16]), containers.PHOTOMETRIC: (SHORT, [6])}, "colours of kind 6"),
-    "logarithms": ({containers.PHOTOMETRIC: (SHORT, [32_844])}, "colours of kind 32844"),
+    "deep YCbCr": (
+        {containers.BITS: (SHORT, [16]), containers.PHOTOMETRIC: (SHORT, [6])},
+        "PhotometricInterpretation 6",
+    ),
+    "logarithms": ({containers.PHOTOMETRIC: (SHORT, [32_844])}, "PhotometricInterpretation 32844"),
     "JPEG 2000": ({containers.COMPRESSION: (SHORT, [34_712])}, "compression 34712"),
     "deep JPEG": ({containers.COMPRESSION: (SHORT, [7]), containers.BITS: (SHORT, [12])}, "compression 7"),
     "predictor": (
