@@ -26,9 +26,13 @@ class KeyRing:
         """Read all keys.
 
         Raises:
-            SettingsError: If the file cannot be read, or if a key is not 16 to 512 visible ASCII characters.
+            SettingsError: If the file cannot be read, a setting holds no key, or a key is not 16 to 512 visible ASCII
+                characters.
         """
-        self._fixed = _hash_keys(settings.api_keys.get_secret_value().split(","), "BRAIN_MRI_API_KEYS")
+        text = settings.api_keys.get_secret_value()
+        self._fixed = _hash_keys(text.split(","), "BRAIN_MRI_API_KEYS")
+        if text and not self._fixed:
+            raise SettingsError("BRAIN_MRI_API_KEYS: holds no key")
         self._file = settings.api_keys_file
         self._version = self._file and _find_version(self._file)
         self._filed = _read_keys(self._file) if self._file else frozenset()

@@ -129,3 +129,9 @@ def test_every_key_is_compared_in_constant_time_by_its_hash(monkeypatch):
 
 def test_settings_show_no_key():
     assert OLD not in repr(Settings(api_keys=SecretStr(OLD)))
+
+
+@pytest.mark.parametrize("text", [" ", ",", " , ,", "\n"])
+def test_a_list_of_keys_without_a_key_does_not_leave_the_service_open(text):
+    with pytest.raises(SettingsError, match="BRAIN_MRI_API_KEYS: holds no key"):
+        ring(text)
