@@ -110,7 +110,7 @@ def _check_supported(syntax: UID, layout: PixelLayout) -> None:
         raise UnsupportedPixelsError(f"The transfer syntax {_name(syntax)} is not read; send the image uncompressed.")
     expected = 1 if layout.photometric in (*GREY, PALETTE) else 3
     if layout.photometric not in (*GREY, PALETTE, *COLORS) or layout.num_samples != expected:
-        raise UnsupportedPixelsError("Expected grey, palette, RGB or YBR pixels; the header names others.")
+        raise UnsupportedPixelsError("Expected grey, palette, RGB or YBR pixels; the header names no such ones.")
     depths = (8, 16) if expected == 1 else (8,)
     if layout.bits_allocated not in depths:
         raise UnsupportedPixelsError("Expected 8 or 16 bits a sample, or 8 bits of each colour; found another depth.")
@@ -242,11 +242,12 @@ def _stored_bits(values: npt.NDArray[Any], layout: PixelLayout) -> npt.NDArray[A
 
 def _read_process(frame: bytes, layout: PixelLayout) -> tuple[int, int]:
     """Read the kind of a JPEG, by the marker of its frame, and the bits of a sample."""
-    check_structure(frame)
     for segment in islice(walk_segments(frame, DICOM_MARKERS), MAX_SEGMENTS):
         if segment.marker in _STARTS_OF_FRAME:
             precision, *shape = struct.unpack_from(">BHHB", frame, segment.start)
             _check_frame(tuple(shape), precision, layout)
+            if segment.marker != _JPEG_LS_FRAME:  # whose data hold 0xFF with 0x00 to 0x7F behind it
+                check_structure(frame)
             return segment.marker, precision
     raise TruncatedImageError("The compressed frame has no header; send the complete file.")
 

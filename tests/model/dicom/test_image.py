@@ -1,5 +1,6 @@
 import io
 import logging
+import re
 import struct
 import time
 from typing import Any
@@ -289,6 +290,14 @@ def test_jpeg_ls_is_read_however_it_ends(num_bits, change):
         scan = make_dicom(stored, JPEGLSLossless, encapsulate([frame]), **tags)
         levels = np.rint(stored * (255 / ((1 << num_bits) - 1)))
         assert np.abs(decode_image(scan).image.astype(int) - repeat(levels)).max() <= 1
+
+
+def test_bytes_of_jpeg_ls_that_look_like_markers_are_none(monkeypatch):
+    monkeypatch.setattr("model.images.structure.MAX_SEGMENTS", 8)
+    noise = np.random.default_rng(0).integers(0, 2**16, (512, 512), np.uint16)
+    data = bytes(jpeg_ls.encode_array(noise))
+    assert len(re.findall(rb"\xff[\1-\x7f]", data)) > 100
+    assert decode_image(make_dicom(noise, JPEGLSLossless, encapsulate([data]))).image.shape == (512, 512, 3)
 
 
 def test_jpeg_ls_that_ends_early_is_refused():
