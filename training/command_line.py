@@ -39,12 +39,13 @@ from training.evaluation.report import render_report
 from training.evaluation.summary import format_evaluation
 from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions, fit, restore_options
+from training.fitting.rehearsal import rehearse
 from training.fitting.run_file import RUN_FILE, load_start
 from training.localization.localization import LocalizationOptions, localize
 from training.localization.localization_report import format_localization, write_localization
 from training.pages.templates import write_files
 from training.recipe import Recipe, load_recipe
-from training.recipe_options import RECIPE_OPTIONS
+from training.recipe_options import RECIPE_OPTIONS, format_recipe
 from training.robustness.shift_report import format_shift
 from training.run import RUNS
 
@@ -203,12 +204,20 @@ class _Named:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit(FitOptions):
-    """Train a network by a recipe."""
+    """Train a network by a recipe.
 
+    Attributes:
+        dry_run: Only show the whole recipe, the scans of each class and part, and what time and memory a run takes.
+    """
+
+    dry_run: bool = False
     recipe: RecipeValues
 
     def run(self) -> None:
         """Train, and log the results."""
+        if self.dry_run:
+            sys.stdout.write(f"{format_recipe(self.recipe)}\n{rehearse(self.recipe, self)}")
+            return
         report = fit(self.recipe, self)
         training = report.summary["training"]
         loss = training["validation_loss"]

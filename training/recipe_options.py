@@ -1,6 +1,7 @@
 """The values of a recipe as options of the command line, written as in TOML."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
@@ -80,12 +81,24 @@ def parse_value(name: str, text: str) -> Any:
         return text
 
 
+def format_recipe(recipe: Recipe) -> str:
+    """Write a recipe as a file of TOML, which `--recipe FILE.toml` takes."""
+    fields = {name: getattr(recipe, name) for name in Recipe.model_fields if name not in ("name", "augmentation")}
+    lines = [f"{name} = {format_value(value)}" for name, value in fields.items() if value is not None]
+    changes = [f"{name} = {format_value(value)}" for name, value in recipe.augmentation]
+    return "\n".join((*lines, "", "[augmentation]", *changes, ""))
+
+
 def format_value(value: object) -> str:
     """Write a value as TOML; None, which TOML lacks, as "none"."""
     if isinstance(value, BaseModel):
         value = value.model_dump(exclude_none=True)
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name} = {format_value(inner)}" for name, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{_quote_key(name)} = {format_value(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, tuple | list):
         return "[" + ", ".join(map(format_value, value)) + "]"
     return "none" if value is None else json.dumps(value)
+
+
+def _quote_key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name)

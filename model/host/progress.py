@@ -32,6 +32,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # at run time it has no paramet
         if self._has_bar:
             super().__init__(items, title, total, leave, unit=unit, initial=initial, disable=disable)
             return
+        units = unit + ("es" if unit.endswith("ch") else "s")
         super().__init__(
             items,
             title,
@@ -44,7 +45,7 @@ class Progress(tqdm):  # type: ignore[type-arg]  # at run time it has no paramet
             mininterval=SECONDS_BETWEEN_LINES,
             miniters=1,
             delay=SECONDS_BETWEEN_LINES,
-            bar_format="{desc}: {n_fmt} of {total_fmt} {unit}s{postfix}; {elapsed} so far, {remaining} to go",
+            bar_format="{desc}: {n_fmt} of {total_fmt} " + units + "{postfix}; {elapsed} so far, {remaining} to go",
         )
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:

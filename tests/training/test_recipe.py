@@ -2,6 +2,7 @@ import pytest
 
 from training.errors import RecipeError
 from training.recipe import Augmentation, Recipe, Stage, change_recipe, load_recipe, recipe_names
+from training.recipe_options import format_recipe
 
 
 def test_the_reference_recipe_is_the_published_one():
@@ -152,6 +153,14 @@ def test_epochs_are_those_of_all_stages_and_an_extended_recipe_begins_as_it_was(
     assert changed.stages[-1] == stages[-1].model_copy(update={"epochs": stages[-1].epochs + 7})
     with pytest.raises(RecipeError, match=f"at least {len(stages)}"):
         change_recipe(recipe, {"epochs": len(stages) - 1})
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_that_is_shown_is_a_file_of_the_same_recipe(name, tmp_path):
+    changes = {"class_map": {"glioma (III)": "a.b", 'say "x"': "c"}, "max_gradient_norm": 2.5}
+    recipe = load_recipe(name, changes)
+    (tmp_path / f"{name}.toml").write_text(format_recipe(recipe), encoding="utf-8")
+    assert load_recipe(str(tmp_path / f"{name}.toml"), {}) == recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())

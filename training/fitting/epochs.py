@@ -11,7 +11,7 @@ import torch
 from model.host.progress import Progress
 from training.errors import RunError
 from training.fitting.batch_picture import MAX_IMAGES, draw_batch
-from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
+from training.fitting.dataset import Loader, PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.release import estimate_seconds
@@ -99,7 +99,9 @@ class EpochRunner:
         rate = trainer.learning_rate
         validated: Score | None = None
         if len(validation):
-            validated = trainer.validate(self._load(validation, 2 * recipe.batch_size, epoch, shuffle_seed=None))
+            loader = self._load(validation, 2 * recipe.batch_size, epoch, shuffle_seed=None)
+            with self._show(loader, f"validating epoch {epoch + 1}", leave=False) as bar:
+                validated = trainer.validate(bar)
             trainer.end_epoch(validated.loss)
         return EpochResult(
             epoch=epoch + 1,
@@ -117,10 +119,13 @@ class EpochRunner:
         loader = self._load(training, self._recipe.batch_size, epoch, shuffle_seed=self._recipe.seed)
         score = Score(float("nan"), float("nan"))
         title = f"epoch {epoch + 1}/{self._recipe.num_epochs} {image_size} px"
-        with Progress(loader, title, len(loader), unit="batch", disable=not self._processes.is_main) as bar:
+        with self._show(loader, title) as bar:
             for score in self._trainer.train(bar, epoch, len(loader)):
                 bar.set_postfix(loss=f"{score.loss:.4f}", accuracy=f"{score.accuracy:.4f}", refresh=False)
         return score
+
+    def _show(self, loader: Loader, title: str, *, leave: bool = True) -> Progress:
+        return Progress(loader, title, len(loader), unit="batch", leave=leave, disable=not self._processes.is_main)
 
     def _log(self, result: EpochResult, best_epoch: int, remaining_seconds: float) -> None:
         validated = ""

@@ -117,6 +117,16 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
         options = replace(options, resume=False)
     if options.resume:
         options = replace(options, pretrained_file=None)  # it may be gone by now
+    device, data = prepare_run(recipe, options, fold)
+    processes = join_processes(device)
+    try:
+        return _run(recipe, options, data, device, processes)
+    finally:
+        leave_processes()
+
+
+def prepare_run(recipe: Recipe, options: FitOptions, fold: Fold | None) -> tuple[torch.device, RunData]:
+    """Check all that can be checked without a network, and find device and scans; errors are those of `fit`."""
     device = _choose_device(options.device)
     _check_files(recipe, options)
     check_card(recipe, options.version)
@@ -124,11 +134,19 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
     check_card(recipe, options.version, data.splits.classes, data.splits.class_map)
     if device.type == "cpu":
         keep_freed_memory()
-    processes = join_processes(device)
-    try:
-        return _run(recipe, options, data, device, processes)
-    finally:
-        leave_processes()
+    return device, data
+
+
+def create_trainer(
+    recipe: Recipe, options: FitOptions, data: RunData, device: torch.device, processes: Processes
+) -> Trainer:
+    """Create the network with the weights that it starts from, and what trains it; errors are those of `fit`."""
+    torch.backends.cudnn.deterministic = True
+    torch.manual_seed(recipe.seed)
+    teachers = load_teachers(recipe, data.splits.classes)
+    network = _create_network(recipe, options, data, teachers)
+    check_networks(network, teachers, recipe)
+    return Trainer(network, recipe, device, teachers, processes)
 
 
 def describe_options(options: FitOptions) -> dict[str, Any]:
@@ -150,17 +168,12 @@ def restore_options(described: Mapping[str, Any]) -> dict[str, Any]:
 def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.device, processes: Processes) -> RunReport:
     if recipe.batch_size % processes.size:
         raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
-    torch.backends.cudnn.deterministic = True
-    torch.manual_seed(recipe.seed)
     sources = _hash_sources(recipe, options)
     if options.resume:
         state = load_state(options.out / STATE_FILE, recipe, data, sources)
     else:
         state = RunState({}, {}, 0, (), sources)
-    teachers = load_teachers(recipe, data.splits.classes)
-    network = _create_network(recipe, options, data, teachers)
-    check_networks(network, teachers, recipe)
-    trainer = Trainer(network, recipe, device, teachers, processes)
+    trainer = create_trainer(recipe, options, data, device, processes)
     if state.history:
         trainer.restore(state.trainer)
     if processes.is_main:

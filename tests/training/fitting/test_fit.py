@@ -17,6 +17,7 @@ from model.checkpoints.checkpoint import load_checkpoint, read_tensors
 from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from model.errors import CheckpointError
+from model.host.progress import Progress
 from model.networks.network import create_network
 from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError
@@ -167,6 +168,18 @@ def test_a_run_stopped_in_its_first_epoch_starts_again(run, data_folder, tmp_pat
             fit(_recipe(), options)
     fit(_recipe(), replace(options, resume=True))
     assert _same_states(run[0], tmp_path)
+
+
+@pytest.mark.usefixtures("only_epochs")
+def test_an_epoch_counts_its_batches_and_no_more(data_folder, tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", Progress.__module__)
+    monkeypatch.setattr("model.host.progress.SECONDS_BETWEEN_LINES", 1e-9)
+    fit(_recipe(epochs=2), FitOptions(data_folder, tmp_path, num_workers=0))
+    lines = [line.split(",")[0].split(";")[0] for line in caplog.messages if line.startswith(("epoch", "validating"))]
+    assert lines == [
+        *("epoch 1/2 32 px: 1 of 2 batches", "epoch 1/2 32 px: 2 of 2 batches", "validating epoch 1: 1 of 1 batches"),
+        *("epoch 2/2 64 px: 1 of 2 batches", "epoch 2/2 64 px: 2 of 2 batches", "validating epoch 2: 1 of 1 batches"),
+    ]
 
 
 def test_every_option_of_a_run_survives_the_way_through_plain_types():
