@@ -22,7 +22,6 @@ from model.kinds import KINDS
 from training.data.boxes import Box, read_box
 from training.data.scans import Scan
 from training.data.tables import Row, read_parts, read_scan_table
-from training.errors import DataError
 
 CONTRAST_T1, UNKNOWN = "t1c", "unknown"  # names of sequences
 LearntPart = Literal["train", "validation", "calibration"]
@@ -75,9 +74,10 @@ def load_coarse(table: Path, classes: Sequence[str], healthy: int | None) -> tup
         if part in LEARNT_PARTS
     ]
     part_of: dict[str, str] = {}
-    for scan in scans:
-        if part_of.setdefault(scan.group, scan.split) != scan.split:
-            raise DataError(f"{table}: {scan.group} is in two parts of the split")
+    for row, part in zip(rows.values(), parts, strict=True):
+        group = _name_group(row.cells)
+        if part and part_of.setdefault(group, part) != part:
+            raise row.error(f"{group} is in two parts of the split")
     return tuple(scans)
 
 
@@ -97,7 +97,7 @@ def _read_scan(row: Row, path: Path, split: str, classes: Sequence[str], healthy
     return CoarseScan(
         path=path,
         label=possible[0] if possible else -1,
-        group="/".join((cells.get("source", ""), cells.get("patient") or cells["path"])),
+        group=_name_group(cells),
         possible=possible,
         kinds=_possible_kinds(cells),
         split=split,
@@ -106,6 +106,10 @@ def _read_scan(row: Row, path: Path, split: str, classes: Sequence[str], healthy
         plane=cells.get("plane") or UNKNOWN,
         box=read_box(row) if cells.get("x0") else None,
     )
+
+
+def _name_group(cells: Mapping[str, str]) -> str:
+    return "/".join((cells.get("source", ""), cells.get("patient") or cells["path"]))
 
 
 def _possible_classes(row: Row, classes: Sequence[str], healthy: int | None) -> tuple[int, ...]:

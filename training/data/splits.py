@@ -11,7 +11,6 @@ common      trained on what lies in DIR/Training and in the training part of a t
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +19,6 @@ from typing import Literal
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from model.checkpoints.file_hash import hash_file
 from training.data.class_map import map_classes
 from training.data.copies import find_copies
 from training.data.groups import GroupRow, load_groups
@@ -103,8 +101,6 @@ def split_data(
         tests = (*tests, TestSplit("grouped_test", parts["test"]))
     for part, members in parts.items():
         _check_classes(part, members, folder.classes)
-    if folder.table and name != "official":
-        _mention_copies([scan for part in PARTS[:3] for scan in parts[part]], parts["test"])
     if not class_map:
         return DataSplits(name, folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
     mapping = map_classes(folder.classes, class_map)
@@ -249,15 +245,6 @@ def _divide(folder: _Folder, name: SplitName, fold: Fold | None, seed: int) -> M
     if fold is None:
         return fixed
     return _fold_parts(_keep(folder.scans, {scan for part in PARTS[:3] for scan in fixed[part]}), fold, seed)
-
-
-def _mention_copies(learnt: Sequence[Scan], test: Sequence[Scan]) -> None:
-    """Mention what groups of `find_copies` never have: test scans that are learnt from under another name."""
-    with suppress(OSError):  # `check_scans` names what cannot be read
-        known = {hash_file(scan.path): scan.path for scan in learnt}
-        copies = [(scan.path, known[sha256]) for scan in test if (sha256 := hash_file(scan.path)) in known]
-        if copies:
-            logger.warning("%d test scans are trained on too, byte for byte: %s is %s", len(copies), *copies[0])
 
 
 def _keep(scans: Sequence[Scan], kept: Set[Scan]) -> tuple[Scan, ...]:

@@ -1,7 +1,7 @@
 """The scans of a run: found, divided, and each decoded once before the first epoch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,8 @@ def prepare_data(
     manifest = check_scans(ScanFolder(root, classes, used))
     if coarse:
         manifest = manifest.join(check_scans(ScanFolder(coarse.parent, classes, others)))
-    for test in splits.tests:
-        check_scans(ScanFolder(root, classes, test.scans))
+    tested = {test.name: check_scans(ScanFolder(root, classes, test.scans)).scans for test in splits.tests}
+    _check_apart(dict(zip(manifest.scans, (*used, *others), strict=True)), tested)
     found = {root / name: box for name, box in load_boxes(boxes, root).items()} if boxes else {}
     if recipe.location_weight and boxes is None:
         raise RecipeError("location_weight needs a table of boxes: name one with --boxes, or set it to 0")
@@ -93,6 +93,22 @@ def prepare_data(
         splits.classes,
     )
     return RunData(splits, others, found, manifest, fold)
+
+
+def _check_apart(learnt: Mapping[str, Scan], tested: Mapping[str, Sequence[str]]) -> None:
+    """Refuse scans from elsewhere that are tested on, and mention those that a table of groups has on both sides.
+
+    Args:
+        learnt: By their SHA-256.
+        tested: The SHA-256 of each split's scans. Of the official test it is known; see `copy_free_test`.
+    """
+    for name, hashes in tested.items():
+        copies = [learnt[sha256] for sha256 in hashes if sha256 in learnt]
+        elsewhere = [scan.path for scan in copies if isinstance(scan, CoarseScan)]
+        if elsewhere:
+            raise DataError(f"{elsewhere[0]} is to be learnt from, and is a scan of the {name} ({len(elsewhere)} are)")
+        if copies and name == "grouped_test":
+            logger.warning("%d scans of the %s are trained on too, such as %s", len(copies), name, copies[0].path)
 
 
 def _check_kinds(recipe: Recipe, classes: Sequence[str], coarse: Sequence[CoarseScan]) -> None:

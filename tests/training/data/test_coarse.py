@@ -54,6 +54,7 @@ def test_classes_may_be_listed_instead(write):
         (("path,split", "a.png,train"), "expected a column classes, or a label"),
         (("path,label,split", "z.png,tumour,train"), r"row 2: there is no file 'z\.png'"),
         (("path,label,split,patient", "a.png,tumour,train,7", "b.png,tumour,validation,7"), "two parts of the split"),
+        (("path,label,split,patient", "a.png,tumour,train,7", "b.png,tumour,Test,7"), "row 3: /7 is in two parts"),
     ],
 )
 def test_what_is_not_understood_is_an_error_that_names_it(write, lines, problem):

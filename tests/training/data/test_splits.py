@@ -112,16 +112,6 @@ def test_without_validation_rows_they_are_taken_from_training_and_never_from_the
     assert "no validation rows" in caplog.text
 
 
-def test_test_scans_that_are_trained_on_under_another_name_are_mentioned(folder, caplog):
-    table = _write_table(folder, lambda index: "test" if index % 4 == 3 else "train")
-    split_data(folder, None, table, seed=0)
-    assert "byte for byte" not in caplog.text
-    names = sorted(folder.glob("*/*/*.png"))
-    shutil.copy(names[3], names[4])
-    split_data(folder, None, table, seed=0)
-    assert f"1 test scans are trained on too, byte for byte: {names[3]} is {names[4]}" in caplog.text
-
-
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_fixed_split_without_scans_to_train_or_test_on_is_refused(folder, part):
     other = {"train": "test", "test": "train"}[part]
