@@ -1,5 +1,6 @@
 """Reading attributes of a DICOM file: only those that are named, and nothing of them in a log."""
 
+import functools
 import io
 import logging
 import warnings
@@ -10,7 +11,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 from model.dicom.structure import DicomFile
 from model.images.damage import refuse_damage
@@ -24,20 +25,25 @@ def read_attributes(file: DicomFile, keywords: Iterable[str]) -> Dataset:
     Raises:
         TruncatedImageError: If they are damaged, or hold more parts than an image needs.
     """
-    return _read(file, file.cut_elements(Tag(keyword) for keyword in keywords))
+    _silence_libraries()
+    return _read(file, file.cut_elements(map(_find_tag, keywords)))
 
 
 def read_item(file: DicomFile, keyword: str, index: int) -> Dataset:
-    """Read one item of a sequence; the data set holds the sequence with this item alone, or nothing.
+    """Read one item of a sequence, after `read_attributes`; the data set holds the sequence with it alone, or nothing.
 
     Raises:
         TruncatedImageError: As `read_attributes`.
     """
-    return _read(file, file.cut_item(Tag(keyword), index))
+    return _read(file, file.cut_item(_find_tag(keyword), index))
+
+
+@functools.cache
+def _find_tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 def _read(file: DicomFile, data: bytes) -> Dataset:
-    _silence_libraries()
     with refuse_dicom_damage(DAMAGED_HEADER):
         return read_dataset(io.BytesIO(data), not file.is_explicit, file.is_little_endian)
 
