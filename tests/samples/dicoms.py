@@ -261,6 +261,21 @@ def _bomb_cases() -> Iterator[Case]:
     yield Case("dicom/elements", plain[:body] + element * 2_500_000, TruncatedImageError)
     nested = struct.pack("<HH2sHIHHI", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
     yield Case("dicom/nested", plain[:body] + nested * 500_000, TruncatedImageError)
+    groups = struct.pack("<HH2sHI", 0x5200, 0x9230, b"SQ", 0, 0xFFFFFFFF)
+    items = struct.pack("<HHIHHI", 0xFFFE, 0xE000, 0xFFFFFFFF, 0xFFFE, 0xE00D, 0) * 1_200_000
+    yield Case("dicom/items", plain[:body] + groups + items + plain[body:], TruncatedImageError)
+    shared = struct.pack("<HH2sHI", 0x5200, 0x9229, b"SQ", 0, 2_500_000 * 8)
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 2_500_000
+    yield Case("dicom/empty-items", plain + shared + item, TruncatedImageError)
+    segments = np.tile(np.array([1, 1, 7], "<u2"), 3_000_000).tobytes()
+    palette: dict[str, Any] = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for color in ("Red", "Green", "Blue"):
+        palette[f"{color}PaletteColorLookupTableDescriptor"] = [0, 0, 16]
+        palette[f"Segmented{color}PaletteColorLookupTableData"] = b"\0\0\1\0\0\0" + segments
+    yield Case("dicom/segments", make_dicom(GREY, **palette))
+    stream = encode_frames(GREY)["jpeg-2000"][1]
+    parts = stream[: stream.index(b"\xff\x90")] + struct.pack(">HHHIBBH", 0xFF90, 10, 0, 14, 0, 0, 0xFF93) * 100_000
+    yield Case("dicom/parts", make_dicom(GREY, JPEG2000Lossless, encapsulate([parts])), TruncatedImageError)
     fragments = struct.pack("<HHI", 0xFFFE, 0xE000, 0) * 2_500_000
     head = make_dicom(GREY, RLELossless, encapsulate([b"ab"]))
     start = head.index(struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, 0xFFFFFFFF)) + 12
