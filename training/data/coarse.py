@@ -10,7 +10,8 @@ classified at all. One row a picture:
     sequence            t1c, another name of an MR sequence, or unknown
     patient, source     together they say what must not be on two sides of a split
     split               train, validation or calibration
-    plane, x0 ... y1    for reports, and the box of the lesion; may be empty
+    plane, type         for reports; may be empty
+    x0, y0, x1, y1      box of the lesion; may be empty
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ class CoarseScan(Scan):
         split: train, validation or calibration.
         source: The hospital or collection it comes from.
         sequence: By the source's own name, or unknown.
+        type: The class of a lesion that is known and yet not to be learnt; for reports.
         box: Of the lesion, where one is known.
     """
 
@@ -49,6 +51,7 @@ class CoarseScan(Scan):
     source: str = ""
     sequence: str = "unknown"
     plane: str = "unknown"
+    type: str = ""
     box: Box | None = None
 
     def name_classes(self, classes: Sequence[str]) -> str:
@@ -104,6 +107,7 @@ def _read_scan(row: Row, path: Path, split: str, classes: Sequence[str], healthy
         source=cells.get("source", ""),
         sequence=cells.get("sequence") or UNKNOWN,
         plane=cells.get("plane") or UNKNOWN,
+        type=cells.get("type", ""),
         box=read_box(row) if cells.get("x0") else None,
     )
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.card import ModelCard
-from model.reliability.reliability import ReliabilityCheck, keep_classes
+from model.kinds import KINDS
+from model.reliability.reliability import ReliabilityCheck
 from training.metrics.classified import SplitOutputs
-from training.metrics.metrics import Mean, find_healthy_class
+from training.metrics.metrics import Mean, Probabilities, find_healthy_class
 from training.metrics.ranking import Mask
 
 LEVELS = ("none", "consider", "required")
@@ -21,11 +22,13 @@ class Reviews:
         levels: Of each scan one of `LEVELS`.
         sets: (N, K), the classes in each prediction set; None where the card has no sets.
         outliers: (N,), scans unlike those trained on; None where the card has no detector.
+        kinds: (N, 3), probabilities of `model.kinds.KINDS`; None where the card cannot tell.
     """
 
     levels: tuple[str, ...]
     sets: Mask | None = None
     outliers: Mask | None = None
+    kinds: Probabilities | None = None
 
 
 def review_scans(card: ModelCard, classified: SplitOutputs) -> Reviews | None:
@@ -34,9 +37,15 @@ def review_scans(card: ModelCard, classified: SplitOutputs) -> Reviews | None:
         return None
     verdicts = ReliabilityCheck(card).assess(classified.probabilities, classified.features, classified.appearances)
     levels = tuple(verdict.review.level.value for verdict in verdicts if verdict.review)
-    kept = keep_classes(classified.probabilities, card.conformal) if card.conformal else None
+    sets = np.array([[name in (verdict.prediction_set or ()) for name in card.classes] for verdict in verdicts])
     outliers = np.array([verdict.ood.outlier for verdict in verdicts if verdict.ood], bool)
-    return Reviews(levels, kept, outliers if card.outlier_detector else None)
+    kinds = np.array([[getattr(verdict.kind, kind) for kind in KINDS] for verdict in verdicts if verdict.kind])
+    return Reviews(
+        levels,
+        sets if card.conformal else None,
+        outliers if card.outlier_detector else None,
+        kinds if card.kinds else None,
+    )
 
 
 def review_means(card: ModelCard, classified: SplitOutputs, reviews: Reviews) -> dict[str, Mean]:

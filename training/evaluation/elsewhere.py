@@ -1,0 +1,151 @@
+"""Weights measured on scans from elsewhere, of which only part is known: by source, sequence and plane."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.card import Interval, ModelCard
+from model.engines.engine import Engine
+from training.data.coarse import CoarseScan, load_coarse
+from training.data.splits import TestSplit
+from training.errors import DataError
+from training.metrics.classified import SplitOutputs, classify_splits
+from training.metrics.intervals import Values, Weights, bootstrap
+from training.metrics.metrics import Mean, Probabilities, compute_means, find_healthy_class
+from training.metrics.ranking import Mask, roc_auc
+from training.metrics.reviews import Reviews, review_scans
+from training.pages.tables import align
+
+TABLE = "elsewhere.csv"
+UNSEEN_PARTS = ("validation", "calibration")
+_COLUMNS = {  # numbers of a row, and their titles
+    "lesion_auc": "AUC",
+    "called_tumor": "lesions called tumour",
+    "missed_silently": "missed, no review",
+    "wrong_type_silently": "wrong type, no review",
+    "called_healthy": "lesion-free called healthy",
+    "flagged": "flagged as outlier",
+    "kind_right": "kind right",
+    "reviewed": "reviewed",
+}
+
+
+@dataclass(frozen=True)
+class ElsewhereRow:
+    """Numbers of the scans that share a source, a sequence or a plane.
+
+    Attributes:
+        numbers: With intervals from a bootstrap over patients; those that are not defined are left out.
+            lesion_auc: lesions against lesion-free slices, by the probability of a tumour.
+            called_tumor, called_healthy: right among lesions and among lesion-free slices.
+            missed_silently, wrong_type_silently: of the lesions those called healthy, and of those of a known type those
+            given another one, at review level "none". reviewed: at another level.
+            flagged: outliers. kind_right: the most probable kind is possible.
+    """
+
+    name: str
+    num_images: int
+    num_patients: int
+    numbers: dict[str, Interval]
+
+
+def find_elsewhere(folder: Path, card: ModelCard) -> tuple[CoarseScan, ...]:
+    """Find the scans that no weights were trained on: the table's validation and calibration parts.
+
+    Raises:
+        DataError: If the table is not as expected, or has no such scans.
+    """
+    scans = load_coarse(folder / TABLE, card.classes, find_healthy_class(card.classes))
+    unseen = tuple(scan for scan in scans if scan.split in UNSEEN_PARTS)
+    if not unseen:
+        raise DataError(f"{folder / TABLE}: expected rows of the parts {' and '.join(UNSEEN_PARTS)}; found none")
+    return unseen
+
+
+def measure_elsewhere(engine: Engine, scans: Sequence[CoarseScan]) -> tuple[ElsewhereRow, ...]:
+    """Classify the scans as the service would and measure all of them, then each source, sequence and plane."""
+    (classified,) = classify_splits(engine, [TestSplit("elsewhere", tuple(scans))])
+    reviews = review_scans(engine.card, classified) or Reviews(("none",) * len(scans))
+    means = _define_means(engine.card, scans, classified, reviews)
+    return tuple(
+        _measure_row(name, members, means, classified, engine.card, scans) for name, members in _list_parts(scans)
+    )
+
+
+def format_elsewhere(rows: Sequence[ElsewhereRow]) -> str:
+    """Write the rows for a terminal."""
+    shown = [name for name in _COLUMNS if any(name in row.numbers for row in rows)]
+    lines = [["elsewhere", "images", "patients", *(_COLUMNS[name] for name in shown)]]
+    for row in rows:
+        cells = [f"{row.numbers[name].value:.3f}" if name in row.numbers else "" for name in shown]
+        lines.append([row.name, str(row.num_images), str(row.num_patients), *cells])
+    return align(lines)
+
+
+def _list_parts(scans: Sequence[CoarseScan]) -> Iterator[tuple[str, Mask]]:
+    yield "all", np.ones(len(scans), bool)
+    sources, sequences = np.array([scan.source for scan in scans]), np.array([scan.sequence for scan in scans])
+    for source in sorted(set(sources.tolist())):
+        yield source, sources == source
+        found = sorted(set(sequences[sources == source].tolist()))
+        for sequence in found if len(found) > 1 else ():
+            yield f"  {sequence}", (sources == source) & (sequences == sequence)
+    planes = np.array([scan.plane for scan in scans])
+    for plane in sorted(set(planes.tolist())):
+        yield f"plane {plane}", planes == plane
+
+
+def _define_means(
+    card: ModelCard, scans: Sequence[CoarseScan], classified: SplitOutputs, reviews: Reviews
+) -> dict[str, Mean]:
+    healthy, predicted = find_healthy_class(card.classes), classified.probabilities.argmax(axis=1)
+    lesions, free = _find_lesions(scans, healthy)
+    silent = np.array(reviews.levels) == "none"
+    types = np.array([card.classes.index(scan.type) if scan.type in card.classes else -1 for scan in scans])
+    means = {"reviewed": Mean(~silent, np.ones(len(scans), bool))}
+    if healthy is not None:
+        means["called_tumor"] = Mean(predicted != healthy, lesions)
+        means["missed_silently"] = Mean((predicted == healthy) & silent, lesions)
+        means["called_healthy"] = Mean(predicted == healthy, free)
+        wrong = (predicted != types) & (predicted != healthy)
+        means["wrong_type_silently"] = Mean(wrong & silent, lesions & (types >= 0))
+    if reviews.outliers is not None:
+        means["flagged"] = Mean(reviews.outliers, np.ones(len(scans), bool))
+    if reviews.kinds is not None:
+        best = reviews.kinds.argmax(axis=1)
+        right = np.array([kind in scan.kinds for kind, scan in zip(best.tolist(), scans, strict=True)], bool)
+        means["kind_right"] = Mean(right, np.ones(len(scans), bool))
+    return means
+
+
+def _find_lesions(scans: Sequence[CoarseScan], healthy: int | None) -> tuple[Mask, Mask]:
+    """Find the scans with a lesion, and those known to have none."""
+    lesions = np.array([bool(scan.possible) and healthy not in scan.possible for scan in scans], bool)
+    free = np.array([scan.possible == (healthy,) for scan in scans], bool)
+    return lesions, free
+
+
+def _measure_row(
+    name: str,
+    members: Mask,
+    means: dict[str, Mean],
+    classified: SplitOutputs,
+    card: ModelCard,
+    scans: Sequence[CoarseScan],
+) -> ElsewhereRow:
+    part = {key: Mean(mean.values[members], mean.members[members]) for key, mean in means.items()}
+    healthy = find_healthy_class(card.classes)
+    lesions, free = (mask[members] for mask in _find_lesions(scans, healthy))
+    doubts: Probabilities = 1 - classified.probabilities[members, healthy or 0]
+
+    def compute(weights: Weights) -> dict[str, Values]:
+        numbers = compute_means(part, weights)
+        if healthy is not None and lesions.any() and free.any():
+            known = lesions | free
+            numbers["lesion_auc"] = roc_auc(lesions[known], doubts[known], weights[:, known])
+        return numbers
+
+    groups = [group for group, member in zip(classified.groups, members.tolist(), strict=True) if member]
+    return ElsewhereRow(name, len(groups), len(set(groups)), bootstrap(compute, groups))
