@@ -3,10 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from model.images.decoded import FloatArray
 
-
-def softmax(logits: FloatArray, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+def softmax(logits: npt.NDArray[np.floating], temperature: float = 1.0) -> npt.NDArray[np.float64]:
     """Turn logits (N, K) into probabilities (N, K) that sum to 1.
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 9, with `temperature` T.

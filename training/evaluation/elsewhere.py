@@ -40,8 +40,8 @@ class ElsewhereRow:
         numbers: With intervals from a bootstrap over patients; those that are not defined are left out.
             lesion_auc: lesions against lesion-free slices, by the probability of a tumour.
             called_tumor, called_healthy: right among lesions and among lesion-free slices.
-            missed_silently, wrong_type_silently: of the lesions those called healthy, and of those of a known type those
-            given another one, at review level "none". reviewed: at another level.
+            missed_silently, wrong_type_silently: at review level "none", of the lesions those called healthy, and of
+            those of a known type those given another one. reviewed: at another level.
             flagged: outliers. kind_right: the most probable kind is possible.
     """
 
