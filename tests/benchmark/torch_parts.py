@@ -20,8 +20,9 @@ from model.host.cores import available_cores
 from model.networks.network import create_network
 from tests.benchmark.parts import Pace, time_calls, write_folder
 from tests.benchmark.usual import HookedGradCam
+from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan
-from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader
+from training.fitting.dataset import ScanDataset, create_loader
 from training.fitting.fit import FitOptions
 from training.fitting.memory import keep_freed_memory
 from training.fitting.trainer import Trainer
@@ -104,6 +105,6 @@ def _prepare_training() -> tuple[Recipe, Trainer, ScanDataset]:
     with tempfile.TemporaryDirectory() as folder:
         write_folder(Path(folder), _NUM_BATCHES * recipe.batch_size)
         scans = [Scan(path, index % _NUM_CLASSES) for index, path in enumerate(sorted(Path(folder).iterdir()))]
-        dataset = ScanDataset(scans, preprocessing, PossibleLabels.of(recipe, [""] * _NUM_CLASSES), recipe.augmentation)
+        dataset = ScanDataset(scans, preprocessing, PossibleLabels.of([""] * _NUM_CLASSES, {}), recipe.augmentation)
     network = create_network(recipe.architecture, _NUM_CLASSES)
     return recipe, Trainer(network, recipe, torch.device("cpu")), dataset

@@ -32,7 +32,8 @@ from model.reliability.probabilities import softmax
 from model.reliability.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
 from training.metrics.classified import SplitOutputs
 from training.metrics.intervals import Values, Weights, bootstrap
-from training.metrics.metrics import Labels, Probabilities, find_healthy_class, negative_log_likelihood
+from training.metrics.metrics import Labels, Probabilities, find_healthy_class
+from training.metrics.ranking import Mask
 
 LEVEL = 0.95  # of the prediction sets
 PERCENTILE = 99.0  # of familiar scans' scores, beyond which outliers begin
@@ -60,12 +61,20 @@ def calibrate(card: ModelCard, train: SplitOutputs, validation: SplitOutputs, ca
     return fit_detector(fit_probabilities(card, calibration), train, (validation, calibration))
 
 
-def fit_probabilities(card: ModelCard, calibration: SplitOutputs) -> ModelCard:
-    """Write temperature, prediction sets and the default thresholds for review into a copy of the card."""
+def fit_probabilities(
+    card: ModelCard, calibration: SplitOutputs, coarse: tuple[Mask, FloatArray] | None = None
+) -> ModelCard:
+    """Write temperature, prediction sets and the default thresholds for review into a copy of the card.
+
+    Args:
+        coarse: Possible classes (M, K) and logits (M, K) of scans of which less is known, for the temperature.
+    """
     num_scans = len(calibration.labels)
     temperature, conformal = 1.0, None
     if num_scans >= MIN_TEMPERATURE_SCANS:
-        temperature = fit_temperature(calibration.labels, calibration.logits)
+        possible = np.eye(calibration.logits.shape[1], dtype=bool)[calibration.labels]
+        marks, logits = coarse or (possible[:0], calibration.logits[:0])
+        temperature = fit_temperature(np.concatenate([possible, marks]), np.concatenate([calibration.logits, logits]))
     if num_scans >= MIN_SET_SCANS:
         conformal = fit_conformal(calibration.labels, softmax(calibration.logits, temperature), LEVEL)
     healthy = find_healthy_class(card.classes)
@@ -101,21 +110,21 @@ def _note(card: ModelCard, num_scans: int, needed: Mapping[CalibrationPart, int]
     return card.model_copy(update={"shortfalls": {**others, **short}})
 
 
-def fit_temperature(labels: Labels, logits: FloatArray) -> float:
-    """Find the temperature with the lowest negative log-likelihood.
+def fit_temperature(possible: Mask, logits: FloatArray) -> float:
+    """Find the temperature with the lowest negative log-likelihood of the possible classes; both (N, K).
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 4.2. The loss is convex in 1 / T and has
     one minimum in log T, unless every scan is classified rightly: then nothing bounds the confidence from above, and
     the labels count as uncertain by 1 / (n + 2) (Platt, "Probabilistic Outputs for Support Vector Machines", 1999).
     """
-    doubt = 0.0 if (logits.argmax(axis=1) != labels).any() else 1 / (len(labels) + 2)
-    others = np.full_like(logits, doubt / (logits.shape[1] - 1), np.float64)
-    others[np.arange(len(labels)), labels] = -doubt
+    is_right = possible[np.arange(len(logits)), logits.argmax(axis=1)]
+    doubt = 1 / (len(logits) + 2) if is_right.all() else 0.0
 
     def loss(log_temperature: float) -> float:
         probabilities = softmax(logits, math.exp(log_temperature))
-        uncertainty = -(others * np.log(probabilities.clip(1e-12))).sum(axis=1).mean()
-        return negative_log_likelihood(labels, probabilities) + float(uncertainty)
+        inside = (probabilities * possible).sum(axis=1)
+        surprise, contrary = -np.log(inside.clip(1e-12)), -np.log((1 - inside).clip(1e-12))
+        return float(((1 - doubt) * surprise + doubt * contrary).mean())
 
     bounds = (math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
     return math.exp(minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x)

@@ -36,12 +36,15 @@ def count_shifted(scans: Sequence[Scan], healthy: int | None) -> int:
     return num_healthy + min(len(scans) - num_healthy, _NUM_TUMORS) * len(_CONDITIONS)
 
 
-def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> ReviewThresholds:
+def fit_review(
+    engine: Engine, card: ModelCard, scans: Sequence[Scan], elsewhere: Sequence[Scan] = ()
+) -> ReviewThresholds:
     """Choose the tumour probability that sends a scan called healthy to review; see `choose_tumor_probability`.
 
     Args:
         card: With temperature, prediction sets and outlier detector as they will be served.
         scans: That were not trained on.
+        elsewhere: Likewise, scans of other hospitals with a tumour; they count as one more shift.
 
     Returns:
         The card's thresholds, or the default ones; unchanged where no class is healthy, or none but that.
@@ -56,9 +59,10 @@ def fit_review(engine: Engine, card: ModelCard, scans: Sequence[Scan]) -> Review
         return review
     tumors = choose_scans([scan for scan in scans if scan.label != healthy], _NUM_TUMORS, seed=0)
     shifted = classify_conditions(classify, tumors, _CONDITIONS)
-    (unshifted,) = classify_conditions(
-        classify, [scan for scan in scans if scan.label == healthy], [Condition(UNCHANGED, 0.0)]
-    )
+    unchanged = [Condition(UNCHANGED, 0.0)]
+    if elsewhere:
+        shifted += classify_conditions(classify, elsewhere, unchanged)
+    (unshifted,) = classify_conditions(classify, [scan for scan in scans if scan.label == healthy], unchanged)
     chosen = choose_tumor_probability(shifted, 1 - unshifted.probabilities[:, healthy], healthy)
     return review.model_copy(update={"tumor_probability": chosen})
 

@@ -5,10 +5,11 @@ network, card -> NAME.draft.pth -> NAME.draft.onnx -> outputs on scans -> calibr
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,10 +19,14 @@ from model.classifier import Classifier
 from model.engines.engine import Engine
 from model.engines.loading import load_engine
 from model.export import export_onnx, update_card
+from model.kinds import KINDS, KindName
 from model.preprocessing import self_test_inputs
 from model.reliability.probabilities import softmax
 from training.calibration.calibration import fit_detector, fit_probabilities
+from training.calibration.kinds import KindSamples, fit_kinds
 from training.calibration.review_thresholds import count_shifted, fit_review
+from training.data.coarse import CoarseScan
+from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan
 from training.data.splits import TestSplit
 from training.metrics.classified import SplitOutputs, classify_splits
@@ -39,16 +44,21 @@ class CalibrationScans:
         unseen: Not trained on; they decide where outliers begin and what goes to review.
         calibration: Nor used to choose the weights; they set temperature and prediction sets.
         tests: Measured, and used for nothing else.
+        coarse: Of which less is known than the class, of all parts. They teach the kind of picture; the MR of heads
+            among them are familiar or unseen too.
+        class_kinds: The kind of a class's scans; of others, either MR.
     """
 
     familiar: Sequence[Scan]
     unseen: Sequence[Scan]
     calibration: Sequence[Scan]
     tests: Sequence[TestSplit]
+    coarse: Sequence[CoarseScan] = ()
+    class_kinds: Mapping[str, KindName] = field(default_factory=dict)
 
     def count(self) -> int:
         """Count the scans; one in several parts counts once."""
-        parts = (self.familiar, self.unseen, self.calibration, *(test.scans for test in self.tests))
+        parts = (self.familiar, self.unseen, self.calibration, self.coarse, *(test.scans for test in self.tests))
         return len({scan.path for part in parts for scan in part})
 
 
@@ -117,18 +127,58 @@ def count_predictions(scans: CalibrationScans, classes: Sequence[str], *, served
 def _complete(
     engine: Engine, card: ModelCard, scans: CalibrationScans, check: Callable[[SplitOutputs], None], *, served: bool
 ) -> tuple[ModelCard, tuple[SplitOutputs, ...]]:
-    parts = (("familiar", scans.familiar), ("unseen", scans.unseen), ("calibration", scans.calibration))
-    splits = [TestSplit(name, tuple(members)) for name, members in parts]
+    """Fit all that the card holds beside the weights, one after the other, and measure the tests."""
+    learnt = tuple(scan for scan in scans.coarse if scan.split == "train")
+    held_out = tuple(scan for scan in scans.coarse if scan.split != "train")
+    parts = {
+        "familiar": (*scans.familiar, *filter(_is_head_mr, learnt)),
+        "unseen": (*scans.unseen, *filter(_is_head_mr, held_out)),
+        "calibration": scans.calibration,
+        "coarse calibration": [scan for scan in held_out if scan.split == "calibration" and scan.possible],
+        "learnt": (*scans.familiar, *learnt),
+        "held out": (*scans.unseen, *held_out),
+    }
+    splits = [TestSplit(name, tuple(members)) for name, members in parts.items()]
     logger.info("calibrating and testing: %d scans", scans.count())
-    familiar, unseen, calibration, *outputs = classify_splits(engine, [*splits, *scans.tests])
+    familiar, unseen, calibration, coarse, *others = classify_splits(engine, [*splits, *scans.tests])
     check(calibration)
-    card = fit_detector(fit_probabilities(card, calibration), familiar, [unseen])
+    possible = PossibleLabels.of(card.classes, scans.class_kinds)
+    card = fit_probabilities(card, calibration, (possible.classes_of(coarse.scans) > 0, coarse.logits))
+    card = fit_detector(card, familiar, [unseen])
+    if scans.coarse:
+        samples = [_collect_kinds(part, possible, card) for part in others[:2]]
+        kinds = fit_kinds(samples[0], samples[1], find_healthy_class(card.classes))
+        card = card.model_copy(update={"kinds": kinds})
     if served and scans.unseen:
         logger.info("choosing what goes to review: scans as other hospitals might deliver them")
-        card = card.model_copy(update={"review": fit_review(engine, card, scans.unseen)})
+        lesions = [scan for scan in held_out if _is_contrast_t1(scan) and _is_tumor(scan, card)]
+        card = card.model_copy(update={"review": fit_review(engine, card, scans.unseen, lesions)})
     elif served and card.review and card.review.healthy_class:
         shortfall = {"review": Shortfall(found=0, needed=1)}
         card = card.model_copy(update={"shortfalls": {**card.shortfalls, **shortfall}})
-    tests = tuple(replace(test, probabilities=softmax(test.logits, card.temperature)) for test in outputs)
+    tests = tuple(replace(test, probabilities=softmax(test.logits, card.temperature)) for test in others[2:])
     metrics = {test.name: measure(test.labels, test.probabilities, card.classes, test.groups) for test in tests}
     return card.model_copy(update={"metrics": metrics}), tests
+
+
+def _collect_kinds(part: SplitOutputs, possible: PossibleLabels, card: ModelCard) -> KindSamples:
+    return KindSamples(
+        part.features,
+        possible.kinds_of(part.scans) > 0,
+        softmax(part.logits, card.temperature),
+        tumors=np.array([_is_tumor(scan, card) for scan in part.scans], bool),
+        at_home=np.array([not isinstance(scan, CoarseScan) for scan in part.scans], bool),
+    )
+
+
+def _is_tumor(scan: Scan, card: ModelCard) -> bool:
+    labels = scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
+    return bool(labels) and find_healthy_class(card.classes) not in labels
+
+
+def _is_head_mr(scan: CoarseScan) -> bool:
+    return KINDS.index("not_head_mr") not in scan.kinds
+
+
+def _is_contrast_t1(scan: CoarseScan) -> bool:
+    return scan.kinds == (KINDS.index("contrast_t1"),)

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,60 +20,22 @@ from torch.utils.data import DataLoader, Dataset
 from model.card import Preprocessing
 from model.host.allocator import give_back_freed_memory
 from model.images.decoded import FloatArray, ImageArray
-from model.kinds import EITHER_MR, KINDS
 from model.preprocessing import resize_image
 from training.data.boxes import Box
-from training.data.coarse import CoarseScan
+from training.data.possible_labels import PossibleLabels
 from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
 from training.errors import Terminated, WorkerError
 from training.fitting.augmentation import augment
 from training.fitting.objective import LOCATION_GRID, Batch
 from training.fitting.processes import ALONE, Processes
-from training.recipe import Augmentation, Recipe
+from training.recipe import Augmentation
 
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side
 
 _CPU = torch.device("cpu")
 
 Sample = tuple[ImageArray, FloatArray, FloatArray, FloatArray]  # images, and the other parts of a `Batch`
-
-
-@dataclass(frozen=True)
-class PossibleLabels:
-    """The classes and kinds of picture that scans may be of.
-
-    Attributes:
-        num_classes: K.
-        kinds: The possible kinds, indices into `model.kinds.KINDS`, of scans of each class.
-    """
-
-    num_classes: int
-    kinds: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def of(cls, recipe: Recipe, classes: Sequence[str]) -> Self:
-        """Take the kinds from a recipe; a scan of a class that it does not name is MR of a head, of either kind."""
-        either = tuple(KINDS.index(kind) for kind in EITHER_MR)
-        named = {name: (KINDS.index(kind),) for name, kind in recipe.class_kinds.items()}
-        return cls(len(classes), tuple(named.get(name, either) for name in classes))
-
-    def classes_of(self, scans: Sequence[Scan]) -> FloatArray:
-        """Mark the possible classes with 1; (N, K)."""
-        labels = [scan.possible if isinstance(scan, CoarseScan) else (scan.label,) for scan in scans]
-        return _mark(labels, self.num_classes)
-
-    def kinds_of(self, scans: Sequence[Scan]) -> FloatArray:
-        """Mark the possible kinds with 1; (N, 3)."""
-        kinds = [scan.kinds if isinstance(scan, CoarseScan) else self.kinds[scan.label] for scan in scans]
-        return _mark(kinds, len(KINDS))
-
-
-def _mark(labels: Sequence[Sequence[int]], num_labels: int) -> FloatArray:
-    marks = np.zeros((len(labels), num_labels), np.float32)
-    for row, columns in enumerate(labels):
-        marks[row, list(columns)] = 1
-    return marks
 
 
 class ScanDataset(Dataset[Sample]):

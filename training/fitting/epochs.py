@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 
 from model.host.progress import Progress
+from training.data.possible_labels import PossibleLabels
 from training.errors import RunError
 from training.fitting.batch_picture import MAX_IMAGES, draw_batch
-from training.fitting.dataset import Loader, PossibleLabels, ScanDataset, create_loader, derive_seed, order_epoch
+from training.fitting.dataset import Loader, ScanDataset, create_loader, derive_seed, order_epoch
 from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.release import estimate_seconds
@@ -80,7 +81,7 @@ class EpochRunner:
     def _create_datasets(self, stage: Stage) -> tuple[ScanDataset, ScanDataset]:
         recipe, data = self._recipe, self._data
         preprocessing = recipe.preprocessing(stage)
-        possible = PossibleLabels.of(recipe, data.splits.classes)
+        possible = PossibleLabels.of(data.splits.classes, recipe.class_kinds)
         boxes = data.boxes if recipe.location_weight else None
         training = ScanDataset(data.part("train"), preprocessing, possible, recipe.augmentation, boxes, recipe.seed)
         return training, ScanDataset(data.part("validation"), preprocessing, possible)

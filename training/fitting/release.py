@@ -94,7 +94,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
     splits = contents.data.splits
     card = _create_card(contents.recipe, contents.version, splits.classes, splits.class_map)
     card = card.model_copy(update={"training": _describe_training(contents)})
-    scans, served = _collect_scans(contents.data)
+    scans, served = _collect_scans(contents.recipe, contents.data)
     written = write_weights(network, card, scans, out, contents.recipe.name, served=served)
     for test in written.tests:
         write_figures(test, card.classes, out / FIGURES_FOLDER)
@@ -113,7 +113,7 @@ def release(network: nn.Module, contents: Release, out: Path) -> None:
 
 def estimate_seconds(network: nn.Module, recipe: Recipe, data: RunData) -> float:
     """Estimate how long a release takes, from the network's own time for a few blank images on the CPU."""
-    scans, served = _collect_scans(data)
+    scans, served = _collect_scans(recipe, data)
     trial, size = copy.deepcopy(network).cpu().eval(), recipe.preprocessing().input_size
     inputs = torch.zeros(_NUM_TRIED, 3, size, size)
     with torch.inference_mode():
@@ -124,11 +124,15 @@ def estimate_seconds(network: nn.Module, recipe: Recipe, data: RunData) -> float
     return seconds * count_predictions(scans, data.splits.classes, served=served)
 
 
-def _collect_scans(data: RunData) -> tuple[CalibrationScans, bool]:
+def _collect_scans(recipe: Recipe, data: RunData) -> tuple[CalibrationScans, bool]:
     """Collect what is calibrated and tested on; a fold's network is measured alone, not served."""
     splits = data.splits
     unseen = (*splits.validation, *splits.calibration)
-    return CalibrationScans(splits.train, unseen, splits.calibration, splits.tests), data.fold is None
+    coarse = data.coarse if recipe.kind_weight else ()
+    scans = CalibrationScans(
+        splits.train, unseen, splits.calibration, splits.tests, coarse, class_kinds=recipe.class_kinds
+    )
+    return scans, data.fold is None
 
 
 def read_report(out: Path, name: str) -> RunReport:

@@ -8,6 +8,7 @@ teacher                              -> everything of the same name that fits
 import copy
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,9 @@ from model.networks.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
 from training.foreign_weights import read_foreign_weights, select_weights
 from training.recipe import Recipe, recipe_names
+
+_GATE = ".se."  # in timm's names of squeeze-and-excitation
+_OPEN = 4.0
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +104,25 @@ def _try_images(network: nn.Module, size: int, recipe: Recipe) -> Tensor:
 def start_from_file(network: nn.Module, path: Path) -> None:
     """Copy the backbone from a file of timm weights; the classifier stays as it is.
 
+    EfficientNet-Lite has the layers of EfficientNet, but no squeeze-and-excitation: its gates then start open.
+
     Raises:
         CheckpointError: If the file cannot be read or does not hold this architecture.
     """
-    load_weights(network, select_weights(network, read_foreign_weights(path), find_classifier(network)))
+    weights = read_foreign_weights(path)
+    if not any(_GATE in name for name in weights.tensors) and (gates := _open_gates(network)):
+        logger.info("%s has no squeeze-and-excitation: its %d tensors start with open gates", path, len(gates))
+        weights = replace(weights, tensors={**gates, **weights.tensors})
+    load_weights(network, select_weights(network, weights, find_classifier(network)))
+
+
+def _open_gates(network: nn.Module) -> dict[str, Tensor]:
+    """Set squeeze-and-excitation (Hu et al., CVPR 2018) to let all through: sigmoid(4) = 0.98, whatever the input."""
+    gates = {name: tensor.clone() for name, tensor in network.state_dict().items() if _GATE in name}
+    for name, tensor in gates.items():
+        if ".conv_expand." in name:
+            tensor.fill_(_OPEN if name.endswith("bias") else 0.0)
+    return gates
 
 
 def start_from(network: nn.Module, recipe: Recipe, classes: Sequence[str], checkpoint: Path) -> None:

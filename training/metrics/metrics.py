@@ -169,11 +169,6 @@ def expected_calibration_error(labels: Labels, probabilities: Probabilities) -> 
     return float(_weighted_calibration_error(labels, probabilities, np.ones((1, len(labels))))[0])
 
 
-def negative_log_likelihood(labels: Labels, probabilities: Probabilities) -> float:
-    """Compute the mean of -log p(true class), in nats."""
-    return float(_surprise(labels, probabilities).mean())
-
-
 def calibration_bins(labels: Labels, probabilities: Probabilities) -> tuple[CalibrationBin, ...]:
     """Collect the bins of `expected_calibration_error` that hold images, from low to high confidence."""
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels

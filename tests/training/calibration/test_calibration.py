@@ -51,15 +51,27 @@ def _draw(num_scans, sharpness=1.0, seed=0):
     return labels, logits
 
 
+def _draw_marked(num_scans, sharpness):
+    labels, logits = _draw(num_scans, sharpness)
+    return np.eye(4, dtype=bool)[labels], logits
+
+
+@pytest.mark.parametrize("planted", [0.5, 1.0, 2.5])
+def test_a_planted_temperature_is_found_where_a_half_of_the_scans_is_known_by_two_classes(planted):
+    possible, logits = _draw_marked(40_000, planted)
+    possible[::2, 2:] |= possible[::2, 2:].any(axis=1, keepdims=True)
+    assert fit_temperature(possible, logits) == pytest.approx(planted, rel=0.05)
+
+
 @pytest.mark.parametrize("planted", [0.5, 1.0, 2.5])
 def test_a_planted_temperature_is_found(planted):
-    assert fit_temperature(*_draw(20_000, planted)) == pytest.approx(planted, rel=0.05)
+    assert fit_temperature(*_draw_marked(20_000, planted)) == pytest.approx(planted, rel=0.05)
 
 
 def test_at_the_temperature_the_loss_has_no_slope():
     """d NLL / d(1/T) = mean(E_p[z] - z_true), which is 0 at the optimum (Guo et al., 2017)."""
     labels, logits = _draw(500, 1.7)
-    probabilities = softmax(logits, fit_temperature(labels, logits))
+    probabilities = softmax(logits, fit_temperature(np.eye(4, dtype=bool)[labels], logits))
     slope = ((probabilities * logits).sum(axis=1) - logits[np.arange(500), labels]).mean()
     assert slope == pytest.approx(0, abs=1e-4)
 
@@ -137,7 +149,7 @@ def test_scans_that_are_all_right_do_not_make_a_network_certain(num_scans):
     labels, logits = _draw(num_scans)
     logits = logits.copy()
     logits[np.arange(num_scans), labels] += 20
-    confidence = softmax(logits, fit_temperature(labels, logits)).max(axis=1).mean()
+    confidence = softmax(logits, fit_temperature(np.eye(4, dtype=bool)[labels], logits)).max(axis=1).mean()
     assert confidence == pytest.approx((num_scans + 1) / (num_scans + 2), abs=0.01)
     assert confidence < 1 - 1e-4
 

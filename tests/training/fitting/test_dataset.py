@@ -12,10 +12,10 @@ from model.decoding import decode_image
 from model.preprocessing import preprocess_image
 from training.data.boxes import Box
 from training.data.coarse import CoarseScan
+from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan, find_scans
 from training.errors import WorkerError
 from training.fitting.dataset import (
-    PossibleLabels,
     ScanDataset,
     create_loader,
     derive_seed,

@@ -397,7 +397,13 @@ def test_scans_of_which_less_is_known_are_learnt_from_too(run, data_folder, tmp_
     assert training["num_scans"] == {
         part: num + added for (part, num), added in zip(before["num_scans"].items(), (9, 3, 0), strict=True)
     }
-    assert not any("kinds" in name for name in load_checkpoint(report.checkpoint).network.state_dict())
+    checkpoint = load_checkpoint(report.checkpoint)
+    assert not any("kinds" in name for name in checkpoint.network.state_dict())
+    assert checkpoint.card.kinds is not None
+    scan = next((data_folder / "Testing" / "glioma").iterdir()).read_bytes()
+    kind = Classifier.load(report.exported).predict(scan).input.kind
+    assert kind is not None
+    assert kind.contrast_t1 + kind.other_mr + kind.not_head_mr == pytest.approx(1)
 
 
 def test_kinds_are_of_the_classes_and_not_learnt_without_scans_of_several(data_folder, tmp_path, coarse):

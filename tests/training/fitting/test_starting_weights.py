@@ -30,6 +30,28 @@ def test_a_file_of_timm_weights_fills_all_but_the_classifier(file):
     assert torch.equal(network.get_parameter("classifier.weight"), classifier)
 
 
+def test_weights_without_squeeze_and_excitation_start_with_open_gates(tmp_path, caplog):
+    source, network = create_tiny_network(5), create_tiny_network(0)
+    gates = {name for name in network.state_dict() if ".se." in name}
+    assert gates
+    weights = {name: tensor for name, tensor in source.state_dict().items() if name not in gates}
+    torch.save(weights, tmp_path / "lite.pth")
+    with caplog.at_level("INFO"):
+        start_from_file(network, tmp_path / "lite.pth")
+    assert "open gates" in caplog.text
+    inputs = torch.randn(2, 3, 64, 64)
+    plain = create_tiny_network(5)
+    for name, module in plain.named_modules():
+        if name.endswith(".se"):
+            module.register_forward_hook(lambda _module, inputs, _output: inputs[0] * torch.sigmoid(torch.tensor(4.0)))
+    found, expected = (each.eval().forward_features(inputs) for each in (network, plain))  # type: ignore[operator]
+    assert torch.allclose(found, expected, atol=1e-5)
+    del weights["conv_head.weight"]
+    torch.save(weights, tmp_path / "lite.pth")
+    with pytest.raises(CheckpointError, match=r"does not fit.*conv_head\.weight"):
+        start_from_file(network, tmp_path / "lite.pth")
+
+
 def test_a_file_of_another_architecture_is_refused(file):
     with pytest.raises(CheckpointError, match="does not fit"):
         start_from_file(create_network("test_resnet", 3), file)
