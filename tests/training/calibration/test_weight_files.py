@@ -35,7 +35,7 @@ def no_tracing(monkeypatch):
     monkeypatch.setattr(weight_files, "export_onnx", copy)
     monkeypatch.setattr(weight_files, "update_card", copy)
     monkeypatch.setattr(weight_files, "load_engine", lambda path: load_engine(path.with_suffix(".pth")))
-    monkeypatch.setattr(weight_files, "fit_review", lambda _engine, card, _scans: card.review)
+    monkeypatch.setattr(weight_files, "fit_review", lambda _engine, card, *_scans: card.review)
     monkeypatch.setattr(Classifier, "load", lambda path: path)
 
 

@@ -42,7 +42,7 @@ def test_weights_without_squeeze_and_excitation_start_with_open_gates(tmp_path, 
     inputs = torch.randn(2, 3, 64, 64)
     plain = create_tiny_network(5)
     for name, module in plain.named_modules():
-        if name.endswith(".se"):
+        if name.endswith(".se") and list(module.children()):
             module.register_forward_hook(lambda _module, inputs, _output: inputs[0] * torch.sigmoid(torch.tensor(4.0)))
     found, expected = (each.eval().forward_features(inputs) for each in (network, plain))  # type: ignore[operator]
     assert torch.allclose(found, expected, atol=1e-5)
