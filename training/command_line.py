@@ -32,6 +32,7 @@ from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
 from training.description.statistics_report import write_statistics
 from training.errors import DataError, Terminated, TrainingError, UsageError
+from training.evaluation.elsewhere import format_elsewhere
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
@@ -280,9 +281,12 @@ class Evaluate(EvaluationOptions):
     def run(self) -> None:
         """Measure, print the summary, and write what is asked for."""
         evaluation = evaluate(self)
-        sys.stdout.write(format_evaluation(evaluation) + "\n")
-        if evaluation.shift:
-            sys.stdout.write("\n" + format_shift(evaluation.shift) + "\n")
+        parts = (
+            format_evaluation(evaluation) if evaluation.splits else "",
+            format_shift(evaluation.shift) if evaluation.shift else "",
+            format_elsewhere(evaluation.elsewhere) if evaluation.elsewhere else "",
+        )
+        sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
         text = json.dumps(describe_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n"
         if self.json:
             _write(self.json, text)

@@ -18,6 +18,7 @@ from training.data.external_scans import EXTERNAL_TEST, find_external_test
 from training.data.scans import TESTING, TRAINING
 from training.data.splits import TestSplit, find_test_splits
 from training.errors import DataError, UsageError
+from training.evaluation.elsewhere import ElsewhereRow, find_elsewhere, measure_elsewhere
 from training.evaluation.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
 from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.intervals import WilsonInterval, bootstrap
@@ -54,6 +55,8 @@ class EvaluationOptions:
         groups: Table with the columns path, group and split.
         images: Scans from elsewhere: a folder of class folders, or a table with the columns path, class and, perhaps,
             group.
+        elsewhere: Folder with a table `elsewhere.csv` of scans of which less is known than the class, as for `fit
+            --coarse`; its validation and calibration parts are measured by source, sequence and plane.
         official_checkpoint: Weights of the same recipe, trained on the official Training folder, for Testing.
         prevalence: Share of scans that show a tumour, for predictive values; in (0, 1).
         shift: Measure the grouped test, or else the official one, under simulated shifts too: takes long.
@@ -65,6 +68,7 @@ class EvaluationOptions:
     checkpoint: Path = SHIPPED_CHECKPOINT
     groups: Path | None = None
     images: Path | None = None
+    elsewhere: Path | None = None
     official_checkpoint: Path | None = None
     prevalence: float | None = None
     shift: bool = False
@@ -126,12 +130,13 @@ class SplitEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Weights measured on the splits of a data folder; `shift` is None unless asked for."""
+    """Weights measured on the splits of a data folder; `shift` and `elsewhere` are empty unless asked for."""
 
     options: EvaluationOptions
     classifier: Classifier
     splits: tuple[SplitEvaluation, ...]
     shift: ShiftMeasurement | None
+    elsewhere: tuple[ElsewhereRow, ...]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -150,23 +155,27 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
             class of healthy scans where a prevalence is given.
         UsageError: If no scans are named, or options are about others.
     """
-    if options.data is None and (options.images is None or options.groups or options.official_checkpoint):
-        raise UsageError("expected DIR or --images; --groups and --official-checkpoint are about the scans of DIR")
+    if options.data is None and (options.groups or options.official_checkpoint):
+        raise UsageError("--groups and --official-checkpoint are about the scans of DIR: name it")
+    if not (options.data or options.images or options.elsewhere):
+        raise UsageError("expected DIR, --images or --elsewhere")
     engine = load_engine(options.checkpoint, options.num_threads)
     official = _load_official(options, engine)
     card = engine.card
+    coarse = find_elsewhere(options.elsewhere, card) if options.elsewhere else ()
     splits = [split for split in _find_splits(options, card) if split.scans]
-    if not splits:
+    if not splits and not coarse:
         raise DataError(f"expected {options.data}/{TESTING}, or a table of groups with a test part; found neither")
     own = [split for split in splits if split.name in (GROUPED_TEST, EXTERNAL_TEST)]
     rest = [split for split in splits if split not in own]
     evaluations = (*_evaluate_splits(official, rest, options), *_evaluate_splits(engine, own, options))
     shift = None
-    if options.shift:
+    if options.shift and splits:
         shifted, split = (engine, own[0]) if own else (official, rest[0])
         classify, healthy = create_classifier(shifted, shifted.card), find_healthy_class(card.classes)
         shift = measure_shift(classify, split, healthy, num_scans=options.shift_scans)
-    return Evaluation(options, Classifier(engine), evaluations, shift)
+    rows = measure_elsewhere(engine, coarse) if coarse else ()
+    return Evaluation(options, Classifier(engine), evaluations, shift, rows)
 
 
 def _find_splits(options: EvaluationOptions, card: ModelCard) -> Iterator[TestSplit]:
