@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from model.errors import ImageTooLargeError, UnsupportedPixelsError
 from model.images import tiff_tags
@@ -16,6 +15,7 @@ from model.images.tiff_strips import BYTE_COMPRESSIONS, NO_COMPRESSION, PACK_BIT
 from model.images.tiff_tags import TiffTags
 
 _FAX, _CONTIGUOUS = (2, 3, 4), 1
+_OF_PILLOW = (*_FAX, 6, 7, 32_771, 32_809)  # JPEG, old and new, words, ThunderScan; its libtiff is built without WebP
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _CMYK = 0, 1, 2, 3, 5
 _NUM_COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4}
 _BLENDED, _NOT_BLENDED = 1, (2, 999)  # kinds of alpha; the last is Corel Draw's
@@ -100,7 +100,7 @@ def is_simple(tags: TiffTags) -> bool:
     if tags.data.startswith(_BIG_ENDIAN_BIG) or not says_what_zero_is or not is_shallow:
         return False
     if compression not in BYTE_COMPRESSIONS:
-        return compression in COMPRESSION_INFO
+        return compression in _OF_PILLOW
     is_blended_grey = _BLENDED in tags.numbers(tiff_tags.EXTRA, 0) and tags.number(tiff_tags.SAMPLES, 1) < 3
     is_read_here = tags.number(tiff_tags.PHOTOMETRIC) in _NUM_COLORS or compression == NO_COMPRESSION
     is_planar = tags.number(tiff_tags.PLANAR, _CONTIGUOUS) != _CONTIGUOUS and is_read_here

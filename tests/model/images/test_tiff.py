@@ -184,6 +184,7 @@ UNREAD: dict[str, tuple[containers.Tags, str]] = {
     ),
     "logarithms": ({containers.PHOTOMETRIC: (SHORT, [32_844])}, "PhotometricInterpretation 32844"),
     "JPEG 2000": ({containers.COMPRESSION: (SHORT, [34_712])}, "compression 34712"),
+    "WebP": ({containers.COMPRESSION: (SHORT, [50_001])}, "compression 50001"),
     "deep JPEG": ({containers.COMPRESSION: (SHORT, [7]), containers.BITS: (SHORT, [12])}, "compression 7"),
     "predictor": (
         {containers.COMPRESSION: (SHORT, [8]), 317: (SHORT, [4]), containers.BITS: (SHORT, [16])},
