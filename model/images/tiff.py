@@ -136,6 +136,8 @@ def open_tiff(tags: TiffTags, max_image_pixels: int) -> TiffImage:
         num_bytes, max_bytes = layout.num_rows * layout.row_bytes * num_planes, _MAX_SAMPLE_BYTES * max_image_pixels
         if num_bytes > max_bytes:
             raise ImageTooLargeError(f"The samples may have at most {max_bytes:,} bytes; they have {num_bytes:,}.")
+        if len(tags.places) != layout.num_blocks * (num_samples if is_planar else 1):
+            raise ValueError("strips or tiles are missing, or more than the image has")
         is_blended = alpha is not None and extra[alpha] == _BLENDED
         alpha = None if alpha is None else num_colors + alpha
         if tags.has_more_images:

@@ -89,8 +89,6 @@ def read_plane(data: bytes, places: list[tuple[int, int]], layout: StripLayout) 
 def _decompress(data: bytes, places: list[tuple[int, int]], layout: StripLayout) -> ImageArray:
     """Read the bytes of all strips or tiles, one upon the other, (rows, bytes)."""
     num_rows, row_bytes, block_rows = layout.num_rows, layout.row_bytes, layout.block[1]
-    if len(places) < layout.num_blocks:
-        raise ValueError("strips are missing")
     if layout.compression == NO_COMPRESSION:  # the number of bytes, which some writers leave out, says nothing more
         tops = range(0, num_rows, block_rows)
         sizes = [min(block_rows, num_rows - top) * row_bytes for top in tops]

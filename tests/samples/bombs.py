@@ -218,7 +218,13 @@ def _tiff_bombs() -> Iterator[Case]:
         containers.SIZES: (LONG, np.full(strips, LARGE * LARGE)),
     }
     yield Case("tiff/the-same-strip-again-and-again", write_tiff(again, bytes(LARGE * LARGE)), TruncatedImageError)
-    deep = {**again, containers.BITS: (SHORT, [16]), containers.COMPRESSION: (SHORT, [8]), containers.ROWS: (LONG, [1])}
+    deep: Tags = {
+        **containers.grey_tags(LARGE, LARGE, 16),
+        containers.COMPRESSION: (SHORT, [8]),
+        containers.ROWS: (LONG, [1]),
+        containers.STRIPS: (LONG, np.full(LARGE, 16)),
+        containers.SIZES: (LONG, np.full(LARGE, FILE_BYTES)),
+    }
     yield Case("tiff/deep-strips-again-and-again", write_tiff(deep, many), TruncatedImageError)
     tiles = {
         **containers.grey_tags(WIDTH, HEIGHT, 16),

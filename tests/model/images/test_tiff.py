@@ -218,19 +218,25 @@ def test_strips_that_end_early_are_damaged(codec, kind):
             decode_image(data.replace(struct.pack("<I", size), struct.pack("<I", len(half))))
 
 
-def test_strips_that_are_missing_or_read_many_times_are_damaged():
-    values, data = quantise(SHADES, "u2"), zlib.compress(bytes(2 * WIDTH))
+@pytest.mark.parametrize("num_strips", [1, HEIGHT - 1, HEIGHT + 1])
+def test_strips_that_are_missing_or_too_many_are_damaged(num_strips):
     tags = {**grey_tags(WIDTH, HEIGHT, 16), containers.ROWS: (LONG, [1])}
+    tags |= {tag: (LONG, [16] * num_strips) for tag in (containers.STRIPS, containers.SIZES)}
     with pytest.raises(TruncatedImageError):
-        decode_image(write_tiff(tags, values.tobytes()))
-    again = {
-        **tags,
+        decode_image(write_tiff(tags, quantise(SHADES, "u2").tobytes()))
+
+
+def test_strips_that_are_read_many_times_are_damaged():
+    data = zlib.compress(bytes(2 * WIDTH))
+    tags = {
+        **grey_tags(WIDTH, HEIGHT, 16),
+        containers.ROWS: (LONG, [1]),
         containers.COMPRESSION: (SHORT, [8]),
         containers.STRIPS: (LONG, [16] * HEIGHT),
         containers.SIZES: (LONG, [2**31] * HEIGHT),
     }
     with pytest.raises(TruncatedImageError):
-        decode_image(write_tiff(again, data))
+        decode_image(write_tiff(tags, data))
 
 
 def test_samples_of_more_than_ten_bytes_a_pixel_are_too_many():
