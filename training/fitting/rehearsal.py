@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from training.data.coarse import LEARNT_PARTS
-from training.fitting.dataset import PossibleLabels, ScanDataset, create_loader
+from training.data.possible_labels import PossibleLabels
+from training.fitting.dataset import ScanDataset, create_loader
 from training.fitting.fit import FitOptions, create_trainer, prepare_run
 from training.fitting.processes import ALONE
 from training.fitting.release import estimate_seconds
@@ -48,7 +49,7 @@ def rehearse(recipe: Recipe, options: FitOptions) -> str:
 def _measure_stage(trainer: Trainer, stage: Stage, recipe: Recipe, data: RunData, num_workers: int) -> StageCosts:
     """Train on one batch twice, the first time to warm up, and validate on one."""
     trainer.enter_stage(stage, is_new=True)
-    preprocessing, possible = recipe.preprocessing(stage), PossibleLabels.of(recipe, data.splits.classes)
+    preprocessing, possible = recipe.preprocessing(stage), PossibleLabels.of(data.splits.classes, recipe.class_kinds)
     train, validation = data.part("train"), data.part("validation")
     boxes = data.boxes if recipe.location_weight else None
     batch = ScanDataset(train[: recipe.batch_size], preprocessing, possible, recipe.augmentation, boxes, recipe.seed)
