@@ -23,13 +23,11 @@ TURNED = "the slice is stored turned or mirrored; all training images are in rad
 NOT_T1 = "the echo time or contrast in the DICOM header is not T1 weighting; most training images are T1-weighted"
 NO_CONTRAST = "the DICOM header names no contrast agent; most training images of tumours were taken after one"
 
-# Defined terms of PS3.16, annex L (table L-1) for regions that include the brain, which come once.
-HEAD_PARTS = (
-    *("HEAD", "BRAIN", "SKULL", "HEADNECK", "PITUITARY", "SELLA", "CEREBELLUM", "HYPOPHYSIS"),
-    *("BRAINSTEM", "CEREBRUM", "CRANIUM", "MIDBRAIN", "PONS", "FACE", "FOREHEAD"),
-)
-# Terms for what comes twice or is seen in slices of the head, and the head's name where scanners speak other languages.
+# Defined terms of PS3.16, annex L (table L-1), for regions that include the brain and come once.
+HEAD_PARTS = ("HEAD", "BRAIN", "SKULL", "HEADNECK", "CEREBELLUM", "FACE")
+# Parts of them, what comes twice but is seen in slices of the head, and the head where scanners speak other languages.
 _MORE_HEAD_PARTS = (
+    *("BRAINSTEM", "CEREBRUM", "MIDBRAIN", "PONS", "PITUITARY", "HYPOPHYSIS", "SELLA", "CRANIUM", "FOREHEAD"),
     *("IAC", "INTERNALAUDITORYCANAL", "EAR", "INNEREAR", "TEMPORALBONE", "MASTOID", "SINUS", "PARANASALSINUS"),
     *(
         "ORBIT",

@@ -13,6 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import Comprehensive3DSRStorage, EnhancedMRImageStorage, SecondaryCaptureImageStorage
 
 from model.classifier import Classifier
+from model.dicom.acquisition import HEAD_PARTS
 from model.dicom_results.results import DicomResults, check_packages, check_source, write_results
 from model.errors import InputError, ResultPackagesError, ResultSourceError
 from tests.samples.corpus import GREY
@@ -67,6 +68,13 @@ def test_the_validator_finds_nothing_if_the_image_has_no_patient(classifier, tmp
     results = write_results(data, classifier.visualize(data))
     for found in (*validate(results.capture, tmp_path), *validate(results.report, tmp_path)):
         assert "needed to build DICOMDIR" in found
+
+
+@pytest.mark.parametrize("part", [*HEAD_PARTS, "PITUITARY", "BRAINSTEM", "IAC", "HEAD AND NECK", "CABEZA"])
+def test_the_validator_finds_no_error_whatever_the_name_of_the_head(classifier, tmp_path, part):
+    data = make_study(GREY, BodyPartExamined=part)
+    for found in validate(write_results(data, classifier.visualize(data)).capture, tmp_path):
+        assert "only permitted to be empty when actually unknown" in found  # the laterality, which is unknown
 
 
 def test_results_belong_to_the_study_and_have_series_of_their_own(results):
