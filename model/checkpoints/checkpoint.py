@@ -3,6 +3,7 @@
 {"format": "brain-tumor-mri/1", "state_dict": {name: tensor}, "card": {plain types}}
 """
 
+import errno
 import pickle
 import warnings
 import zipfile
@@ -38,9 +39,12 @@ def save_checkpoint(path: Path, state_dict: dict[str, Tensor], card: ModelCard) 
 
 
 def save_atomically(path: Path, content: dict[str, object]) -> None:
-    """Write `content` with `torch.save`, whole or not at all."""
+    """Write `content` with `torch.save`, whole or not at all; raise `OSError` where that fails."""
     with replace_file(path) as draft, draft.open("wb") as file:
-        torch.save(content, file)  # to a stream: a path's name would become part of the content, and of its hash
+        try:
+            torch.save(content, file)  # to a stream: a path's name would become part of the content, and of its hash
+        except RuntimeError as error:  # what torch makes of an error of the stream
+            raise OSError(errno.EIO, "cannot be written whole; is the disk full?", str(path)) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

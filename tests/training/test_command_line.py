@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.command_line import Fit, main, parse_command
+from training.command_line import CrossValidate, Fit, main, parse_command
 from training.errors import Terminated
 from training.fitting.fit import describe_options
 from training.fitting.run_file import RunStart, save_start
@@ -111,6 +111,7 @@ def test_an_error_is_one_line_and_status_1(arguments, named, caplog):
         ["evaluate", "nowhere", "--out", "FILE/evaluation"],
         ["evaluate", "nowhere", "--json", "FILE/evaluation.json"],
         ["audit", "nowhere", "--out", "FILE/audit"],
+        ["calibrate", "missing.pth", "nowhere", "--out", "FILE/calibrated"],
         ["statistics", "nowhere", "--out", "FILE"],
         ["compare", "nowhere", "missing.pth", "--out", "FILE/comparison"],
         ["compare", "nowhere", "missing.pth", "--document", "FILE/systems.md"],
@@ -238,6 +239,16 @@ def test_resume_takes_from_the_run_what_is_not_typed(started, tmp_path, monkeypa
     assert isinstance(typed, Fit)
     assert (str(typed.data), typed.num_workers) == ("elsewhere", 0)
     assert typed.recipe == started.recipe.model_copy(update={"seed": 7})
+
+
+def test_a_cross_validation_resumes_with_its_folds(started, tmp_path, caplog):
+    options = {**describe_options(started), "split": "grouped", "folds": 3}
+    save_start(tmp_path, RunStart("cross-validate", started.recipe, options))
+    resumed = parse_command(["cross-validate", "--resume", str(tmp_path)])
+    assert isinstance(resumed, CrossValidate)
+    assert (resumed.folds, resumed.recipe, resumed.groups) == (3, started.recipe, ROOT / "groups.csv")
+    assert main(["fit", "--resume", str(tmp_path)]) == 1
+    assert "it holds a run of cross-validate" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import pickle
+import resource
 import zipfile
 
 import pytest
@@ -111,3 +112,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path):
         save_atomically(path, {"cannot be saved": lambda: None})
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_old_one(tmp_path):
+    path = save_tiny_checkpoint(tmp_path / "tiny.pth")
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(OSError, match="disk full") as caught:
+            save_tiny_checkpoint(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(path)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
