@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
 from model.dicom.lookup_table import Values, look_up, read_table
-from model.dicom.pixels import PixelLayout
+from model.dicom.pixel_layout import PixelLayout
 from model.dicom.reading import DAMAGED_HEADER, refuse_dicom_damage
 from model.errors import TruncatedImageError
 

@@ -20,7 +20,8 @@ from model.dicom.acquisition import describe_misfits, find_kind
 from model.dicom.grey import render_grey
 from model.dicom.palette import ATTRIBUTES as PALETTE_ATTRIBUTES
 from model.dicom.palette import apply_palette
-from model.dicom.pixels import GREY, PALETTE, PixelLayout, decode_frame
+from model.dicom.pixel_layout import GREY, PALETTE, PixelLayout
+from model.dicom.pixels import decode_frame
 from model.dicom.reading import DAMAGED_HEADER, read_attributes, read_item, refuse_dicom_damage
 from model.dicom.structure import PIXEL_DATA, DicomFile, split_dicom
 from model.errors import TruncatedImageError, UnknownFrameError, UnsupportedPixelsError

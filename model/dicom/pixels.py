@@ -7,7 +7,6 @@ the bound on pixels was checked against.
 import io
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -22,13 +21,10 @@ from pydicom.uid import UID
 
 from model.dicom.jpeg_2000 import decode_grey, read_codestream
 from model.dicom.jpeg_lossless import decode_jpeg_lossless
+from model.dicom.pixel_layout import COLORS, GREY, PALETTE, PixelLayout
 from model.errors import TruncatedImageError, UnsupportedPixelsError
 from model.images.jpeg import DICOM_MARKERS, load_jpeg, walk_segments
 from model.images.structure import MAX_SEGMENTS, check_structure
-
-GREY = ("MONOCHROME1", "MONOCHROME2")
-PALETTE = "PALETTE COLOR"
-COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 _UNCOMPRESSED = (
     *(uids.ImplicitVRLittleEndian, uids.ExplicitVRLittleEndian),
@@ -48,30 +44,6 @@ _STARTS_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # T.81, tabl
 _END_OF_IMAGE = b"\xff\xd9"
 _MAX_ZEROS = 3
 _RLE_HEADER_BYTES = 64
-
-
-@dataclass(frozen=True)
-class PixelLayout:
-    """How the values of a frame are stored: the Image Pixel module, PS3.3 C.7.6.3."""
-
-    height: int
-    width: int
-    num_frames: int
-    num_samples: int
-    photometric: str
-    bits_allocated: int
-    bits_stored: int
-    high_bit: int
-    is_signed: bool
-    is_planar: bool
-
-    @property
-    def num_frame_bytes(self) -> int:
-        """Size of an uncompressed frame."""
-        num_values = self.height * self.width * self.num_samples
-        if self.photometric == "YBR_FULL_422":
-            num_values = self.height * self.width * 2
-        return num_values * self.bits_allocated // 8
 
 
 def decode_frame(dataset: Dataset, syntax: UID, layout: PixelLayout, index: int) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from model.dicom.grey import (
     render_grey,
 )
 from model.dicom.lookup_table import read_table
-from model.dicom.pixels import PixelLayout
+from model.dicom.pixel_layout import PixelLayout
 from model.errors import TruncatedImageError
 
 VALUES = np.arange(-2048, 2048, dtype=np.float64)
