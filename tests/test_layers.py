@@ -46,6 +46,7 @@ LAYERS = {
         robustness localization
         evaluation calibration
         comparison fitting recipe_options
+        cross_validation
         command_line
         __main__
     """,

@@ -28,6 +28,8 @@ from training.audit.audit_report import write_audit
 from training.calibration.recalibration import RecalibrationOptions, recalibrate
 from training.comparison.comparison import ComparisonOptions, compare
 from training.comparison.comparison_report import format_table, split_document, update_document, write_comparison
+from training.cross_validation.cross_validation import cross_validate
+from training.cross_validation.cross_validation_report import format_cross_validation, write_cross_validation
 from training.data.splits import SplitName
 from training.description.statistics import format_statistics, measure_statistics
 from training.description.statistics_report import write_statistics
@@ -38,7 +40,6 @@ from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.evaluation.summary import format_evaluation
-from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions, fit, restore_options
 from training.fitting.rehearsal import rehearse
 from training.fitting.run_file import RUN_FILE, load_start
@@ -248,9 +249,10 @@ class CrossValidate(FitOptions):
             raise ValueError("--folds: expected 2 to 20")
 
     def run(self) -> None:
-        """Fit every fold, and print mean, spread and the pooled result."""
-        sys.stdout.write(format_cross_validation(cross_validate(self.recipe, self, self.folds)) + "\n")
-        logger.info("wrote %s", self.out / RESULT_FILE)
+        """Fit every fold, print mean, spread and the pooled result, and write the page."""
+        result = cross_validate(self.recipe, self, self.folds)
+        sys.stdout.write(format_cross_validation(result) + "\n")
+        logger.info("wrote %s", write_cross_validation(result, self.out))
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ class TestSplit:
 
 @dataclass(frozen=True)
 class Fold:
-    """One of `count` parts that take turns to be tested on; `index` is counted from 0."""
+    """One of `count` parts that take turns to be tested on; `number` is counted from 1."""
 
-    index: int
+    number: int
     count: int
 
 
@@ -166,7 +166,7 @@ def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple
     if len(set(groups)) < fold.count:
         raise DataError(f"too few groups: {fold.count} folds of {len(set(groups))} groups")
     folds = StratifiedGroupKFold(fold.count, shuffle=True, random_state=seed)
-    rest, test = list(folds.split(labels, labels, groups))[fold.index]
+    rest, test = list(folds.split(labels, labels, groups))[fold.number - 1]
     parts = carve([scans[index] for index in rest], FOLD_FRACTIONS, seed)
     return {**parts, "test": tuple(scans[index] for index in test)}
 

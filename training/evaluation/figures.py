@@ -21,14 +21,20 @@ _BLUE, _RED, _GREY = "#9cc3e6", "#c2410c", "#5b6675"
 
 def write_figures(split: SplitOutputs, classes: Sequence[str], folder: Path) -> None:
     """Write `folder/SPLIT/NAME.png` for each of the four."""
-    classes = [shorten_label(name) for name in classes]
     (folder / split.name).mkdir(parents=True, exist_ok=True)
-    for name, draw in _DRAWINGS.items():
-        figure = Figure(figsize=(_INCHES, _INCHES), layout="tight")
-        axes = figure.subplots()
-        draw(axes, split, classes)
-        axes.set_title(f"{TITLES[split.name]}: {name.replace('_', ' ')}", fontsize=10)
+    for name, figure in draw_figures(split, classes).items():
         figure.savefig(folder / split.name / f"{name}.png", dpi=_DPI, metadata={"Software": None})
+
+
+def draw_figures(split: SplitOutputs, classes: Sequence[str]) -> dict[str, Figure]:
+    """Draw the four, by their names."""
+    figures = {}
+    for name, draw in _DRAWINGS.items():
+        figures[name] = Figure(figsize=(_INCHES, _INCHES), layout="tight")
+        axes = figures[name].subplots()
+        draw(axes, split, [shorten_label(each) for each in classes])
+        axes.set_title(f"{TITLES[split.name]}: {name.replace('_', ' ')}", fontsize=10)
+    return figures
 
 
 def _draw_confusion(axes: Axes, split: SplitOutputs, classes: Sequence[str]) -> None:

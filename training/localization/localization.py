@@ -14,6 +14,7 @@ from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
 from model.networks.network import find_layer
 from training.errors import DataError
+from training.localization.box_examples import Example, draw_examples
 from training.localization.box_findings import read_batches, score_baselines, score_maps
 from training.localization.box_scores import BoxScore, average_findings
 from training.localization.boxed_scans import BoxedScan, draw_scans, find_boxed_scans
@@ -75,6 +76,7 @@ class Localization:
         rows: The baselines, then every layer by every method.
         selected_layer: Where Grad-CAM has the best pointing game, mean over classes.
         randomization: Similarity of the Grad-CAM maps as weights are randomised.
+        examples: Maps of the selected layer.
     """
 
     sha256: str
@@ -85,10 +87,12 @@ class Localization:
     rows: tuple[MapScores, ...]
     selected_layer: str
     randomization: tuple[RandomizedStep, ...]
+    examples: tuple[Example, ...] = ()
 
     def to_json(self) -> str:
-        """Write everything as JSON."""
-        return TypeAdapter(Localization).dump_json(self, indent=2).decode() + "\n"
+        """Write everything but the pictures as JSON."""
+        pictures = {"examples": {"__all__": {"picture"}}}
+        return TypeAdapter(Localization).dump_json(self, indent=2, exclude=pictures).decode() + "\n"
 
 
 def localize(options: LocalizationOptions) -> Localization:
@@ -114,6 +118,7 @@ def localize(options: LocalizationOptions) -> Localization:
     )
     batches = list(read_batches(draw_scans(measured, _NUM_RANDOMIZED, options.seed), checkpoint.card.preprocessing))
     inputs, targets = torch.cat([batch[1] for batch in batches]), torch.cat([batch[2] for batch in batches])
+    selected = select_layer(rows)
     return Localization(
         sha256=checkpoint.sha256,
         part=part,
@@ -121,8 +126,9 @@ def localize(options: LocalizationOptions) -> Localization:
         images=_count_by_class(measured, classes),
         correct=_count_by_class([boxed for boxed, right in zip(measured, correct, strict=True) if right], classes),
         rows=rows,
-        selected_layer=select_layer(rows),
+        selected_layer=selected,
         randomization=randomize_cascading(checkpoint.network, layers, inputs, targets, options.seed),
+        examples=draw_examples(checkpoint, selected, measured, maps[Method.GRAD_CAM, selected], correct),
     )
 
 

@@ -4,16 +4,24 @@ from pathlib import Path
 
 from training.localization.box_scores import BoxScore
 from training.localization.localization import Localization
-from training.pages.tables import align
-from training.pages.templates import write_files
+from training.pages.tables import align, format_interval
+from training.pages.templates import create_environment, write_files
 
-_RESULT = "localization.json"
+RESULT, TEXT, REPORT = "localization.json", "localization.txt", "localization.html"
 
 
 def write_localization(result: Localization, out: Path) -> Path:
-    """Write `localization.json`, whose path is returned, and `localization.txt`, or raise `DataError`."""
-    write_files(out, {"localization.txt": format_localization(result) + "\n", _RESULT: result.to_json()})
-    return out / _RESULT
+    """Write `localization.json`, `localization.txt` and `localization.html`, whose path is returned."""
+    text = format_localization(result) + "\n"
+    write_files(out, {RESULT: result.to_json(), TEXT: text, REPORT: render_localization(result)})
+    return out / REPORT
+
+
+def render_localization(result: Localization) -> str:
+    """Write the page: all scores, and the best, the middle and the worst maps with their boxes."""
+    environment = create_environment("training.localization")
+    environment.filters |= {"interval": format_interval}
+    return environment.get_template("localization.html").render(result=result)
 
 
 def format_localization(result: Localization) -> str:

@@ -58,7 +58,7 @@ def test_no_group_is_in_two_parts_of_a_fold(folder, index):
     names = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*/*.png"))
     rows = [f"{name},{name.split('/')[1]} {number // 4}" for number, name in enumerate(names)]
     table.write_text("path,group\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    data = split_data(folder, "grouped", table, 0, Fold(index, 3))
+    data = split_data(folder, "grouped", table, 0, Fold(index + 1, 3))
     parts = [_groups(part) for part in (data.train, data.validation, data.calibration, data.tests[0].scans)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 14
 
@@ -183,7 +183,7 @@ def test_whatever_a_table_holds_no_test_scan_is_learnt_from(small_folder, name, 
     table = small_folder.parent / "random.csv"
     with table.open("w", newline="", encoding=random.choice(["utf-8", "utf-8-sig", "utf-16"])) as file:
         csv.writer(file).writerows([["path", "group", "Split"], *rows])
-    fold = Fold(0, 3) if name == "fold" else None
+    fold = Fold(1, 3) if name == "fold" else None
     try:
         found = split_data(small_folder, "grouped" if fold else name, table, 0, fold)
     except DataError as error:

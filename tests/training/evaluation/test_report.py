@@ -1,12 +1,14 @@
 import base64
 import io
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from tests.training.conftest import AWKWARD_NAME
 from training.evaluation.evaluation import evaluate
@@ -98,9 +100,12 @@ def test_a_scan_stands_beside_its_heat_map(evaluation):
     assert np.abs(np.asarray(picture.convert("RGB"))[:, :160].astype(int) - np.asarray(scan)).mean() < 8
 
 
-def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):
-    options = replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, shift_scans=3)
-    shifted = evaluate(options)
+@pytest.fixture(scope="module")
+def shifted(evaluation, calibrated_pair):
+    return evaluate(replace(evaluation.options, checkpoint=calibrated_pair[1], shift=True, shift_scans=3))
+
+
+def test_shifts_have_curves_and_a_table(evaluation, shifted):
     assert shifted.shift is not None
     assert (shifted.shift.split, shifted.shift.images) == ("grouped_test", 3)
     page = render_report(shifted)
@@ -109,3 +114,19 @@ def test_shifts_have_curves_and_a_table(evaluation, calibrated_pair):
     assert section.count("<svg") >= 1
     assert section.count(" *<small>") == sum(score.shortcut for score in shifted.shift.scores) > 0
     assert "simulated shift" not in render_report(evaluation)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1100, 1400])
+def test_nothing_is_cut_off_in_a_window_of_usual_width(shifted, tmp_path, width):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium on this machine")
+    (tmp_path / "page.html").write_text(render_report(shifted), encoding="utf-8")
+    with sync_playwright() as driver:
+        page = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"]).new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto((tmp_path / "page.html").as_uri())
+        wider = "[...document.querySelectorAll('*')].filter(each => each.scrollWidth > document.body.clientWidth)"
+        assert page.evaluate(f"{wider}.map(each => each.tagName)") in ([], ["HTML"])
+        assert page.evaluate("document.documentElement.scrollWidth") == width

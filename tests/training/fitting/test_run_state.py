@@ -49,7 +49,7 @@ def test_nothing_to_resume_is_an_error(tmp_path):
         ({"epochs": 2}, {}, SOURCES, ["stages is"]),
         ({"epochs": 4, "seed": 5}, {}, SOURCES, ["stages is", "seed is 0 there and 5 here"]),
         ({}, {"manifest": Manifest((), "xyz")}, SOURCES, ['manifest_sha256 is "abc" there and "xyz" here']),
-        ({}, {"fold": Fold(0, 5)}, SOURCES, ['fold is null there and {"index": 0, "count": 5} here']),
+        ({}, {"fold": Fold(1, 5)}, SOURCES, ['fold is null there and {"number": 1, "count": 5} here']),
         ({}, {"splits": replace(DATA.splits, train=())}, SOURCES, ["scans.train is 5 there and 0 here"]),
         ({}, {}, {}, ['groups_sha256 is "abc" there and null here']),
         ({}, {}, {**SOURCES, "initial_weights_sha256": "x"}, ['initial_weights_sha256 is "def" there and "x" here']),

@@ -1,15 +1,19 @@
+import base64
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from model.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
 from tests.samples.phantoms import LAYERS, create_card, draw_scan, encode, save_tiny_checkpoint
 from training.errors import DataError
-from training.localization.box_findings import IMAGE_CENTER, MEAN_LOCATION, score_maps
+from training.localization.box_examples import choose_examples
+from training.localization.box_findings import IMAGE_CENTER, MEAN_LOCATION, Finding, score_maps
 from training.localization.boxed_scans import find_boxed_scans
 from training.localization.class_maps import Method
 from training.localization.localization import DEFAULT_LAYERS, LocalizationOptions, choose_layers, localize
@@ -78,6 +82,26 @@ def test_every_layer_is_measured_by_every_method_beside_the_baselines(result):
 def test_the_selected_layer_has_the_best_pointing_game_of_grad_cam(result):
     scores = {row.layer: row.mean.pointing_game.value for row in result.rows if row.method == Method.GRAD_CAM}
     assert scores[result.selected_layer] == max(scores.values())
+
+
+def test_the_best_the_middle_and_the_worst_maps_are_drawn_with_their_boxes(result):
+    assert [example.place for example in result.examples] == ["best"] * 2 + ["median"] * 2 + ["worst"] * 2
+    energies = [example.finding.energy for example in result.examples]
+    assert energies == sorted(energies, reverse=True)
+    for example in result.examples:
+        picture = Image.open(io.BytesIO(base64.b64decode(example.picture.split(",")[1])))
+        assert picture.size == (448, 224)
+
+
+@pytest.mark.parametrize("num_findings", [1, 2, 3, 11, 30])
+def test_no_map_is_shown_twice(num_findings):
+    energies = np.random.default_rng(0).permutation(num_findings)
+    chosen = choose_examples([Finding(True, float(energy)) for energy in energies])
+    indices = [index for _, index in chosen]
+    assert len(set(indices)) == len(indices) == min(num_findings, max(1, min(4, num_findings // 3)) * 3)
+    assert energies[indices[0]] == num_findings - 1
+    assert num_findings == 1 or energies[indices[-1]] == 0
+    assert num_findings < 3 or ("median", int(np.argsort(energies)[(num_findings) // 2])) in chosen
 
 
 def test_validation_is_measured_by_default_and_other_parts_on_request(options, result):

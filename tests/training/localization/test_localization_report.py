@@ -3,6 +3,8 @@ import json
 import pytest
 
 from model.card import Interval
+from training.localization.box_examples import PLACES, Example
+from training.localization.box_findings import Finding
 from training.localization.box_scores import BoxScore
 from training.localization.localization import Localization, MapScores
 from training.localization.localization_report import format_localization, write_localization
@@ -18,9 +20,12 @@ def result():
         MapScores("grad_cam", "bn2", score, {"glioma": score}),
     )
     steps = (RandomizedStep("classifier", {"bn2": 0.25}),)
-    return Localization(
-        "0" * 64, "test", 3, {"glioma": 9, "notumor": 0}, {"glioma": 8, "notumor": 0}, rows, "bn2", steps
+    examples = tuple(
+        Example(place, f"glioma/<{place}>.png", "glioma", False, Finding(True, 0.5), f"data:{place}")
+        for place in PLACES
     )
+    counts = {"glioma": 9, "notumor": 0}, {"glioma": 8, "notumor": 0}
+    return Localization("0" * 64, "test", 3, *counts, rows, "bn2", steps, examples)
 
 
 def test_the_table_holds_every_row_and_number(result):
@@ -30,8 +35,16 @@ def test_the_table_holds_every_row_and_number(result):
     assert "selected layer: bn2" in text
 
 
-def test_both_files_are_written(result, tmp_path):
+def test_all_files_are_written_and_only_the_page_holds_pictures(result, tmp_path):
     path = write_localization(result, tmp_path / "out")
-    assert path.name == "localization.json"
-    assert json.loads(path.read_text(encoding="utf-8"))["rows"][1]["layer"] == "bn2"
+    stored = (tmp_path / "out" / "localization.json").read_text(encoding="utf-8")
+    assert json.loads(stored)["rows"][1]["layer"] == "bn2"
+    assert [example["place"] for example in json.loads(stored)["examples"]] == list(PLACES)
+    assert "data:" not in stored
     assert (tmp_path / "out" / "localization.txt").read_text(encoding="utf-8") == format_localization(result) + "\n"
+    page = path.read_text(encoding="utf-8")
+    for place in PLACES:
+        assert f'src="data:{place}"' in page
+        assert f"glioma/&lt;{place}&gt;.png" in page
+    assert "0.812 [0.700, 0.900]" in page
+    assert "http" not in page

@@ -1,4 +1,6 @@
 import json
+import logging
+import re
 
 import numpy as np
 import pytest
@@ -6,9 +8,10 @@ import pytest
 from model.checkpoints.checkpoint import load_checkpoint
 from tests.samples.phantoms import TINY
 from training.calibration import calibration, weight_files
+from training.cross_validation.cross_validation import cross_validate
+from training.cross_validation.cross_validation_report import RESULT, format_cross_validation, write_cross_validation
 from training.data.splits import Fold, split_data
 from training.errors import DataError
-from training.fitting.cross_validation import RESULT_FILE, cross_validate, format_cross_validation
 from training.fitting.fit import FitOptions
 from training.recipe import load_recipe
 
@@ -21,7 +24,7 @@ RECIPE = load_recipe(
 def test_every_group_is_tested_once_and_never_by_weights_that_saw_it(data_folder):
     tested = []
     for index in range(4):
-        data = split_data(data_folder, "grouped", None, 0, Fold(index, 4))
+        data = split_data(data_folder, "grouped", None, 0, Fold(index + 1, 4))
         (test,) = data.tests
         tested += [scan.path for scan in test.scans]
         others = {scan.group for part in (data.train, data.validation, data.calibration) for scan in part}
@@ -36,19 +39,30 @@ def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
     table = tmp_path / "groups.csv"
     table.write_text("path,group,split\n" + "".join(rows), encoding="utf-8")
     for index in range(3):
-        data = split_data(data_folder, "grouped", table, 0, Fold(index, 3))
+        data = split_data(data_folder, "grouped", table, 0, Fold(index + 1, 3))
         used = {scan.group for part in (data.train, data.validation, data.tests[0].scans) for scan in part}
         assert not {int(group[1:]) % 5 for group in used} & {0}
 
 
-def test_folds_are_fitted_measured_and_pooled(data_folder, tmp_path):
+def test_folds_are_fitted_measured_pooled_and_shown(data_folder, tmp_path, caplog):
+    caplog.set_level(logging.INFO, "training")
     result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 5)
     assert sum(fold.images for fold in result.folds) == result.pooled.images == 32
     weighted = [fold.images * fold.__pydantic_extra__["accuracy"].value for fold in result.folds]
     assert result.pooled.__pydantic_extra__["accuracy"].value == pytest.approx(np.sum(weighted) / 32)
-    stored = json.loads((tmp_path / RESULT_FILE).read_text(encoding="utf-8"))
+    page = write_cross_validation(result, tmp_path)
+    stored = json.loads((tmp_path / RESULT).read_text(encoding="utf-8"))
     assert stored["pooled"]["images"] == 32
-    assert (tmp_path / "fold-4" / "efficientnet_b0_scratch.onnx").exists()
+    text = page.read_text(encoding="utf-8")
+    logged = [record.message for record in caplog.records if record.message.startswith("fold ")]
+    assert logged == [f"fold {number} of 5" for number in range(1, 6)]
+    for number, fold in enumerate(result.folds, start=1):
+        card = load_checkpoint(tmp_path / f"fold-{number}" / "efficientnet_b0_scratch.pth").card
+        assert card.training["fold"] == {"number": number, "count": 5}
+        assert f"<th>fold {number}</th>" in text
+        assert f"{fold.__pydantic_extra__['accuracy'].value:.3f}" in text
+    assert text.count("<svg") == 5
+    assert not re.search('(href|src)="http', text)
     assert "5 folds, 32 images of 32 groups" in format_cross_validation(result)
 
 
@@ -58,11 +72,11 @@ def test_networks_of_folds_are_calibrated_but_not_prepared_for_service(data_fold
     monkeypatch.setattr(weight_files, "fit_review", None)  # to call it would be an error
     cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 2)
     card = load_checkpoint(tmp_path / "fold-1" / "efficientnet_b0_scratch.pth").card
-    assert card.training["fold"] == {"index": 1, "count": 2}
+    assert card.training["fold"] == {"number": 1, "count": 2}
     assert card.conformal is not None
     assert card.outlier_detector is not None
 
 
 def test_more_folds_than_groups_are_an_error(data_folder):
     with pytest.raises(DataError, match="too few groups"):
-        split_data(data_folder, "grouped", None, 0, Fold(0, 100))
+        split_data(data_folder, "grouped", None, 0, Fold(1, 100))

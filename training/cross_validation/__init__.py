@@ -1,0 +1,1 @@
+"""One recipe on every fold, and the page about it."""
