@@ -46,6 +46,21 @@ def test_a_limit_without_room_for_a_connection_stops_the_start(settings, monkeyp
         allow_connections(settings)
 
 
+@pytest.mark.parametrize(("workers", "hard", "fits"), [(1, 64, True), (5, 64, True), (16, 64, False), (64, 416, True)])
+def test_a_limit_too_low_for_the_workers_stops_the_start(settings, monkeypatch, workers, hard, fits):
+    """The process that watches them needs files for each; without them it would hang."""
+    limits = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
+    many = settings.model_copy(update={"workers": workers, "max_connections": 1})
+    if fits:
+        allow_connections(many)
+        assert limits == [(max(41, 32 + 6 * workers if workers > 1 else 0), hard)]
+    else:
+        with pytest.raises(SettingsError, match=f"BRAIN_MRI_WORKERS: .* {hard} files .* {workers} workers"):
+            allow_connections(many)
+
+
 def test_more_clients_than_files_take_neither_the_log_nor_a_core(tiny_pair):
     port = free_port()
     settings = {"PORT": port, "MODEL_PATH": tiny_pair[1], "HEAD_TIMEOUT_SECONDS": 2, "DRAIN_SECONDS": 0}
