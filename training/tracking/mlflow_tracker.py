@@ -4,14 +4,13 @@ import os
 import warnings
 from contextlib import AbstractContextManager
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import onnx
-from PIL import Image
 
 from training.errors import TrackingError
-from training.run import CURVES_FILE, EpochResult, RunReport
+from training.run import CURVES_FILE, FIGURES_FOLDER, EpochResult, RunReport
 from training.tracking.tracker import (
     SOURCE,
     RunDescription,
@@ -69,9 +68,10 @@ class MlflowTracker:
             self._mlflow.log_metrics(list_metrics(result), result.epoch)
 
     def show(self, name: str, picture: Path, epoch: int) -> None:
-        """Record a picture."""
-        with self._reporting(), Image.open(picture) as image:
-            self._mlflow.log_image(image, key=name, step=epoch, synchronous=True)
+        """Record a picture among the files: on MLflow's own cards of images the parameters leave no room for it."""
+        del epoch
+        with self._reporting():
+            self._mlflow.log_artifact(str(picture), str(PurePosixPath(FIGURES_FOLDER, name).parent))
 
     def finish(self, report: RunReport) -> None:
         """Record test metrics and files, and register the weights under the recipe's name."""

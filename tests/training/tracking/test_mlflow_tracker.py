@@ -18,7 +18,7 @@ from model.engines.onnx_engine import OnnxEngine
 from tests.samples.phantoms import TINY_SIZE
 from training.errors import TrackingError
 from training.recipe import load_recipe
-from training.run import CURVES_FILE, EpochResult, RunReport
+from training.run import CURVES_FILE, FIGURES_FOLDER, EpochResult, RunReport
 from training.tracking.mlflow_tracker import EXPERIMENT, MlflowTracker
 from training.tracking.tracker import SOURCE, RunDescription, Trackers, describe_run, find_commit
 
@@ -115,21 +115,14 @@ def test_a_run_is_recorded_with_parameters_curves_tests_and_the_code(recorded):
     assert run.data.tags["mlflow.source.git.dirty"] == str(bool(dirty)).lower()
 
 
-def _read(path):
-    with Image.open(path) as picture:
-        return np.asarray(picture)
-
-
 @pytest.mark.slow
 def test_its_files_and_pictures_are_kept(recorded, report, tmp_path):
     run, client = recorded
     names = {file.path for file in client.list_artifacts(run.info.run_id)}
     assert {"summary.json", "log.csv", CURVES_FILE} <= names
-    folder = Path(client.download_artifacts(run.info.run_id, "images", str(tmp_path)))
-    kept = {path.name.partition("+step+2+")[0]: _read(path) for path in folder.glob("*.png")}
-    assert kept.keys() == {name.replace("/", "~") for name in report.figures}  # as MLflow writes a slash
-    for name, path in report.figures.items():
-        assert np.array_equal(kept[name.replace("/", "~")], _read(path))
+    folder = Path(client.download_artifacts(run.info.run_id, FIGURES_FOLDER, str(tmp_path)))
+    kept = {path.relative_to(folder).with_suffix("").as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+    assert kept == {name: path.read_bytes() for name, path in report.figures.items()}
 
 
 @pytest.mark.slow
