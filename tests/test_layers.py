@@ -45,7 +45,8 @@ LAYERS = {
         metrics audit description
         robustness localization
         evaluation calibration
-        comparison fitting recipe_options
+        comparison learning
+        fitting recipe_options
         cross_validation
         command_line
         __main__

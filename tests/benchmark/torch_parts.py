@@ -22,10 +22,10 @@ from tests.benchmark.parts import Pace, time_calls, write_folder
 from tests.benchmark.usual import HookedGradCam
 from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan
-from training.fitting.dataset import ScanDataset, create_loader
 from training.fitting.fit import FitOptions
-from training.fitting.memory import keep_freed_memory
-from training.fitting.trainer import Trainer
+from training.learning.dataset import ScanDataset, create_loader
+from training.learning.memory import keep_freed_memory
+from training.learning.trainer import Trainer
 from training.recipe import Recipe, load_recipe
 
 _RECIPE, _SIDE, _NUM_CLASSES = "efficientnet_b0_scratch", 128, 4

@@ -25,7 +25,7 @@ from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.fitting.fit import FitOptions, fit
-from training.fitting.starting_weights import create_training_network
+from training.learning.starting_weights import create_training_network
 from training.recipe import load_recipe
 from training.run import RunReport
 

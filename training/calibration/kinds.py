@@ -78,7 +78,7 @@ def _highest(values: DoubleArray, part: float) -> float:
 
 
 def fit_regression(features: FloatArray, possible: BoolArray, penalty: float) -> KindHead:
-    """Minimise the mean partial-label loss (see `training.fitting.objective`) plus a penalty on squared weights.
+    """Minimise the mean partial-label loss (see `training.learning.objective`) plus a penalty on squared weights.
 
     Features are standardised first, so that one penalty suits all of them.
     """

@@ -11,14 +11,14 @@ import torch
 from model.host.progress import Progress
 from training.data.possible_labels import PossibleLabels
 from training.errors import RunError
-from training.fitting.batch_picture import MAX_IMAGES, draw_batch
-from training.fitting.dataset import Loader, ScanDataset, create_loader, derive_seed, order_epoch
-from training.fitting.processes import Processes
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
 from training.fitting.release import estimate_seconds
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState, clone_weights, save_state
-from training.fitting.trainer import Score, Trainer
+from training.learning.batch_picture import MAX_IMAGES, draw_batch
+from training.learning.dataset import Loader, ScanDataset, create_loader, derive_seed, order_epoch
+from training.learning.processes import Processes
+from training.learning.trainer import Score, Trainer
 from training.recipe import Recipe, Stage
 from training.run import FIGURES_FOLDER, EpochResult
 from training.tracking.tracker import Trackers

@@ -16,16 +16,16 @@ from model.checkpoints.checkpoint import load_weights
 from model.checkpoints.file_hash import hash_file
 from training.data.splits import Fold, SplitName
 from training.errors import RunError
-from training.fitting.dataset import report_dead_workers
 from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog
-from training.fitting.memory import keep_freed_memory
-from training.fitting.processes import Processes, join_processes, leave_processes
 from training.fitting.release import Release, check_card, describe_origins, read_report, release
 from training.fitting.run_data import RunData, prepare_data
 from training.fitting.run_file import RunStart, load_start, save_start
 from training.fitting.run_state import RunState, load_state
-from training.fitting.starting_weights import (
+from training.learning.dataset import report_dead_workers
+from training.learning.memory import keep_freed_memory
+from training.learning.processes import Processes, join_processes, leave_processes
+from training.learning.starting_weights import (
     check_networks,
     copy_matching_weights,
     create_training_network,
@@ -33,7 +33,7 @@ from training.fitting.starting_weights import (
     start_from,
     start_from_file,
 )
-from training.fitting.trainer import Trainer
+from training.learning.trainer import Trainer
 from training.recipe import Recipe
 from training.run import RunReport
 from training.tracking.mlflow_tracker import MlflowTracker

@@ -10,12 +10,12 @@ import torch
 
 from training.data.coarse import LEARNT_PARTS
 from training.data.possible_labels import PossibleLabels
-from training.fitting.dataset import ScanDataset, create_loader
 from training.fitting.fit import FitOptions, create_trainer, prepare_run
-from training.fitting.processes import ALONE
 from training.fitting.release import estimate_seconds
 from training.fitting.run_data import RunData
-from training.fitting.trainer import Trainer
+from training.learning.dataset import ScanDataset, create_loader
+from training.learning.processes import ALONE
+from training.learning.trainer import Trainer
 from training.pages.tables import align
 from training.recipe import Recipe, Stage
 

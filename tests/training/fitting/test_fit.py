@@ -21,10 +21,10 @@ from model.host.progress import Progress
 from model.networks.network import create_network
 from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError
-from training.fitting import starting_weights
 from training.fitting.fit import FitOptions, describe_options, fit, restore_options
 from training.fitting.run_state import save_state
-from training.fitting.trainer import Trainer
+from training.learning import starting_weights
+from training.learning.trainer import Trainer
 from training.recipe import change_recipe, load_recipe
 from training.run import RunReport
 

@@ -5,7 +5,7 @@ from model.errors import CheckpointError
 from model.networks.network import create_network
 from tests.samples.phantoms import CLASSES, TINY, create_tiny_network, save_tiny_checkpoint
 from training.errors import RecipeError
-from training.fitting.starting_weights import (
+from training.learning.starting_weights import (
     check_networks,
     copy_matching_weights,
     create_training_network,

@@ -6,8 +6,8 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from tests.samples.phantoms import create_tiny_network
-from training.fitting.objective import Batch
-from training.fitting.trainer import Trainer, cosine_rate
+from training.learning.objective import Batch
+from training.learning.trainer import Trainer, cosine_rate
 from training.recipe import load_recipe
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from training.data.coarse import CoarseScan
 from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan, find_scans
 from training.errors import WorkerError
-from training.fitting.dataset import (
+from training.learning.dataset import (
     ScanDataset,
     create_loader,
     derive_seed,
@@ -23,7 +23,7 @@ from training.fitting.dataset import (
     order_epoch,
     report_dead_workers,
 )
-from training.fitting.processes import Processes
+from training.learning.processes import Processes
 from training.recipe import Augmentation
 
 EITHER_MR = (0, 1)
@@ -76,7 +76,7 @@ def _die(_):
 
 @pytest.mark.parametrize(("act", "reason"), [(_raise, "MemoryError.*34 MB"), (_die, "Killed|exited")])
 def test_a_worker_that_fails_or_is_killed_ends_the_run_in_one_line(scans, act, reason, monkeypatch):
-    monkeypatch.setattr("training.fitting.dataset._locate", act)
+    monkeypatch.setattr("training.learning.dataset._locate", act)
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.1,))  # instead of 5 s
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
     dataset = ScanDataset(scans, Preprocessing(input_size=32), POSSIBLE)

@@ -26,9 +26,9 @@ from training.data.possible_labels import PossibleLabels
 from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
 from training.errors import Terminated, WorkerError
-from training.fitting.augmentation import augment
-from training.fitting.objective import LOCATION_GRID, Batch
-from training.fitting.processes import ALONE, Processes
+from training.learning.augmentation import augment
+from training.learning.objective import LOCATION_GRID, Batch
+from training.learning.processes import ALONE, Processes
 from training.recipe import Augmentation
 
 _MIN_BOX_SIDE = 0.02  # what is left of a box after augmentation, part of the image's side

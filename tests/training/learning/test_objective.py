@@ -9,7 +9,7 @@ from model.errors import CheckpointError
 from model.networks.gradcam import GradCam
 from tests.samples.phantoms import create_tiny_network
 from training.data.boxes import Box
-from training.fitting.objective import (
+from training.learning.objective import (
     Batch,
     Learner,
     Objective,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from training.fitting.dataset import Sample
+from training.learning.dataset import Sample
 from training.pages.pictures import shorten_label
 
 MAX_IMAGES, _COLUMNS = 32, 8

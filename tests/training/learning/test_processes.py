@@ -10,7 +10,7 @@ from torch import nn
 from model.checkpoints.checkpoint import load_checkpoint
 from tests.samples.phantoms import create_tiny_network
 from training.errors import RunError
-from training.fitting.processes import ALONE, Processes, join_processes, share_statistics
+from training.learning.processes import ALONE, Processes, join_processes, share_statistics
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,9 +12,9 @@ from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from training.fitting.freezing import freeze_layers
-from training.fitting.objective import Batch, Learner, Objective, autocast, partial_label_loss
-from training.fitting.processes import ALONE, Processes, share_statistics
+from training.learning.freezing import freeze_layers
+from training.learning.objective import Batch, Learner, Objective, autocast, partial_label_loss
+from training.learning.processes import ALONE, Processes, share_statistics
 from training.recipe import Recipe, Stage
 
 

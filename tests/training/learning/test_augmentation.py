@@ -3,7 +3,7 @@ import pytest
 
 from tests.samples.phantoms import draw_scan
 from training.data.boxes import Box
-from training.fitting.augmentation import augment, draw_pose
+from training.learning.augmentation import augment, draw_pose
 from training.recipe import Augmentation, load_recipe, recipe_names
 
 GREY = draw_scan(64, (0.3, 0.5))[:, :, 0]

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tests.samples.phantoms import draw_slice
-from training.fitting.batch_picture import MAX_IMAGES, draw_batch
+from training.learning.batch_picture import MAX_IMAGES, draw_batch
 
 NOWHERE = np.zeros((28, 28), np.float32)
 

@@ -3,7 +3,7 @@ import torch
 
 from model.networks.network import create_network, find_classifier
 from tests.samples.phantoms import create_tiny_network
-from training.fitting.freezing import freeze_layers
+from training.learning.freezing import freeze_layers
 
 
 def _learning(network: torch.nn.Module) -> set[str]:

@@ -9,7 +9,7 @@ MEBIBYTE = 2**20
 PROGRAM = """
 from pathlib import Path
 from model.host.allocator import give_back_freed_memory
-from training.fitting.memory import keep_freed_memory
+from training.learning.memory import keep_freed_memory
 
 def measure():
     status = Path("/proc/self/status").read_text()
