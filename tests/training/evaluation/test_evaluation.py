@@ -163,9 +163,16 @@ def test_external_scans_stand_beside_those_of_the_folder(evaluation, external, t
     assert _by_name(both)["grouped_test"].metrics == _by_name(evaluation)["grouped_test"].metrics
 
 
-@pytest.mark.parametrize("options", [{}, {"images": Path("x"), "groups": Path("y")}])
-def test_options_without_the_scans_that_they_are_about_are_refused(options):
-    with pytest.raises(UsageError, match="expected DIR or --images"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "expected DIR, --images or --elsewhere"),
+        ({"images": Path("x"), "groups": Path("y")}, "--groups and --official-checkpoint are about the scans of DIR"),
+        ({"images": Path("x"), "official_checkpoint": Path("y")}, "--groups and --official-checkpoint are about"),
+    ],
+)
+def test_options_without_the_scans_that_they_are_about_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
         evaluate(EvaluationOptions(**options))
 
 
