@@ -1,12 +1,19 @@
-"""A made-up data folder with a table of groups, and what the tiny network makes of it."""
+"""A made-up data folder with a table of groups, what the tiny network makes of it, and runs without tracing."""
 
 import csv
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from model.classifier import Classifier
+from model.engines.engine import Engine
+from model.engines.loading import load_engine
 from tests.samples.phantoms import CLASSES, draw_scan, encode
+from training.calibration import weight_files
+from training.cross_validation import cross_validation
 from training.evaluation.evaluation import Evaluation, EvaluationOptions, evaluate
 
 AWKWARD_NAME = "<b>a&b.png"
@@ -39,3 +46,18 @@ def evaluation(tiny_pair: tuple[Path, Path], grouped_folder: Path) -> Evaluation
     """All three splits, classified by the tiny network."""
     groups = grouped_folder / "groups.csv"
     return evaluate(EvaluationOptions(grouped_folder, tiny_pair[0], groups, prevalence=0.05, num_threads=1))
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of ONNX files, whose tracing takes seconds, copies of the checkpoints, and their engines."""
+
+    def load(path: Path) -> Engine:
+        return load_engine(path.with_suffix(".pth"))
+
+    for name in ("export_onnx", "update_card"):
+        monkeypatch.setattr(weight_files, name, shutil.copyfile)
+    for module in (weight_files, cross_validation):
+        monkeypatch.setattr(module, "load_engine", load)
+    classifier = SimpleNamespace(load=lambda path: Classifier.load(path.with_suffix(".pth")))
+    monkeypatch.setattr(weight_files, "Classifier", classifier)

@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from model.classifier import Classifier
-from model.engines.loading import load_engine
 from tests.samples.phantoms import create_card, create_tiny_network, save_tiny_checkpoint
 from training.calibration import weight_files
 from training.calibration.weight_files import CalibrationScans, write_weights
@@ -26,17 +25,9 @@ def scans(data_folder):
 
 
 @pytest.fixture
-def no_tracing(monkeypatch):
-    """Instead of exports, which take seconds, an engine of the checkpoint itself."""
-
-    def copy(_source, target):
-        target.write_bytes(b"graph")
-
-    monkeypatch.setattr(weight_files, "export_onnx", copy)
-    monkeypatch.setattr(weight_files, "update_card", copy)
-    monkeypatch.setattr(weight_files, "load_engine", lambda path: load_engine(path.with_suffix(".pth")))
+def no_tracing(untraced, monkeypatch):
+    """Neither tracing nor shifted scans."""
     monkeypatch.setattr(weight_files, "fit_review", lambda _engine, card, *_scans: card.review)
-    monkeypatch.setattr(Classifier, "load", lambda path: path)
 
 
 def _write(network, scans, folder):

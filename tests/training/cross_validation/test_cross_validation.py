@@ -44,6 +44,7 @@ def test_the_fixed_test_part_of_a_table_is_left_alone(data_folder, tmp_path):
         assert not {int(group[1:]) % 5 for group in used} & {0}
 
 
+@pytest.mark.usefixtures("untraced")
 def test_folds_are_fitted_measured_pooled_and_shown(data_folder, tmp_path, caplog):
     caplog.set_level(logging.INFO, "training")
     result = cross_validate(RECIPE, FitOptions(data_folder, tmp_path, num_workers=0), 5)
@@ -66,6 +67,7 @@ def test_folds_are_fitted_measured_pooled_and_shown(data_folder, tmp_path, caplo
     assert "5 folds, 32 images of 32 groups" in format_cross_validation(result)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_networks_of_folds_are_calibrated_but_not_prepared_for_service(data_folder, tmp_path, monkeypatch):
     for name in ("MIN_SET_SCANS", "MIN_UNSEEN_SCANS"):
         monkeypatch.setattr(calibration, name, 1)

@@ -65,6 +65,7 @@ def test_the_card_tells_how_the_weights_came_about(run):
     assert card.metrics["official_test"].images == 8
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_weights_of_the_best_epoch_are_kept_and_not_the_lasts(data_folder, tmp_path):
     """A second epoch at a ruinous rate must leave what a run of one epoch hands over."""
     good, ruinous = {"epochs": 1, "image_size": 32}, {"epochs": 1, "image_size": 32, "learning_rate": 1.0}
@@ -100,6 +101,7 @@ def test_a_finished_run_is_not_overwritten_by_mistake(run, data_folder):
         fit(_recipe(), FitOptions(data_folder, run[0]))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(run, data_folder, tmp_path):
     again = fit(_recipe(), FitOptions(data_folder, tmp_path / "again", num_workers=1))
     other = fit(_recipe(seed=1), FitOptions(data_folder, tmp_path / "other", num_workers=0))
@@ -112,6 +114,7 @@ def _same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.slow
 def test_a_run_ended_by_any_signal_resumes_to_the_same_weights_without_typing_it_again(run, data_folder, tmp_path):
     out = tmp_path / "run"
     program = [sys.executable, "-m", "training", "fit"]
@@ -175,7 +178,8 @@ def test_an_epoch_counts_its_batches_and_no_more(data_folder, tmp_path, monkeypa
     caplog.set_level("INFO", Progress.__module__)
     monkeypatch.setattr("model.host.progress.SECONDS_BETWEEN_LINES", 1e-9)
     fit(_recipe(epochs=2), FitOptions(data_folder, tmp_path, num_workers=0))
-    lines = [line.split(",")[0].split(";")[0] for line in caplog.messages if line.startswith(("epoch", "validating"))]
+    messages = [record.getMessage() for record in caplog.records if record.name == Progress.__module__]
+    lines = [line.split(",")[0].split(";")[0] for line in messages if line.startswith(("epoch", "validating"))]
     assert lines == [
         *("epoch 1/2 32 px: 1 of 2 batches", "epoch 1/2 32 px: 2 of 2 batches", "validating epoch 1: 1 of 1 batches"),
         *("epoch 2/2 64 px: 1 of 2 batches", "epoch 2/2 64 px: 2 of 2 batches", "validating epoch 2: 1 of 1 batches"),
@@ -200,6 +204,7 @@ def test_a_run_of_fewer_epochs_is_extended_to_what_one_of_more_gives(data_folder
     assert _same_states(short.out, whole.out)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_run_stopped_before_a_plateau_lowers_its_rate_in_the_same_epoch(run, data_folder, tmp_path, monkeypatch):
     """At so low a rate the running statistics alone move, away from the validation scans."""
     changes = {"schedule": "reduce_on_plateau", "plateau_patience": 0, "learning_rate": 1e-5}
@@ -225,6 +230,7 @@ def test_a_run_stopped_before_a_plateau_lowers_its_rate_in_the_same_epoch(run, d
     assert sources == whole.summary["training"]["sources"] == {"initial_weights_sha256": hash_file(run[1].checkpoint)}
 
 
+@pytest.mark.usefixtures("untraced")
 def test_it_learns_what_can_be_learnt(tmp_path):
     data = write_data_folder(tmp_path / "data", num_scans=40)
     changes = {"stages": [{"epochs": 12, "image_size": 48}], "augmentation.erasing": 0, "augmentation.zoom": 0}
@@ -232,6 +238,7 @@ def test_it_learns_what_can_be_learnt(tmp_path):
     assert report.summary["metrics"]["official_test"]["accuracy"]["value"] >= 0.9
 
 
+@pytest.mark.usefixtures("untraced")
 def test_without_a_testing_folder_there_are_no_test_metrics(tmp_path):
     data = write_data_folder(tmp_path / "data")
     (data / "Testing").rename(tmp_path / "elsewhere")
@@ -279,6 +286,7 @@ def test_a_run_whose_loss_is_not_finite_ends_at_once_and_keeps_what_it_had(data_
     assert (tmp_path / "last.pt").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_weights_that_a_run_started_from_may_be_gone_at_its_end(run, data_folder, tmp_path, monkeypatch):
     source = Path(shutil.copy(run[1].checkpoint, tmp_path / "source.pth"))
     train = Trainer.train
@@ -320,6 +328,7 @@ def test_a_gpu_that_is_not_there_is_an_error(data_folder, tmp_path):
         fit(_recipe(), FitOptions(data_folder, tmp_path / "run", device="cuda"))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path):
     changes = {"stages": [{"epochs": 1, "image_size": 64}], "learning_rate": 1e-9, "pretrained": True}
     options = FitOptions(data_folder, tmp_path, num_workers=0, initial_weights=run[1].checkpoint)
@@ -332,6 +341,7 @@ def test_training_can_start_from_a_checkpoint_of_ours(run, data_folder, tmp_path
     assert training["initial_weights"]["training"]["recipe"]["name"] == _recipe().name
 
 
+@pytest.mark.usefixtures("untraced")
 def test_for_other_classes_only_the_classifier_is_new(data_folder, tmp_path):
     source = save_tiny_checkpoint(tmp_path / "three_classes.pth")
     changes = {"stages": [{"epochs": 1, "image_size": 64}], "learning_rate": 1e-9}
@@ -348,6 +358,7 @@ def test_initial_weights_of_another_architecture_are_refused(data_folder, tmp_pa
         fit(recipe, FitOptions(data_folder, tmp_path / "run", initial_weights=source))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_student_learns_from_a_teacher_and_from_boxes(run, data_folder, tmp_path):
     boxes = tmp_path / "boxes.csv"
     names = [path.relative_to(data_folder) for path in (data_folder / "Training" / "glioma").iterdir()]
@@ -388,6 +399,7 @@ def coarse(tmp_path):
     return table
 
 
+@pytest.mark.usefixtures("untraced")
 def test_scans_of_which_less_is_known_are_learnt_from_too(run, data_folder, tmp_path, coarse):
     recipe = _recipe(kind_weight=0.3, class_kinds={"glioma": "contrast_t1"})
     report = fit(recipe, FitOptions(data_folder, tmp_path / "run", num_workers=0, coarse=coarse))
@@ -401,7 +413,7 @@ def test_scans_of_which_less_is_known_are_learnt_from_too(run, data_folder, tmp_
     assert not any("kinds" in name for name in checkpoint.network.state_dict())
     assert checkpoint.card.kinds is not None
     scan = next((data_folder / "Testing" / "glioma").iterdir()).read_bytes()
-    kind = Classifier.load(report.exported).predict(scan).input.kind
+    kind = Classifier.load(report.checkpoint).predict(scan).input.kind
     assert kind is not None
     assert kind.contrast_t1 + kind.other_mr + kind.not_head_mr == pytest.approx(1)
 
@@ -419,6 +431,7 @@ def test_locations_are_not_learnt_without_a_table_of_boxes(data_folder, tmp_path
         fit(_recipe(location_weight=0.1), FitOptions(data_folder, tmp_path / "run"))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_validation_part_can_be_learnt_from_once_all_is_decided(run, data_folder, tmp_path):
     report = fit(_recipe(learn_validation=True), FitOptions(data_folder, tmp_path, num_workers=0))
     training, before = report.summary["training"], run[1].summary["training"]
