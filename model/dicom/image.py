@@ -95,13 +95,13 @@ class DicomImage:
         """
         message = "The DICOM data end early or are damaged; send the complete file."
         with refuse_dicom_damage(message), np.errstate(all="ignore"):
-            image, notes = self._render()
-            kind = find_kind(describe_frame(self.dataset))
+            frame = describe_frame(self.dataset)
+            image, notes = self._render(frame)
+            kind = find_kind(frame)
         check_content(image)
         return DecodedImage(image, FORMAT, (*self.notes, *notes), self.index + 1, self.layout.num_frames, kind)
 
-    def _render(self) -> tuple[ImageArray, tuple[str, ...]]:
-        frame = describe_frame(self.dataset)
+    def _render(self, frame: Dataset) -> tuple[ImageArray, tuple[str, ...]]:
         misfits = describe_misfits(frame)
         stored = decode_frame(self.dataset, self.transfer_syntax, self.layout, self.index)
         if self.layout.photometric == PALETTE:

@@ -18,7 +18,7 @@ from model.networks.network import create_network
 from model.preprocessing import normalize_image, resize_image, self_test_inputs
 from model.reliability.appearance import describe_appearance
 from model.reliability.probabilities import softmax
-from training.calibration.calibration import calibrate
+from training.calibration.calibration import fit_detector, fit_probabilities
 from training.metrics.classified import SplitOutputs
 from training.metrics.metrics import Labels
 
@@ -94,6 +94,11 @@ def save_calibrated_checkpoint(path: Path) -> Path:
         path, load_checkpoint(path).network.state_dict(), calibrate(engine.card, train, calibration, calibration)
     )
     return path
+
+
+def calibrate(card: ModelCard, train: SplitOutputs, validation: SplitOutputs, calibration: SplitOutputs) -> ModelCard:
+    """Fit all but the thresholds for review and write it into a copy of the card."""
+    return fit_detector(fit_probabilities(card, calibration), train, (validation, calibration))
 
 
 def judge_drawings(engine: Engine, seeds: range) -> SplitOutputs:

@@ -50,17 +50,6 @@ _SMALLEST_LIMIT = 1e-12  # where all scans are the same
 _BATCH_SIZE = 32
 
 
-def calibrate(card: ModelCard, train: SplitOutputs, validation: SplitOutputs, calibration: SplitOutputs) -> ModelCard:
-    """Fit everything and write it into a copy of the card.
-
-    Args:
-        train: Scans that were trained on; only their features and appearances count, as of `validation`.
-        validation: Scans that decided which epoch was kept.
-        calibration: Scans that share no group with the training, validation and test scans.
-    """
-    return fit_detector(fit_probabilities(card, calibration), train, (validation, calibration))
-
-
 def fit_probabilities(
     card: ModelCard, calibration: SplitOutputs, coarse: tuple[Mask, FloatArray] | None = None
 ) -> ModelCard:

@@ -8,7 +8,6 @@ that are called healthy may pass without a review.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import minimize
 
 from model.card import KindHead, PackedArray
@@ -18,8 +17,8 @@ from model.reliability.input_kind import KindClassifier
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import DoubleArray
 from training.metrics.metrics import Probabilities
+from training.metrics.ranking import Mask
 
-BoolArray = npt.NDArray[np.bool_]
 MAX_FOREIGN = 0.01  # of the scans of a head that are taken for something else
 MAX_UNFAMILIAR = 0.01  # of contrast T1 tumours that are taken for another sequence
 MAX_SILENT = 0.01  # of the lesions on other sequences that are called healthy without a review
@@ -39,10 +38,10 @@ class KindSamples:
     """
 
     features: FloatArray
-    possible: BoolArray
+    possible: Mask
     probabilities: Probabilities
-    tumors: BoolArray
-    at_home: BoolArray
+    tumors: Mask
+    at_home: Mask
 
 
 def fit_kinds(train: KindSamples, unseen: KindSamples, healthy: int | None) -> KindHead:
@@ -77,7 +76,7 @@ def _highest(values: DoubleArray, part: float) -> float:
     return float(np.clip(np.quantile(values, 1 - part, method="higher"), 1e-6, 1.0)) if len(values) else 0.5
 
 
-def fit_regression(features: FloatArray, possible: BoolArray, penalty: float) -> KindHead:
+def fit_regression(features: FloatArray, possible: Mask, penalty: float) -> KindHead:
     """Minimise the mean partial-label loss (see `training.learning.objective`) plus a penalty on squared weights.
 
     Features are standardised first, so that one penalty suits all of them.
@@ -109,6 +108,6 @@ def fit_regression(features: FloatArray, possible: BoolArray, penalty: float) ->
     )
 
 
-def _loss(kinds: DoubleArray, possible: BoolArray) -> float:
+def _loss(kinds: DoubleArray, possible: Mask) -> float:
     known = possible.any(axis=1)
     return float(-np.log((kinds * possible).sum(axis=1)[known].clip(1e-12)).mean())

@@ -9,7 +9,7 @@ import importlib.metadata
 import logging
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,14 +174,7 @@ def _relabel(splits: DataSplits, card: ModelCard) -> DataSplits:
         raise DataError(
             f"expected a folder for each of the classes {', '.join(card.classes)}; found {', '.join(splits.classes)}"
         )
-    return replace(
-        splits,
-        classes=mapping.classes,
-        train=mapping.relabel(splits.train),
-        validation=mapping.relabel(splits.validation),
-        calibration=mapping.relabel(splits.calibration),
-        tests=tuple(replace(test, scans=mapping.relabel(test.scans)) for test in splits.tests),
-    )
+    return splits.relabel(mapping)
 
 
 def _choose_scans(splits: DataSplits, options: RecalibrationOptions) -> CalibrationScans:

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from training.data.class_map import map_classes
+from training.data.class_map import ClassMapping, map_classes
 from training.data.copies import find_copies
 from training.data.groups import GroupRow, load_groups
 from training.data.image_tree import find_files
@@ -71,6 +71,18 @@ class DataSplits:
         """Move the validation part into the training part."""
         return replace(self, train=(*self.train, *self.validation), validation=())
 
+    def relabel(self, mapping: ClassMapping) -> "DataSplits":
+        """Replace the labels of folders by those of the classes."""
+        return replace(
+            self,
+            classes=mapping.classes,
+            train=mapping.relabel(self.train),
+            validation=mapping.relabel(self.validation),
+            calibration=mapping.relabel(self.calibration),
+            tests=tuple(replace(test, scans=mapping.relabel(test.scans)) for test in self.tests),
+            class_map=mapping.used,
+        )
+
 
 def split_data(
     root: Path,
@@ -101,12 +113,8 @@ def split_data(
         tests = (*tests, TestSplit("grouped_test", parts["test"]))
     for part, members in parts.items():
         _check_classes(part, members, folder.classes)
-    if not class_map:
-        return DataSplits(name, folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
-    mapping = map_classes(folder.classes, class_map)
-    train, validation, calibration = (mapping.relabel(parts[part]) for part in ("train", "validation", "calibration"))
-    tests = tuple(replace(test, scans=mapping.relabel(test.scans)) for test in tests)
-    return DataSplits(name, mapping.classes, train, validation, calibration, tests, mapping.used)
+    splits = DataSplits(name, folder.classes, parts["train"], parts["validation"], parts["calibration"], tests)
+    return splits.relabel(map_classes(folder.classes, class_map)) if class_map else splits
 
 
 def find_test_splits(

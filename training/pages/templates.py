@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from training.errors import DataError
 
 
 def create_environment(package: str, *, autoescape: bool = True, keep_trailing_newline: bool = False) -> Environment:
-    """Read the templates of a package, with HTML escaped by default; an unknown name is an error."""
+    """Read the templates of a package, and those all share, with HTML escaped; an unknown name is an error."""
     return Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("training.pages")]),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,

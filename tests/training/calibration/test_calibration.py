@@ -11,10 +11,9 @@ from model.card import ReviewThresholds, parse_card
 from model.engines.loading import load_engine
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import OutlierScorer, RegionDistance, keep_classes
-from tests.samples.phantoms import CLASSES, create_judged, judge_drawings, save_tiny_checkpoint
+from tests.samples.phantoms import CLASSES, calibrate, create_judged, judge_drawings, save_tiny_checkpoint
 from training.calibration.calibration import (
     MIN_SET_SCANS,
-    calibrate,
     fit_conformal,
     fit_outlier_detector,
     fit_region,
