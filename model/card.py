@@ -37,6 +37,9 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+Interpolation = Literal["bilinear", "reduced_bilinear"]
+
+
 class Preprocessing(_Record):
     """Resizing, colours and normalisation from an image to the network's inputs."""
 
@@ -44,8 +47,10 @@ class Preprocessing(_Record):
     resize: Literal["stretch"] = Field(
         "stretch", description="Both sides scaled to `input_size`, aspect ratio not kept."
     )
-    interpolation: Literal["bilinear"] = Field(
-        "bilinear", description="Triangle filter whose support grows with the reduction (antialiased)."
+    interpolation: Interpolation = Field(
+        "bilinear",
+        description="`bilinear`: triangle filter whose support grows with the reduction (antialiased); "
+        "`reduced_bilinear`: means of whole blocks of pixels first, as large as they can be, in half the time.",
     )
     color: Literal["grey", "rgb"] = Field(
         "grey", description="`grey`: ITU-R 601 luma in all three channels; `rgb`: colours kept."
@@ -139,6 +144,13 @@ class KindRule(_Record):
     other_mr: float = Field(ge=0, le=1, description="Types of tumours are not told apart on a scan above it.")
     tumor_probability: float = Field(
         ge=0, le=1, description="Of a scan above `other_mr` that is called healthy: to be considered if it is exceeded."
+    )
+    set_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Of a scan above `other_mr` the prediction set holds the healthy class, and all others together, "
+        "where 1 - p <= it; None: nothing is promised of such sets.",
     )
 
 

@@ -16,12 +16,17 @@ def resize_image(image: ImageArray, preprocessing: Preprocessing) -> ImageArray:
     Returns:
         (S, S, 3) uint8 with S the `input_size`; with `color` "grey" the three channels are one, read-only.
     """
-    size = (preprocessing.input_size, preprocessing.input_size)
     if preprocessing.color == "rgb":
-        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        return np.asarray(_resize(Image.fromarray(image), preprocessing))
     # The luma of a grey pixel is the pixel, to the bit.
     grey = Image.fromarray(image[:, :, 0]) if is_shown_as_rgb(image) else Image.fromarray(image).convert("L")
-    return show_as_rgb(np.asarray(grey.resize(size, Image.Resampling.BILINEAR)))
+    return show_as_rgb(np.asarray(_resize(grey, preprocessing)))
+
+
+def _resize(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    size = (preprocessing.input_size, preprocessing.input_size)
+    gap = 1.0 if preprocessing.interpolation == "reduced_bilinear" else None
+    return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=gap)
 
 
 def normalize_image(image: ImageArray, preprocessing: Preprocessing) -> FloatArray:

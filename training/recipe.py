@@ -13,7 +13,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from model.card import IMAGENET_MEAN, IMAGENET_STD, ClassName, Deviations, Head, Preprocessing, Triple
+from model.card import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ClassName,
+    Deviations,
+    Head,
+    Interpolation,
+    Preprocessing,
+    Triple,
+)
 from model.kinds import KindName
 from training.errors import RecipeError
 
@@ -106,6 +115,7 @@ class Recipe(_Settings):
     class_kinds: dict[ClassName, KindName] = Field({}, description="The kind of a class's scans; of others, either MR.")
     gradcam_layer: str = Field("blocks.-1.-1.conv_pw", description="The layer that heat maps explain.")
     color: Literal["grey", "rgb"] = Field("grey", description="What the network sees of the colours.")
+    interpolation: Interpolation = Field("bilinear", description="How images are scaled, see model.card.")
     mean: Triple = Field(IMAGENET_MEAN, description="Of the channels, of values in [0, 1].")
     std: Deviations = Field(IMAGENET_STD, description="Of the channels, of values in [0, 1].")
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Stage(epochs=15, image_size=224),)
@@ -164,7 +174,9 @@ class Recipe(_Settings):
     def preprocessing(self, stage: Stage | None = None) -> Preprocessing:
         """Describe the inputs of a stage, by default of the last: what the finished network expects."""
         size = (stage or self.stages[-1]).image_size
-        return Preprocessing(input_size=size, color=self.color, mean=self.mean, std=self.std)
+        return Preprocessing(
+            input_size=size, interpolation=self.interpolation, color=self.color, mean=self.mean, std=self.std
+        )
 
 
 def recipe_names() -> list[str]:

@@ -220,12 +220,31 @@ class ReliabilityCheck:
         card = self._card
         kind = InputKind(**dict(zip(KINDS, guessed, strict=True))).given(stated) if guessed else None
         unfamiliar = _find_unfamiliar(card, kind, probabilities)
-        if unfamiliar is Level.REQUIRED:
-            kept = kept | self._are_types
+        if unfamiliar is not None:
+            kept = self._keep_types_together(probabilities, kept)
         names = tuple(name for name, keep in zip(card.classes, kept, strict=True) if keep) if card.conformal else None
         ood = _outlier_score(card, distance, kind) if self.scorer else None
-        review = _review(card.review, card.classes, probabilities, names, ood, unfamiliar) if card.review else None
+        review = (
+            _review(card.review, card.classes, probabilities, names, ood, unfamiliar or Level.NONE)
+            if card.review
+            else None
+        )
         return Reliability(kind, names, ood, review)
+
+    def _keep_types_together(self, probabilities: DoubleArray, kept: BoolArray) -> BoolArray:
+        """Find the prediction set (K,) where types of tumours are one class: all of them are in it, or none.
+
+        A threshold for a kind of picture of its own is "Mondrian" conformal prediction: Vovk, Gammerman and Shafer,
+        "Algorithmic Learning in a Random World", 2005, section 4.5.
+        """
+        threshold = self._card.kinds.set_threshold if self._card.kinds else None
+        best = int(probabilities.argmax())
+        if threshold is None:
+            return kept | self._are_types if self._are_types[best] else kept
+        tumor = float(probabilities[self._are_types].sum())
+        keeps_types = self._are_types[best] or 1 - tumor <= threshold or tumor > 0.5
+        keeps_healthy = not self._are_types[best] or tumor <= threshold
+        return np.where(self._are_types, keeps_types, keeps_healthy)
 
 
 def _outlier_score(card: ModelCard, distance: float, kind: InputKind | None) -> OutlierScore:
@@ -236,10 +255,10 @@ def _outlier_score(card: ModelCard, distance: float, kind: InputKind | None) -> 
     return OutlierScore(score=score, threshold=threshold, outlier=score > threshold)
 
 
-def _find_unfamiliar(card: ModelCard, kind: InputKind | None, probabilities: DoubleArray) -> Level:
-    """Find the level of review that a sequence calls for on which types of tumours were not learnt."""
+def _find_unfamiliar(card: ModelCard, kind: InputKind | None, probabilities: DoubleArray) -> Level | None:
+    """Find the level of review that a sequence calls for on which types of tumours were not learnt; None on others."""
     if kind is None or card.kinds is None or kind.other_mr <= card.kinds.other_mr:
-        return Level.NONE
+        return None
     best = int(probabilities.argmax())
     if card.review is None or card.classes[best] != card.review.healthy_class:
         return Level.REQUIRED

@@ -74,3 +74,12 @@ def test_the_self_test_image_is_the_same_everywhere():
     assert int(image.astype(np.int64).sum()) == int(self_test_image(64).astype(np.int64).sum())
     assert image.min() == 0
     assert image.max() > 150
+
+
+def test_blocks_are_averaged_before_the_triangle_filter_where_the_card_says_so():
+    reduced = Preprocessing(input_size=96, interpolation="reduced_bilinear")
+    blocks = draw_scan(480, (0.4, 0.6))[:, :, 0].reshape(96, 5, 96, 5).mean(axis=(1, 3))
+    found = resize_image(draw_scan(480, (0.4, 0.6)), reduced)[:, :, 0].astype(int)
+    assert np.abs(found - blocks).max() < 0.6
+    smaller = draw_scan(150, (0.4, 0.6))  # no whole block fits
+    assert np.array_equal(resize_image(smaller, reduced), resize_image(smaller, Preprocessing(input_size=96)))

@@ -2,7 +2,7 @@
 
 The regression learns from the training part alone. Its thresholds are quantiles of unseen scans: few scans of the data
 folder may be taken for no MR of a head, few of its tumours for another sequence, and few lesions of other sequences
-that are called healthy may pass without a review.
+that are called healthy may pass without a review, as long as few healthy scans of the data folder are sent to one.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ from model.kinds import KINDS
 from model.reliability.input_kind import KindClassifier
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import DoubleArray
+from training.calibration.calibration import LEVEL, fit_conformal, smallest_sample
 from training.metrics.metrics import Probabilities
 from training.metrics.ranking import Mask
 
 MAX_FOREIGN = 0.01  # of the scans of a head that are taken for something else
 MAX_UNFAMILIAR = 0.01  # of contrast T1 tumours that are taken for another sequence
 MAX_SILENT = 0.01  # of the lesions on other sequences that are called healthy without a review
+MAX_HEALTHY_REVIEWED = 0.08  # of the healthy scans of the data folder that are sent to one for it
 _PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)  # of squared weights; the one with the lowest validation loss is taken
 
 
@@ -33,7 +35,8 @@ class KindSamples:
         features: (N, D), the input of the classifier.
         possible: (N, 3), the kinds of `model.kinds.KINDS` that a scan may be of.
         probabilities: (N, K), calibrated.
-        tumors: (N,), whether the scan shows a lesion.
+        tumors: (N,), whether the scan is known to show a lesion.
+        healthy: (N,), whether it is known to show none.
         at_home: (N,), whether it is of the data folder that is trained on.
     """
 
@@ -41,6 +44,7 @@ class KindSamples:
     possible: Mask
     probabilities: Probabilities
     tumors: Mask
+    healthy: Mask
     at_home: Mask
 
 
@@ -62,13 +66,19 @@ def choose_thresholds(head: KindHead, kinds: DoubleArray, unseen: KindSamples, h
     foreign = _highest(kinds[heads & unseen.at_home, not_head_mr], MAX_FOREIGN)
     tumors = unseen.tumors & unseen.at_home & unseen.possible[:, contrast_t1] & ~unseen.possible[:, other_mr]
     unfamiliar = _highest(kinds[tumors, other_mr], MAX_UNFAMILIAR)
-    missed = 1.0
+    missed, set_threshold = 1.0, None
     if healthy is not None:
-        silent = unseen.tumors & ~unseen.at_home & (kinds[:, other_mr] > unfamiliar)
-        doubts = 1 - unseen.probabilities[silent, healthy]
-        missed = float(np.quantile(doubts, MAX_SILENT, method="lower")) if len(doubts) else 1.0
+        doubts, is_other = 1 - unseen.probabilities[:, healthy], kinds[:, other_mr] > unfamiliar
+        judging = is_other & ~unseen.at_home & (unseen.tumors | unseen.healthy)
+        if (judging & unseen.tumors).any():
+            missed = float(np.quantile(doubts[judging & unseen.tumors], MAX_SILENT, method="lower"))
+            passing = np.where(is_other, doubts, 0)[unseen.healthy & unseen.at_home]
+            missed = max(missed, _highest(passing, MAX_HEALTHY_REVIEWED) if len(passing) else 0.0)
+        if judging.sum() >= smallest_sample(LEVEL):
+            binary = np.stack([1 - doubts, doubts], axis=1)[judging]
+            set_threshold = fit_conformal(unseen.tumors[judging].astype(np.int64), binary).threshold
     thresholds = {"not_head_mr": foreign, "other_mr": unfamiliar, "tumor_probability": float(np.nextafter(missed, 0))}
-    return head.model_copy(update=thresholds)
+    return head.model_copy(update={**thresholds, "set_threshold": set_threshold})
 
 
 def _highest(values: DoubleArray, part: float) -> float:

@@ -10,6 +10,7 @@ from model.engines.engine import Engine
 from training.data.scans import Scan
 from training.metrics.intervals import Values
 from training.metrics.metrics import find_healthy_class
+from training.metrics.ranking import Mask
 from training.metrics.reviews import LEVELS
 from training.robustness.shift import choose_scans
 from training.robustness.shift_catalogue import SHIFTS, UNCHANGED
@@ -25,7 +26,8 @@ _CONDITIONS = list_conditions([shift for shift in SHIFTS if not shift.shortcut])
 _NUM_TUMORS = 1000  # shifted at most: 27,000 images
 _MIN_MISSED = 10  # fewer are too few for a shift by itself
 _FLAGGED = 0.97  # of them to be sent to review; 0.95 on other scans is what is wanted
-_MAX_HEALTHY_REVIEWED = 0.25  # of the healthy scans, unshifted: reviewing all of them would help nobody
+_MAX_HEALTHY_REVIEWED = 0.15  # of the healthy scans, unshifted, for any reason: more would help nobody
+_LEAST_HEALTHY_REVIEWED = 0.02  # for this reason alone, however many are reviewed for others
 
 
 def count_shifted(scans: Sequence[Scan], healthy: int | None) -> int:
@@ -63,11 +65,16 @@ def fit_review(
     if elsewhere:
         shifted += classify_conditions(classify, elsewhere, unchanged)
     (unshifted,) = classify_conditions(classify, [scan for scan in scans if scan.label == healthy], unchanged)
-    chosen = choose_tumor_probability(shifted, 1 - unshifted.probabilities[:, healthy], healthy)
+    doubts, reviewed = 1 - unshifted.probabilities[:, healthy], np.zeros(len(unshifted.probabilities), bool)
+    if unshifted.levels is not None:
+        reviewed = unshifted.levels != LEVELS[0]
+    chosen = choose_tumor_probability(shifted, doubts, healthy, reviewed)
     return review.model_copy(update={"tumor_probability": chosen})
 
 
-def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, healthy: int) -> float:
+def choose_tumor_probability(
+    shifted: Sequence[Verdicts], doubts: Values, healthy: int, reviewed: Mask | None = None
+) -> float:
     """Find the largest threshold that sends `_FLAGGED` of the missed tumours to review under each shift.
 
     Shifts under which few tumours are missed count together, as one.
@@ -76,16 +83,20 @@ def choose_tumor_probability(shifted: Sequence[Verdicts], doubts: Values, health
         shifted: On tumours, under each shift; their levels are those that other reasons give.
         doubts: (H,), the tumour probability of healthy scans as they are.
         healthy: The label of the healthy class.
+        reviewed: (H,), the healthy scans that other reasons send to review; by default none.
 
     Returns:
-        The threshold; not so small that more than `_MAX_HEALTHY_REVIEWED` of the healthy scans exceed it.
+        The threshold; not so small that more than `_MAX_HEALTHY_REVIEWED` of the healthy scans exceed it or are
+        reviewed for other reasons.
     """
     missed = [_list_missed(verdicts, healthy) for verdicts in shifted]
     often = [tumors for tumors in missed if len(tumors) >= _MIN_MISSED]
     seldom = [tumors for tumors in missed if len(tumors) < _MIN_MISSED]
     pooled = [np.concatenate(seldom)] if seldom else []
     wanted = [threshold for tumors in often + pooled if (threshold := _threshold_for(tumors)) is not None]
-    smallest = float(np.quantile(doubts, 1 - _MAX_HEALTHY_REVIEWED))
+    others = np.zeros(len(doubts), bool) if reviewed is None else reviewed
+    part = max(_MAX_HEALTHY_REVIEWED - float(others.mean()), _LEAST_HEALTHY_REVIEWED)
+    smallest = float(np.quantile(np.where(others, 0.0, doubts), 1 - part))
     return max(min(wanted, default=ReviewThresholds().tumor_probability), smallest)
 
 

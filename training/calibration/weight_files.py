@@ -167,6 +167,7 @@ def _collect_kinds(part: SplitOutputs, possible: PossibleLabels, card: ModelCard
         possible.kinds_of(part.scans) > 0,
         softmax(part.logits, card.temperature),
         tumors=np.array([_is_tumor(scan, card) for scan in part.scans], bool),
+        healthy=np.array([_is_healthy(scan, card) for scan in part.scans], bool),
         at_home=np.array([not isinstance(scan, CoarseScan) for scan in part.scans], bool),
     )
 
@@ -174,6 +175,11 @@ def _collect_kinds(part: SplitOutputs, possible: PossibleLabels, card: ModelCard
 def _is_tumor(scan: Scan, card: ModelCard) -> bool:
     labels = scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
     return bool(labels) and find_healthy_class(card.classes) not in labels
+
+
+def _is_healthy(scan: Scan, card: ModelCard) -> bool:
+    labels = scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
+    return labels == (find_healthy_class(card.classes),)
 
 
 def _is_head_mr(scan: CoarseScan) -> bool:

@@ -33,8 +33,10 @@ def is_extended(started: Recipe, recipe: Recipe) -> bool:
 def find_best_epoch(recipe: Recipe, history: Sequence[EpochResult]) -> int:
     """Find the epoch whose weights are kept, counted from 1: the lowest validation loss at the size to be served.
 
-    Before that size is reached, and where nothing is validated, it is the last.
+    Before that size is reached, and where the validation part is trained on, it is the last.
     """
+    if recipe.learn_validation:
+        return history[-1].epoch
     served_size = recipe.stages[-1].image_size
     losses = {
         result.epoch: result.validation_loss

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,6 @@ def prepare_data(
     others = load_coarse(coarse, classes, find_healthy_class(classes)) if coarse else ()
     if recipe.learn_validation:
         splits = splits.learn_validation()
-        others = tuple(replace(scan, split="train") if scan.split == "validation" else scan for scan in others)
     used = (*splits.train, *splits.validation, *splits.calibration)
     manifest = check_scans(ScanFolder(root, classes, used))
     if coarse:

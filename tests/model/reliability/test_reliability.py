@@ -150,9 +150,14 @@ def test_what_the_card_lacks_is_not_answered():
     assert partial.review.reasons == (Reason.LOW_CONFIDENCE,)
 
 
-def _head(logits):
+def _head(logits, set_threshold=None):
     return KindHead(
-        weights=PackedArray.encode(np.zeros((3, D))), bias=logits, not_head_mr=0.4, other_mr=0.6, tumor_probability=0.01
+        weights=PackedArray.encode(np.zeros((3, D))),
+        bias=logits,
+        not_head_mr=0.4,
+        other_mr=0.6,
+        tumor_probability=0.01,
+        set_threshold=set_threshold,
     )
 
 
@@ -174,6 +179,21 @@ def test_types_are_not_told_apart_where_they_were_not_learnt(probabilities, kind
     assert found.review is not None
     assert (found.review.level, found.review.reasons) == (level, reasons)
     assert list(found.prediction_set or ()) == (kept or [name for name in CLASSES if name != "notumor"])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "kept"),
+    [
+        ((0.02, 0.97, 0.01), ("notumor",)),
+        ((0.10, 0.80, 0.10), CLASSES),
+        ((0.30, 0.40, 0.30), CLASSES),
+        ((0.90, 0.05, 0.05), ("glioma", "pituitary")),
+        ((0.50, 0.30, 0.20), CLASSES),
+    ],
+)
+def test_on_other_sequences_all_types_are_in_a_set_or_none(probabilities, kept):
+    found = _assess(probabilities, kinds=_head(OTHER_MR, set_threshold=0.85))
+    assert found.prediction_set == kept
 
 
 def test_an_image_that_is_no_scan_of_a_head_is_an_outlier_however_near_it_lies():

@@ -53,6 +53,8 @@ def test_a_lower_loss_at_another_size_than_the_served_one_is_not_kept():
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4])) == 4
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 5])) == 4
     assert find_best_epoch(RECIPE, _run([1, 2], [1], [4, 3])) == 5
+    learning = load_recipe("efficientnet_b0_coarse", {})  # what is left to validate is from elsewhere
+    assert find_best_epoch(learning, _run([1, 2], [1], [4, 5])) == 5
 
 
 def test_without_validation_the_last_epoch_is_kept_and_stages_end_after_their_epochs():
