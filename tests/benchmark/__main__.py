@@ -13,6 +13,7 @@ import tyro
 from tqdm import tqdm
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
 
+from tests.benchmark.images import ORIGINAL, describe_originals
 from tests.benchmark.measurements import prepare
 from tests.benchmark.options import Options
 from tests.benchmark.plot import plot_results
@@ -84,7 +85,8 @@ async def measure(options: Options, part: str, results: Results) -> None:
 def _write_report(results: Results, ratios: Sequence[Ratio], *, quick: bool) -> None:
     machine, width = results.machine, max(map(len, results.values), default=0)
     lines = [
-        f"\n{machine['processor']}, {machine['cores']} cores, load average before: {machine['load_before']:.1f}\n",
+        f"\n{machine['processor']}, {machine['cores']} cores, load average before: {machine['load_before']:.1f}",
+        f"{ORIGINAL}: {describe_originals()}\n",
         *(format_row(name, width, values) for name, values in results.medians().items()),
         f"\n{_QUICK_LOOK if quick else ''}",
         *(ratio.format(with_verdict=not quick) for ratio in ratios),
@@ -97,6 +99,7 @@ def _write_files(folder: Path, results: Results, ratios: Sequence[Ratio], *, qui
     content = {
         "quick": quick,
         "machine": results.machine,
+        "originals": describe_originals(),
         "medians": results.medians(),
         "rounds": results.values,
         "ratios": {ratio.rule.name: ratio.value for ratio in ratios},

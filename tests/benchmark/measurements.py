@@ -4,6 +4,7 @@ import asyncio
 import base64
 import importlib
 import importlib.util
+import itertools
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 from threadpoolctl import threadpool_limits
 
 from model.host.cores import available_cores
+from tests.benchmark.images import KINDS, ORIGINAL, load_images
 from tests.benchmark.load import Load, measure_load
 from tests.benchmark.options import Options
 from tests.benchmark.parts import (
@@ -29,15 +31,15 @@ from tests.benchmark.parts import (
     write_folder,
 )
 from tests.load.request import Request, post_form, post_json
-from tests.load.scans import draw_scans
 from tests.load.service import OURS, Service, run_service
 
 PREDICT, VISUALIZE = "/predict", "/predict/visualize"
-KINDS = tuple((form, side) for side in (224, 512) for form in ("JPEG", "PNG"))
 NUM_CLIENTS = (1, 8, 32)
 TRAINING, ARITHMETIC = "training/ours", "training/forward, backward, step"
-MAIN_PATHS = ((PREDICT, ("JPEG", 224)), (VISUALIZE, ("JPEG", 224)), (VISUALIZE, ("JPEG", 512)))
+PREDICT_PATHS = ((PREDICT, "JPEG 224"), (PREDICT, ORIGINAL))
+MAIN_PATHS = (*PREDICT_PATHS, (VISUALIZE, "JPEG 512"))
 ALL_PATHS = tuple((path, kind) for path in (PREDICT, VISUALIZE) for kind in KINDS)
+_Load = tuple[str, str, int]  # path, kind of images, number of clients
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,14 @@ class System:
     Attributes:
         arguments: Of Python; "{port}" stands for the port.
         create_request: Writes a request from path, image and kind.
+        paths: Each with the kind of images that is sent there.
         is_slow: Whether it needs a longer measurement.
     """
 
     name: str
     arguments: Sequence[str]
     settings: Mapping[str, object] = field(default_factory=dict)
-    paths: Sequence[tuple[str, tuple[str, int]]] = MAIN_PATHS
+    paths: Sequence[tuple[str, str]] = MAIN_PATHS
     create_request: Callable[[str, bytes, str], Request] = post_form
     is_slow: bool = True
 
@@ -78,7 +81,8 @@ class Measurement:
 async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measurement]]:
     """Start what is needed for the measurements with `part` in their names.
 
-    Services and the processes of the parts wait for their turns side by side.
+    Services and the processes of the parts wait for their turns side by side; under each load the services come one
+    right after the other.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -89,22 +93,20 @@ async def prepare(options: Options, part: str = "") -> AsyncIterator[list[Measur
             *(Measurement(name, partial(_run, torch_child, call)) for name, call in _list_torch_calls(options)),
             Measurement("folder/command", partial(asyncio.to_thread, time_command, options.weights, folder)),
         ]
-        for system in _list_systems(options):
-            if any(part in name for name in (f"start/{system.name}", *_name_loads(system))):
-                service = await stack.enter_async_context(run_service(system.settings, system.arguments))
-                measurements += _list_measurements(system, service, options)
+        measurements += await _start_services(stack, options, part)
         yield [measurement for measurement in measurements if part in measurement.name]
 
 
 def _list_systems(options: Options) -> Iterator[System]:
-    """List ours, the usual one, and what is installed beside them."""
-    checkpoint = str(options.checkpoint.resolve())
-    settings = {"MODEL_PATH": options.weights.resolve(), "DRAIN_SECONDS": 0}
-    yield System("ours", OURS, settings, ALL_PATHS, is_slow=False)
+    """List ours, the lean one, the usual one, and what is installed beside them."""
+    weights, checkpoint = str(options.weights.resolve()), str(options.checkpoint.resolve())
+    yield System("ours", OURS, {"MODEL_PATH": weights, "DRAIN_SECONDS": 0}, ALL_PATHS, is_slow=False)
+    lean = ("-m", "tests.benchmark.lean", "{port}", weights)
+    yield System("lean", lean, paths=PREDICT_PATHS, is_slow=False)
     yield System("usual", ("-m", "tests.benchmark.usual", "{port}", checkpoint))
     if importlib.util.find_spec("litserve") is not None:
         command = ("-m", "tests.benchmark.litserve_server", "{port}", checkpoint)
-        yield System("litserve", command, paths=MAIN_PATHS[:1], create_request=_write_base64)
+        yield System("litserve", command, paths=PREDICT_PATHS, create_request=_write_base64)
 
 
 def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[[], Pace]]]:
@@ -113,8 +115,8 @@ def _list_calls(options: Options, folder: Path) -> Iterator[tuple[str, Callable[
         for num_threads, num_streams in sorted({(1, 1), (num_cores, 1), (1, num_cores)}):
             name = name_engine("onnxruntime", num_threads, num_streams, explain=explain)
             yield name, partial(time_onnxruntime, options.weights, num_threads, num_streams, explain, seconds)
-    for form, side in KINDS:
-        yield f"decode/{form} {side}", partial(time_decoding, options.weights, form, side, seconds / 3)
+    for kind in KINDS:
+        yield f"decode/{kind}", partial(time_decoding, options.weights, kind, seconds / 3)
     for side in (224, 512):
         yield f"draw/{side}", partial(time_drawing, side, seconds / 3)
     yield "folder/loop", partial(time_loop, options.weights, folder)
@@ -136,44 +138,58 @@ def _call_torch(name: str, *arguments: object) -> Pace:
     return pace
 
 
-def _list_measurements(system: System, service: Service, options: Options) -> Iterator[Measurement]:
-    """List the measurements of a service that has just started; it stands still but during them."""
-    start = _describe_start(service)
-    service.send_to_all(signal.SIGSTOP)  # some are busy even when idle
-    seconds = options.slow_seconds if system.is_slow else options.seconds
+async def _start_services(stack: AsyncExitStack, options: Options, part: str) -> list[Measurement]:
+    """Start the services that are measured; list their starts, then each load with the services in turn."""
+    starts: list[Measurement] = []
+    loads: dict[_Load, list[Measurement]] = {}
+    for system in _list_systems(options):
+        names = _name_loads(system)
+        if any(part in name for name in (f"start/{system.name}", *names.values())):
+            service = await stack.enter_async_context(run_service(system.settings, system.arguments))
+            seconds = options.slow_seconds if system.is_slow else options.seconds
+            subject = _Subject(system, service, _describe_start(service), seconds)
+            service.send_to_all(signal.SIGSTOP)  # some are busy even when idle
+            starts.append(Measurement(f"start/{system.name}", subject.start_again))
+            for load, name in names.items():
+                loads.setdefault(load, []).append(Measurement(name, partial(subject.measure, *load)))
+    return [*starts, *itertools.chain(*loads.values())]
 
-    async def start_again() -> Start:
-        if system.is_slow:
-            return start
-        async with run_service(system.settings, system.arguments) as another:
+
+@dataclass(frozen=True)
+class _Subject:
+    """A started service, which stands still but while it is measured for so many seconds."""
+
+    system: System
+    service: Service
+    start: Start
+    seconds: float
+
+    async def start_again(self) -> Start:
+        if self.system.is_slow:
+            return self.start
+        async with run_service(self.system.settings, self.system.arguments) as another:
             return _describe_start(another)
 
-    async def measure(path: str, kind: tuple[str, int], num_clients: int) -> Load:
-        requests = [system.create_request(path, scan, path) for scan in draw_scans(*kind)]
-        service.send_to_all(signal.SIGCONT)
+    async def measure(self, path: str, kind: str, num_clients: int) -> Load:
+        requests = [self.system.create_request(path, image, path) for image in load_images(kind)]
+        self.service.send_to_all(signal.SIGCONT)
         try:
-            return await measure_load(service, requests, num_clients, seconds)
+            return await measure_load(self.service, requests, num_clients, self.seconds)
         finally:
-            service.send_to_all(signal.SIGSTOP)
-
-    yield Measurement(f"start/{system.name}", start_again)
-    for name, load in _name_loads(system).items():
-        yield Measurement(name, partial(measure, *load))
+            self.service.send_to_all(signal.SIGSTOP)
 
 
-def _name_loads(system: System) -> dict[str, tuple[str, tuple[str, int], int]]:
-    loads = [(path, kind, num_clients) for path, kind in system.paths for num_clients in NUM_CLIENTS]
-    return {
-        name_load(system.name, path, *kind, num_clients): (path, kind, num_clients) for path, kind, num_clients in loads
-    }
+def _name_loads(system: System) -> dict[_Load, str]:
+    loads = [(*path, num_clients) for path in system.paths for num_clients in NUM_CLIENTS]
+    return {load: name_load(system.name, *load) for load in loads}
 
 
 def name_engine(library: str, num_threads: int, num_streams: int, *, explain: bool = False) -> str:
     return f"engine/{library}{' with map' if explain else ''}/{num_threads} threads/{num_streams} streams"
 
 
-def name_load(system: str, path: str, form: str, side: int, num_clients: int) -> str:
-    return f"http/{system}{path}/{form} {side}/{num_clients} clients"
+def name_load(system: str, path: str, kind: str, num_clients: int) -> str:
+    return f"http/{system}{path}/{kind}/{num_clients} clients"
 
 
 def _describe_start(service: Service) -> Start:

@@ -3,6 +3,7 @@
 The network is timed as its library runs it with the options it has by default.
 """
 
+import itertools
 import re
 import resource
 import subprocess
@@ -26,6 +27,7 @@ from model.decoding import decode_image
 from model.drawing.overlay import Caption, View, render_png
 from model.engines.loading import load_engine
 from model.preprocessing import preprocess_image
+from tests.benchmark.images import load_images
 from tests.load.scans import draw_scans
 from tests.load.service import ROOT, ServiceError
 
@@ -75,10 +77,10 @@ def time_onnxruntime(path: Path, num_threads: int, num_streams: int, explain: bo
     return time_calls(lambda: session.run(OUTPUTS, feed), num_streams, seconds)
 
 
-def time_decoding(weights: Path, form: str, side: int, seconds: float) -> Pace:
+def time_decoding(weights: Path, kind: str, seconds: float) -> Pace:
     """Time from the file's bytes to the network's inputs."""
-    (data,), preprocessing = draw_scans(form, side, 1), _read_preprocessing(weights)
-    return time_calls(lambda: preprocess_image(decode_image(data).image, preprocessing), 1, seconds)
+    images, preprocessing = itertools.cycle(load_images(kind)), _read_preprocessing(weights)
+    return time_calls(lambda: preprocess_image(decode_image(next(images)).image, preprocessing), 1, seconds)
 
 
 def time_drawing(side: int, seconds: float) -> Pace:

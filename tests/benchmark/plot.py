@@ -21,7 +21,7 @@ def plot_results(results: Results, title: str, path: Path) -> None:
     figure = Figure(figsize=(4 * len(panels), 7), layout="constrained")
     grid, width = figure.subplots(2, len(panels), squeeze=False), (1 - _GAP) / len(systems)
     for column, panel in enumerate(panels):
-        grid[0, column].set_title(f"{panel[0]}, {panel[1][0]} {panel[1][1]}")
+        grid[0, column].set_title(", ".join(panel))
         for axes, unit, label in zip(grid[:, column], ("rate", "p50_ms"), ("requests/s", "p50, ms"), strict=True):
             for index, system in enumerate(systems):
                 rounds = _list_rounds(results, system, panel, unit)
@@ -36,9 +36,6 @@ def plot_results(results: Results, title: str, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def _list_rounds(
-    results: Results, system: str, panel: tuple[str, tuple[str, int]], unit: str = "rate"
-) -> list[list[float]]:
+def _list_rounds(results: Results, system: str, panel: tuple[str, str], unit: str = "rate") -> list[list[float]]:
     """List the rounds of each number of clients."""
-    path, kind = panel
-    return [results.rounds(name_load(system, path, *kind, clients), unit) for clients in NUM_CLIENTS]
+    return [results.rounds(name_load(system, *panel, clients), unit) for clients in NUM_CLIENTS]

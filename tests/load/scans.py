@@ -55,6 +55,11 @@ def draw_scans(form: str, side: int, count: int = 8) -> list[bytes]:
     return [encode(draw_head(side, seed), form) for seed in range(count)]
 
 
+def draw_originals(count: int = 16) -> list[bytes]:
+    """Draw JPEGs of the size that users have, 512 x 512; every other one is grey coded as RGB."""
+    return [encode(draw_head(512, seed), "JPEG", ("L", "RGB")[seed % 2]) for seed in range(count)]
+
+
 def draw_variants(seed: int, sizes: tuple[int, ...] = (256, 384, 512)) -> dict[str, bytes]:
     """Draw scans by name: every format, grey, colour, palette, alpha and 16 bit."""
     scans = {}
