@@ -17,6 +17,7 @@ from tests.benchmark.images import ORIGINAL, describe_originals
 from tests.benchmark.measurements import prepare
 from tests.benchmark.options import Options
 from tests.benchmark.plot import plot_results
+from tests.benchmark.profile import measure_profile
 from tests.benchmark.ratios import Ratio, compute_ratios, find_regressions, load_stored, store
 from tests.benchmark.results import Results, format_row
 from tests.load.service import ServiceError
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def benchmark(
     quick: bool = False,
+    profile: bool = False,
     only: str = "",
     keep: Annotated[bool, arg(name="store")] = False,
     options: OmitArgPrefixes[Options] = _DEFAULTS,
@@ -40,6 +42,7 @@ def benchmark(
 
     Args:
         quick: Short measurements, one round: a look, not a number, and no verdict.
+        profile: Show instead where the time of one request goes.
         only: Measure only what has this in its name, such as http/ours.
         keep: Store these ratios as what later versions are compared with; not those of a quick look.
 
@@ -52,6 +55,9 @@ def benchmark(
         return 2
     options, results = options.shorten() if quick else options, Results()
     try:
+        if profile:
+            sys.stdout.write(asyncio.run(measure_profile(options)).format())
+            return 0
         asyncio.run(measure(options, only, results))
     except ServiceError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -29,6 +29,12 @@ def test_a_quick_run_measures_what_is_asked_for_and_gives_no_verdict(tiny_pair, 
     assert not {"ok", "MISSED", "WORSE"} & set(printed.split())
 
 
+def test_a_profile_comes_instead_of_the_measurements(tiny_pair, tmp_path, capsys):
+    assert main(["--profile", "--seconds", "0.05", "--weights", str(tiny_pair[1]), "--out", str(tmp_path)]) == 0
+    assert "queue hand-over" in capsys.readouterr().out
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_quick_look_is_never_stored(monkeypatch, capsys):
     monkeypatch.setattr("tests.benchmark.__main__.store", None)  # to call it would be an error
     assert main(["--quick", "--store", "--only", "decode/JPEG 224"]) == 2
