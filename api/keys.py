@@ -7,9 +7,17 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from starlette.datastructures import Headers
+
 from api.exceptions import SettingsError
 from api.settings import Settings
 
+KEY_HEADER = "X-API-Key"
+# As the OpenAPI document has them: either will do.
+SECURITY_SCHEMES = {
+    "Bearer": {"type": "http", "scheme": "bearer"},
+    "Header": {"type": "apiKey", "in": "header", "name": KEY_HEADER},
+}
 _KEY = re.compile(r"[!-~]{16,512}")  # visible ASCII, which a header carries unchanged
 
 logger = logging.getLogger(__name__)
@@ -60,6 +68,13 @@ class KeyRing:
             logger.error("the API keys stay as they were: %s", error)
         else:
             logger.info("read %d API keys", len(self._filed))
+
+
+def read_offered_keys(headers: Headers) -> list[str]:
+    """List the keys that a client sends."""
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    offered = (bearer.strip() if scheme.lower() == "bearer" else "", headers.get(KEY_HEADER, ""))
+    return [key for key in offered if key]
 
 
 def _read_keys(file: Path) -> frozenset[bytes]:

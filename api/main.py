@@ -28,6 +28,8 @@ from api.telemetry.tracing import configure_telemetry, create_tracer_provider
 from api.version import VERSION
 from model.classifier import Classifier
 
+_NUM_SPARE_THREADS = 1  # so that no core waits while a thread waits for Python's lock or hands its result over
+
 logger = logging.getLogger(__name__)
 
 _DESCRIPTION = f"""
@@ -87,7 +89,8 @@ def _create_lifespan(settings: Settings, send_spans: Callable[[], None] | None) 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics: Metrics = app.state.metrics
-        queue = InferenceQueue(settings.threads, settings.max_queue, settings.request_timeout_seconds)
+        num_threads = settings.threads + _NUM_SPARE_THREADS
+        queue = InferenceQueue(num_threads, settings.max_queue, settings.request_timeout_seconds)
         queue.add_depth_listener(metrics.observe_depth)
         try:
             classifier = await _load(settings, queue)

@@ -5,9 +5,10 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
+from pydantic import TypeAdapter
 
 from api.body import OPENAPI_BODY
-from api.dependencies import ClientWatchDep, ImageDep, KeyCheck, RequestIdDep, ServiceDep
+from api.dependencies import ImageRequestDep
 from api.dicom_answer import PictureFormat, PictureFormatDep, draw_picture
 from api.errors import problem_responses
 from api.schemas import UNSTORED_HEADERS, PredictionResponse, describe_header
@@ -20,7 +21,7 @@ FrameQuery = Annotated[
     Query(ge=1, description="Which frame of a DICOM file, from 1; by default the middle one. Others have one image."),
 ]
 
-router = APIRouter(tags=["prediction"], dependencies=[KeyCheck])
+router = APIRouter(tags=["prediction"])
 
 _PROBLEMS = problem_responses(400, 401, 408, 413, 415, 422, 500, 503, 504)
 _VIEWS = """
@@ -32,6 +33,8 @@ _VIEWS = """
 
 The last two carry no caption, ignore `alpha` and have no DICOM form.
 """
+_ANSWER = TypeAdapter(PredictionResponse)  # FastAPI would check what was checked when it was made
+_UNSTORED = {"Cache-Control": "no-store"}
 _JSON = {"description": "The prediction.", "headers": UNSTORED_HEADERS}
 _PICTURE = {
     "description": "The picture, at the scan's own resolution. `Accept: application/dicom` asks for it as a DICOM "
@@ -46,20 +49,19 @@ _PICTURE = {
 }
 
 
-@router.post("/predict", responses={**_PROBLEMS, 200: _JSON}, openapi_extra=OPENAPI_BODY)
-async def predict(
-    service: ServiceDep,
-    image: ImageDep,
-    client: ClientWatchDep,
-    request_id: RequestIdDep,
-    response: Response,
-    frame: FrameQuery = None,
-) -> PredictionResponse:
+@router.post(
+    "/predict",
+    responses={**_PROBLEMS, 200: _JSON},
+    response_model=PredictionResponse,
+    openapi_extra=OPENAPI_BODY,
+)
+async def predict(request: ImageRequestDep, frame: FrameQuery = None) -> Response:
     """Classify a brain-MRI slice."""
-    queued = await service.queue.run(partial(service.classifier.predict, image, frame), client)
+    service = request.service
+    queued = await service.queue.run(partial(service.classifier.predict, request.image, frame), request.client)
     prediction = service.record(queued.result, queued.queue_ms)
-    response.headers["Cache-Control"] = "no-store"
-    return PredictionResponse(**vars(prediction), request_id=request_id)
+    answer = PredictionResponse(**vars(prediction), request_id=request.id)
+    return Response(_ANSWER.dump_json(answer), media_type="application/json", headers=_UNSTORED)
 
 
 @router.post(
@@ -69,9 +71,7 @@ async def predict(
     openapi_extra=OPENAPI_BODY,
 )
 async def visualize(
-    service: ServiceDep,
-    image: ImageDep,
-    client: ClientWatchDep,
+    request: ImageRequestDep,
     form: PictureFormatDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
@@ -79,13 +79,14 @@ async def visualize(
     frame: FrameQuery = None,
 ) -> Response:
     """Classify a brain-MRI slice and draw the evidence for a class (Grad-CAM) over it."""
-    draw = partial(draw_picture, service.classifier, image, form, target, alpha, view, frame)
-    queued = await service.queue.run(draw, client)
+    service = request.service
+    draw = partial(draw_picture, service.classifier, request.image, form, target, alpha, view, frame)
+    queued = await service.queue.run(draw, request.client)
     prediction = service.record(queued.result.prediction, queued.queue_ms)
     name = prediction.prediction
     headers = {
         "X-Prediction": quote(name, safe=" " if name == name.strip() else ""),  # spaces at the ends would be lost
         "X-Confidence": f"{prediction.confidence:.6f}",
-        "Cache-Control": "no-store",
+        **_UNSTORED,
     }
     return Response(queued.result.body, media_type=queued.result.media_type, headers=headers)

@@ -12,6 +12,7 @@ from api.scheduling import lower_priority
 
 Result = TypeVar("Result")
 ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
+_GONE_DETAIL = "The connection was closed before the image's turn had come."
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,16 @@ class QueuedResult(Generic[Result]):
 
 
 class InferenceQueue:
-    """Runs calls on a few threads; the event loop stays free to answer probes."""
+    """Runs calls on a few threads; the event loop stays free to answer probes.
+
+    A thread that is done takes the next call from the executor's queue by itself, without waiting until the event loop
+    has heard of it.
+    """
 
     def __init__(self, num_threads: int, max_queue: int, timeout_seconds: float) -> None:
         """Start no thread yet."""
         self._executor = ThreadPoolExecutor(num_threads, thread_name_prefix="inference", initializer=lower_priority)
-        self._free = asyncio.Semaphore(num_threads)
+        self._num_threads = num_threads
         self._places = asyncio.Semaphore(max_queue)
         self._patient_places = asyncio.Semaphore(max(1, max_queue // 2))
         self._timeout_seconds = timeout_seconds
@@ -82,10 +87,7 @@ class InferenceQueue:
         await _acquire(self._places, watch)
         self._admit(1)
         try:
-            admitted = time.perf_counter()
-            await _acquire(self._free, watch, self._timeout_seconds)
-            queue_ms = round((time.perf_counter() - admitted) * 1000, 3)
-            return QueuedResult(await self._run_now(call), queue_ms)
+            return await self._take_turn(_Turn(call), watch)
         finally:
             self._admit(-1)
             self._places.release()
@@ -95,23 +97,68 @@ class InferenceQueue:
         for listener in self._depth_listeners:
             listener(self._num_admitted)
 
-    async def _run_now(self, call: Callable[[], Result]) -> Result:
+    async def _take_turn(self, turn: "_Turn[Result]", watch: ClientWatch | None) -> QueuedResult[Result]:
+        self._executor.submit(turn.run)
+        if self._num_admitted <= self._num_threads:
+            return await turn.answer
+        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, self._give_up, turn)
+        gone = asyncio.ensure_future((watch or _watch_nobody)())
+        gone.add_done_callback(lambda _: turn.give_up(ClientGoneError, _GONE_DETAIL))
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+            return await turn.answer
         finally:
-            self._free.release()
+            timer.cancel()
+            gone.cancel()
+
+    def _give_up(self, turn: "_Turn[Result]") -> None:
+        turn.give_up(DeadlinePassedError, f"No core became free within {self._timeout_seconds:g} s.")
 
 
-async def _acquire(
-    semaphore: asyncio.Semaphore, watch: ClientWatch | None, timeout_seconds: float | None = None
-) -> None:
-    """Acquire `semaphore`, unless the client leaves or the time is up first."""
+class _Turn(Generic[Result]):
+    """A call on its way to a thread, which passes it over if nobody waits for the answer any more."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[QueuedResult[Result]] = self._loop.create_future()
+        self._begin = time.perf_counter()
+        self._is_running = False
+
+    def run(self) -> None:
+        """Make the call, in a thread."""
+        if self.answer.done():
+            return
+        self._is_running = True
+        queue_ms = round((time.perf_counter() - self._begin) * 1000, 3)
+        try:
+            result = QueuedResult(self._call(), queue_ms)
+        except BaseException as error:  # noqa: BLE001  # it belongs to the one who waits
+            self._loop.call_soon_threadsafe(self._fail, error)
+        else:
+            self._loop.call_soon_threadsafe(self._succeed, result)
+
+    def give_up(self, error: type[Exception], detail: str) -> None:
+        """Answer with an error, unless the call is running."""
+        if not self._is_running and not self.answer.done():
+            self.answer.set_exception(error(detail))
+
+    def _succeed(self, result: QueuedResult[Result]) -> None:
+        if not self.answer.done():
+            self.answer.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+async def _acquire(semaphore: asyncio.Semaphore, watch: ClientWatch | None) -> None:
+    """Acquire `semaphore`, unless the client leaves first."""
     if not semaphore.locked():
         await semaphore.acquire()
         return
     turn, gone = asyncio.create_task(semaphore.acquire()), asyncio.ensure_future((watch or _watch_nobody)())
     try:
-        done, _ = await asyncio.wait({turn, gone}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({turn, gone}, return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
         if turn.done():
             semaphore.release()
@@ -119,11 +166,8 @@ async def _acquire(
     finally:
         gone.cancel()
         turn.cancel()
-    if turn in done:
-        return
-    if gone in done:
-        raise ClientGoneError("The connection was closed before the image's turn had come.")
-    raise DeadlinePassedError(f"No core became free within {timeout_seconds:g} s.")
+    if not turn.done():
+        raise ClientGoneError(_GONE_DETAIL)
 
 
 async def _watch_nobody() -> None:

@@ -64,7 +64,7 @@ class CardResponse(PublicCard):
     )
     sha256: str = Field(description="Of the checkpoint the weights come from.")
     engine: str = Field(description="The library that computes.", examples=["onnxruntime"])
-    threads: int = Field(description="Images classified at once, and cores that work on one, in each worker.")
+    threads: int = Field(description="Cores that classify images, in each worker.")
     workers: int = Field(description="Processes that serve.")
 
 

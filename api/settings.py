@@ -50,7 +50,7 @@ class Settings(BaseSettings):
         default_factory=lambda values: max(1, available_cores() // values.get("workers", 1)),
         ge=1,
         le=256,
-        description="Images classified at once, and cores per image; default: a worker's share of the CPU quota.",
+        description="Cores to classify images with; default: a worker's share of the CPU quota.",
     )
     max_upload_bytes: int = Field(
         20 * _MEBIBYTE,

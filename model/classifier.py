@@ -17,13 +17,13 @@ import numpy as np
 
 from model.card import ModelCard
 from model.checkpoints.file_hash import verify_file
-from model.decoding import decode_opened, open_image
+from model.decoding import EncodedImage, decode_image, decode_opened, open_image
 from model.drawing.overlay import Caption, View, render_png
 from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
 from model.engines.loading import load_engine
 from model.errors import CheckpointError, UnknownClassError
-from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray
+from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray, ImageArray
 from model.prediction import (
     Inference,
     InputReport,
@@ -105,8 +105,8 @@ class Classifier:
             InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
         start = time.perf_counter()
-        with self._decode(data, frame) as decoded:
-            return self._classify(decoded, start, self._engine.predict)[0]
+        with self._open(data, frame) as opened:
+            return self._classify(self._decode(opened), start, self._engine.predict)[0]
 
     def infer(self, data: bytes, *, explain: bool = False) -> Inference:
         """Classify an encoded image as `predict` does, and keep the network's outputs.
@@ -118,7 +118,8 @@ class Classifier:
             InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
         start = time.perf_counter()
-        with self._decode(data, None) as decoded:
+        with self._open(data, None) as opened:
+            decoded = self._decode(opened)
             if explain:
                 prediction, explanation = self._explain(decoded, start, PREDICTED)
                 return Inference(prediction, explanation.logits, explanation.heatmaps)
@@ -149,12 +150,15 @@ class Classifier:
             InputError: If the image cannot be classified, or `target` is no class of the network.
         """
         start, class_index = time.perf_counter(), self._find_class(target)
-        with self._decode(data, frame) as decoded:
-            return self._visualize(decoded, start, class_index, alpha, view)
+        with self._open(data, frame) as opened:
+            has_luma = opened.has_luma
+            decoded = self._decode(opened)
+            drawn = decode_image(data, self._max_image_pixels, frame) if has_luma else decoded
+            return self._visualize(decoded, drawn.image, start, class_index, alpha, view)
 
     def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
         """Classify an image that was decoded elsewhere, and draw the evidence for its class over it."""
-        return self._visualize(decoded, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
+        return self._visualize(decoded, decoded.image, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
@@ -187,19 +191,29 @@ class Classifier:
         return self.card.classes.index(target)
 
     @contextmanager
-    def _decode(self, data: bytes, frame: int | None) -> Iterator[DecodedImage]:
-        """Decode an image; large ones, which take hundreds of megabytes, one after the other."""
+    def _open(self, data: bytes, frame: int | None) -> Iterator[EncodedImage]:
+        """Open an image to be decoded; large ones, which take hundreds of megabytes, one after the other."""
         opened = open_image(data, self._max_image_pixels, frame)
         with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
-            yield decode_opened(opened)
+            yield opened
+
+    def _decode(self, opened: EncodedImage) -> DecodedImage:
+        """Decode what the network sees of an image."""
+        return decode_opened(opened, grey=self.card.preprocessing.color == "grey")
 
     def _visualize(
-        self, decoded: DecodedImage, start: float, class_index: int, alpha: float, view: View
+        self,
+        decoded: DecodedImage,
+        image: ImageArray,
+        start: float,
+        class_index: int,
+        alpha: float,
+        view: View,
     ) -> Visualization:
         prediction, explanation = self._explain(decoded, start, class_index)
         explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
         caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = render_png(decoded.image, explanation.heatmaps[0], caption, alpha, view)
+        png = render_png(image, explanation.heatmaps[0], caption, alpha, view)
         return Visualization(prediction, explained, png)
 
     def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, Explanation]:

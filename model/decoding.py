@@ -31,6 +31,11 @@ class EncodedImage:
         """Height times width."""
         return int(self.source.width * self.source.height)
 
+    @property
+    def has_luma(self) -> bool:
+        """Whether it can be decoded in grey without its colours."""
+        return isinstance(self.source, RasterImage) and self.source.has_luma
+
 
 def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None) -> EncodedImage:
     """Read the header of an encoded image; the bytes decide what it is.
@@ -54,8 +59,11 @@ def open_image(data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, fr
     return EncodedImage(open_raster(data, max_image_pixels), notes)
 
 
-def decode_opened(opened: EncodedImage) -> DecodedImage:
+def decode_opened(opened: EncodedImage, *, grey: bool = False) -> DecodedImage:
     """Decode what `open_image` opened; of several images in a file that is no DICOM the first.
+
+    Args:
+        grey: Brightness suffices; see `model.images.raster.RasterImage.decode`.
 
     Raises:
         TruncatedImageError: If the data end early or are damaged.
@@ -63,15 +71,20 @@ def decode_opened(opened: EncodedImage) -> DecodedImage:
         UnsupportedPixelsError: If the file stores its pixels in a way that is not read.
         BlankImageError: If all pixels have the same value.
     """
-    decoded = opened.source.decode()
+    source = opened.source
+    decoded = source.decode(grey=grey) if isinstance(source, RasterImage) else source.decode()
     return replace(decoded, warnings=(*decoded.warnings, *opened.notes)) if opened.notes else decoded
 
 
 def decode_image(
-    data: bytes, max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS, frame: int | None = None
+    data: bytes,
+    max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+    frame: int | None = None,
+    *,
+    grey: bool = False,
 ) -> DecodedImage:
     """Read an encoded image: `open_image`, then `decode_opened`; the errors are theirs."""
-    return decode_opened(open_image(data, max_image_pixels, frame))
+    return decode_opened(open_image(data, max_image_pixels, frame), grey=grey)
 
 
 def _open_dicom(data: bytes, max_image_pixels: int, frame: int | None) -> "DicomImage":

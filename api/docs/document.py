@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api import batch, predict
 from api.body import describe_form
 from api.docs.examples import write_examples
+from api.keys import SECURITY_SCHEMES
 from api.protocol import routes as inference_protocol
 from api.protocol.schemas import InferenceRequest
 from api.schemas import Problem, ProtocolError
@@ -39,10 +40,11 @@ def complete_document(app: FastAPI) -> None:
         document["paths"][batch.PATH]["post"]["requestBody"] = describe_form(app.state.max_batch)
         operations = {path: operation for path, methods in document["paths"].items() for operation in methods.values()}
         _shorten_summaries(operations.values())
-        if not app.state.keys.enabled:
-            components.pop("securitySchemes", None)
+        if app.state.keys.enabled:
+            components["securitySchemes"] = SECURITY_SCHEMES
             for operation in operations.values():
-                operation.pop("security", None)
+                if "401" in operation["responses"]:
+                    operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
         if service := getattr(app.state, "service", None):
             _name_values(operations.values(), service.classifier.card)
             _add_examples(operations, write_examples(service, app.version))

@@ -1,8 +1,11 @@
 """Refuses predictions at their request's head while the queue is full, ahead of FastAPI and its middleware.
 
-At five times overload, even 2.5 % of a prediction per refusal matters.
+At five times overload, even 2.5 % of a prediction per refusal matters, and clients that ask again at once would be
+refused thousands of times a second. So only some refusals a second are immediate, as a load balancer needs them: the
+other requests are held for a moment, head read and body not, and then served where there is room by now.
 """
 
+import asyncio
 import logging
 import re
 from functools import lru_cache
@@ -29,6 +32,9 @@ _QUEUED_ROUTES = {
 }
 _REQUEST_ID = REQUEST_ID_HEADER.lower().encode("ascii")
 _PLACEHOLDER = b"{request_id}"
+_MAX_IMMEDIATE = 50  # refusals a second, half a percent of a core
+_HOLD_SECONDS = 0.25
+_MAX_HELD = 512  # of which each holds up to 64 KiB of a body
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +46,27 @@ class QueueGuard:
         """Stand in front of `app`; refusals are counted in its metrics."""
         self._app = app
         self._refuse = allow_origins(self._answer, settings)
+        self._immediate = _Allowance(_MAX_IMMEDIATE)
+        self._num_held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one request."""
         if self._is_queue_full() and scope["method"] == "POST" and _find_route(scope["path"]):
-            await self._refuse(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+            await self._hold()
+            if self._is_queue_full():
+                await self._refuse(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    async def _hold(self) -> None:
+        """Let a request wait, unless its refusal may be immediate or too many wait."""
+        if self._num_held >= _MAX_HELD or self._immediate.take():
+            return
+        self._num_held += 1
+        try:
+            await asyncio.sleep(_HOLD_SECONDS)
+        finally:
+            self._num_held -= 1
 
     def _is_queue_full(self) -> bool:
         state = self._app.state
@@ -67,6 +87,22 @@ class QueueGuard:
         own_headers = ((_REQUEST_ID, request_id.encode("ascii")), (b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": [*raw_headers, *own_headers]})
         await send({"type": "http.response.body", "body": body})
+
+
+class _Allowance:
+    """A number of things a second."""
+
+    def __init__(self, num_a_second: int) -> None:
+        self._num_a_second = num_a_second
+        self._second, self._num_taken = 0, 0
+
+    def take(self) -> bool:
+        """Take one, if any is left of this second."""
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._second, self._num_taken = second, 0
+        self._num_taken += 1
+        return self._num_taken <= self._num_a_second
 
 
 def render_refusal(kind: ProblemKind, detail: str, settings: Settings) -> bytes:

@@ -32,6 +32,7 @@ from model.images.tiff_tags import TiffTags, is_tiff, read_tags
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 _STARTS = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP|BM", re.DOTALL)
 _DAMAGED_HEADER = "The image header is damaged; send the complete file."
+_JPEG_FORMATS = ("JPEG", "MPO")  # a file of several pictures has a format of its own in Pillow
 _MAX_PLANES = 4  # a TIFF file may hold each channel by itself
 
 
@@ -53,8 +54,16 @@ class RasterImage:
         """Rows in the file."""
         return self.picture.height
 
-    def decode(self) -> DecodedImage:
+    @property
+    def has_luma(self) -> bool:
+        """Whether the file stores brightness by itself, beside the colours: JPEG, ITU-T T.871."""
+        return self.picture.mode == "RGB" and self.picture.format in _JPEG_FORMATS
+
+    def decode(self, *, grey: bool = False) -> DecodedImage:
         """Decode the image; of several in a file the first.
+
+        Args:
+            grey: Brightness suffices: colours that are stored beside it are left out, in half the time.
 
         Raises:
             TruncatedImageError: If the data end early or are damaged.
@@ -62,8 +71,9 @@ class RasterImage:
             BlankImageError: If all pixels have the same value.
         """
         with refuse_damage("The image data end early or are damaged; send the complete file."):
-            # A JPEG file of several pictures has a format of its own in Pillow.
-            format_ = "JPEG" if self.picture.format == "MPO" else str(self.picture.format)
+            format_ = "JPEG" if self.picture.format in _JPEG_FORMATS else str(self.picture.format)
+            if grey and self.has_luma:
+                self.picture.draft("L", None)
             animated = bool(getattr(self.picture, "is_animated", False))
             if is_deep_png(self.picture):
                 image, notes = _show_deep_png(self.picture, self.data)

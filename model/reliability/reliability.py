@@ -124,6 +124,7 @@ class RegionDistance:
         self._mean, self._scale, self._components, self._centres = (
             array.decode() for array in (region.mean, region.scale, region.components, region.centres)
         )
+        self._squares = (self._centres**2).sum(axis=1)
         self._limit = region.limit
 
     @property
@@ -146,7 +147,7 @@ class RegionDistance:
         standardised = (vectors.astype(np.float64) - self._mean) * self._scale
         inside = standardised @ self._components
         outside = ((standardised - inside @ self._components.T) ** 2).sum(axis=1)
-        squares = (inside**2).sum(axis=1)[:, None] - 2 * inside @ self._centres.T + (self._centres**2).sum(axis=1)
+        squares = (inside**2).sum(axis=1)[:, None] - 2 * inside @ self._centres.T + self._squares
         distance: DoubleArray = (squares.min(axis=1).clip(0) + outside) / self._limit
         return distance
 

@@ -80,7 +80,8 @@ def time_onnxruntime(path: Path, num_threads: int, num_streams: int, explain: bo
 def time_decoding(weights: Path, kind: str, seconds: float) -> Pace:
     """Time from the file's bytes to the network's inputs."""
     images, preprocessing = itertools.cycle(load_images(kind)), _read_preprocessing(weights)
-    return time_calls(lambda: preprocess_image(decode_image(next(images)).image, preprocessing), 1, seconds)
+    grey = preprocessing.color == "grey"
+    return time_calls(lambda: preprocess_image(decode_image(next(images), grey=grey).image, preprocessing), 1, seconds)
 
 
 def time_drawing(side: int, seconds: float) -> Pace:

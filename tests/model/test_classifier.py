@@ -52,6 +52,16 @@ def test_a_visualization_carries_the_same_prediction(classifier):
     assert Image.open(io.BytesIO(visualization.png)).size == (100, 100)
 
 
+def test_colours_are_drawn_and_not_classified(classifier):
+    image = draw_scan(100, (0.4, 0.5))
+    image[:, :, 0] //= 2
+    data = encode(image, "JPEG", quality=95)
+    visualization = classifier.visualize(data, view=View.SCAN)
+    assert visualization.prediction.probabilities == pytest.approx(classifier.predict(data).probabilities, abs=1e-5)
+    drawn = np.asarray(Image.open(io.BytesIO(visualization.png)).convert("RGB")).astype(int)
+    assert (drawn[:, :, 1] - drawn[:, :, 0]).max() > 40
+
+
 def test_another_class_can_be_explained(classifier):
     pictures = {name: classifier.visualize(SCAN, name, 1.0, View.HEATMAP) for name in CLASSES}
     assert [picture.explained for picture in pictures.values()] == list(CLASSES)

@@ -26,14 +26,17 @@ def read_in_threads(read: Callable[[Item], Result], items: Sequence[Item], title
         pool.shutdown(cancel_futures=True)  # or who stops a command would wait for all items
 
 
-def read_image(path: Path) -> DecodedImage:
+def read_image(path: Path, *, grey: bool = False) -> DecodedImage:
     """Decode a file.
+
+    Args:
+        grey: Brightness suffices; see `model.images.raster.RasterImage.decode`.
 
     Raises:
         ImageFileError: If it cannot be read, or is no image that can be used.
     """
     try:
-        return decode_image(read_file(path))
+        return decode_image(read_file(path), grey=grey)
     except InputError as error:
         raise ImageFileError(path, str(error)) from error
     except OSError as error:

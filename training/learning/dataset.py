@@ -75,7 +75,7 @@ class ScanDataset(Dataset[Sample]):
         return image, self._classes[index], self._kinds[index], _locate(box)
 
     def _read(self, scan: Scan) -> ImageArray:
-        image = resize_image(read_image(scan.path).image, self.preprocessing)
+        image = resize_image(read_image(scan.path, grey=self.preprocessing.color == "grey").image, self.preprocessing)
         return image[:, :, 0].copy() if self.preprocessing.color == "grey" else image
 
 

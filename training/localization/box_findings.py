@@ -108,6 +108,7 @@ def read_batches(
     """Read scans in batches, as inputs (N, 3, S, S) and labels (N,), or raise `DataError`."""
     for start in range(0, len(scans), _BATCH_SIZE):
         batch = scans[start : start + _BATCH_SIZE]
-        images = [read_image(boxed.scan.path).image for boxed in batch]
+        grey = preprocessing.color == "grey"
+        images = [read_image(boxed.scan.path, grey=grey).image for boxed in batch]
         inputs = np.concatenate([preprocess_image(image, preprocessing) for image in images])
         yield batch, torch.from_numpy(inputs), torch.tensor([boxed.scan.label for boxed in batch])

@@ -106,5 +106,5 @@ def _read_batches(scans: Sequence[Scan], preprocessing: Preprocessing) -> Iterat
 
 def _read_scan(scan: Scan, preprocessing: Preprocessing) -> _ReadScan:
     """Read a scan as inputs (3, S, S) and its appearance (85,)."""
-    image = resize_image(read_image(scan.path).image, preprocessing)
+    image = resize_image(read_image(scan.path, grey=preprocessing.color == "grey").image, preprocessing)
     return normalize_image(image, preprocessing), describe_appearance(image)

@@ -1,13 +1,16 @@
+import asyncio
 import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from api.queue import InferenceQueue
 from api.server.address import take_address
+from api.server.refusals import _Allowance
 from api.server.server import DrainingServer
 from tests.service.server import exchange_bytes, wait_until_ready
 
@@ -59,6 +62,36 @@ def test_a_full_queue_refuses_at_the_head_logs_and_counts_it_and_ends_the_connec
     metrics = exchange_bytes(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").decode()
     assert f'http_requests_total{{method="POST",path="{route}",status="503"}}' in metrics
     assert 'brain_mri_rejections_total{code="queue_full"}' in metrics
+
+
+def test_beyond_some_a_second_refusals_are_held_and_those_for_which_there_is_room_by_then_are_served(
+    port, full, monkeypatch
+):
+    monkeypatch.setattr("api.server.refusals._HOLD_SECONDS", 0.4)
+    allowed = iter([True, False, False])
+    monkeypatch.setattr("api.server.refusals._Allowance.take", lambda _: next(allowed))
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+    begin = time.monotonic()
+    assert exchange_bytes(port, head).startswith(b"HTTP/1.1 503 ")
+    assert time.monotonic() - begin < 0.4
+    begin = time.monotonic()
+    assert exchange_bytes(port, head).startswith(b"HTTP/1.1 503 ")
+    assert time.monotonic() - begin >= 0.4
+    threading.Timer(0.1, monkeypatch.setattr, (InferenceQueue, "is_full", False)).start()
+    closing = head.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    assert exchange_bytes(port, closing).startswith(b"HTTP/1.1 400 ")  # served: it has no image
+
+
+def test_the_allowance_is_that_of_a_second():
+    async def take() -> list[bool]:
+        loop, now = asyncio.get_running_loop(), 10.0
+        loop.time = lambda: now  # type: ignore[method-assign]
+        allowance = _Allowance(2)
+        found = [allowance.take() for _ in range(3)]
+        now = 11.5
+        return [*found, allowance.take()]
+
+    assert asyncio.run(take()) == [True, True, False, True]
 
 
 @pytest.mark.parametrize("line", ["GET /livez", "POST /predict"])
