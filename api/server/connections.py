@@ -129,10 +129,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     async def _send(self, cycle: RequestResponseCycle, send: Callable[[Any], Awaitable[None]], message: Any) -> None:
-        """Send, and announce the end of the connection if this is its last response."""
+        """Send, announce the end of the connection if this is its last response, and join head and body."""
         if not cycle.response_started and (cycle.more_body or self._stopping):
             cycle.keep_alive = False
+        transport = cast(_LingeringTransport, self.transport)
+        if message["type"] == "http.response.start":
+            transport.hold()
         await send(message)
+        if message["type"] == "http.response.body":
+            transport.flush()
 
     def _expect_head(self) -> None:
         if "head" not in self._timers:
@@ -196,11 +201,39 @@ def _decline_upgrade(data: bytes) -> bytes:
 
 
 class _LingeringTransport:
-    """A transport that asks before it closes: uvicorn closes as soon as a response is written, read or not."""
+    """A transport that asks before it closes: uvicorn closes as soon as a response is written, read or not.
+
+    It also joins the head of a response with the first part of its body, which uvicorn writes one after the other: one
+    call of the system and one packet, which wakes the client once.
+    """
 
     def __init__(self, transport: asyncio.Transport, close: Callable[[asyncio.Transport], None]) -> None:
         self._transport = transport
-        self.close = partial(close, transport)
+        self._close = partial(close, transport)
+        self._held: bytes | None = None
+
+    def hold(self) -> None:
+        """Keep what is written next until more is."""
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        """Write, behind what is held."""
+        if self._held == b"":
+            self._held = data
+            return
+        self._transport.write((self._held or b"") + data)
+        self._held = None
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            self._transport.write(self._held)
+        self._held = None
+
+    def close(self) -> None:
+        """Close, once what is held is written."""
+        self.flush()
+        self._close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

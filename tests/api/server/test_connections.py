@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from api.server.connections import BoundedProtocol
+from api.server.connections import _LingeringTransport, BoundedProtocol
 from tests.samples.phantoms import draw_scan, encode
 from tests.service.server import exchange_bytes, read_to_end, running_server
 
@@ -165,3 +165,29 @@ def test_a_client_that_has_reset_the_connection_is_let_go():
     BoundedProtocol._linger(protocol)
     protocol.transport.abort.assert_called_once_with()
     protocol._start_timer.assert_not_called()
+
+
+class _Written(list[bytes]):
+    """A transport that notes what is written, and its end."""
+
+    def write(self, data: bytes) -> None:
+        self.append(data)
+
+    def end(self, _transport: object) -> None:
+        self.append(b"end")
+
+
+def test_head_and_body_are_written_at_once_and_a_head_alone_before_the_end():
+    written = _Written()
+    transport = _LingeringTransport(written, written.end)  # type: ignore[arg-type]
+    transport.hold()
+    transport.write(b"head ")
+    assert written == []
+    transport.write(b"body")
+    transport.write(b"more")
+    transport.flush()
+    assert written == [b"head body", b"more"]
+    transport.hold()
+    transport.write(b"head")
+    transport.close()
+    assert written[2:] == [b"head", b"end"]
