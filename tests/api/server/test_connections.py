@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from api.server.connections import _LingeringTransport, BoundedProtocol
+from api.server.connections import BoundedProtocol, _LingeringTransport
 from tests.samples.phantoms import draw_scan, encode
 from tests.service.server import exchange_bytes, read_to_end, running_server
 
