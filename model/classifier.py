@@ -230,12 +230,12 @@ class Classifier:
             run: From inputs (1, 3, S, S) to the network's outputs.
         """
         resized = resize_image(decoded.image, self.card.preprocessing)
+        appearance = describe_appearance(resized)[None]  # while the pixels are in the processor's cache
         inputs = normalize_image(resized, self.card.preprocessing)[None]
         prepared = time.perf_counter()
         outputs = run(inputs)
         timing = Timing(decode=_milliseconds(start, prepared), inference=_milliseconds(prepared, time.perf_counter()))
         probabilities = softmax(outputs.logits, self.card.temperature)
-        appearance = describe_appearance(resized)[None]
         (reliability,) = self._check.assess(probabilities, outputs.features, appearance, [decoded.kind])
         best = int(probabilities[0].argmax())
         prediction = Prediction(
