@@ -286,7 +286,7 @@ class Evaluate(EvaluationOptions):
         parts = (
             format_evaluation(evaluation) if evaluation.splits else "",
             format_shift(evaluation.shift) if evaluation.shift else "",
-            format_elsewhere(evaluation.elsewhere) if evaluation.elsewhere else "",
+            format_elsewhere(evaluation.elsewhere.rows) if evaluation.elsewhere else "",
         )
         sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
         text = json.dumps(describe_evaluation(evaluation), indent=2, ensure_ascii=False) + "\n"

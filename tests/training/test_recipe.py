@@ -26,20 +26,18 @@ def test_every_recipe_is_valid_and_sees_grey(name):
 
 
 def test_a_recipe_takes_from_another_what_it_leaves_out():
-    first = load_recipe("efficientnet_b0_distilled", {})
-    further = load_recipe("efficientnet_b0_distilled_further", {})
+    first = load_recipe("resnet50v2_two_stage", {})
+    scratch = load_recipe("resnet50v2_two_stage_scratch", {})
+    assert scratch.augmentation == first.augmentation
+    assert scratch.hidden_units == first.hidden_units
+    assert (scratch.name, scratch.pretrained) == ("resnet50v2_two_stage_scratch", False)
+    assert scratch.stages != first.stages
 
-    assert further.augmentation == first.augmentation
-    assert further.teacher == first.teacher
-    assert (further.name, further.start_from_teacher) == ("efficientnet_b0_distilled_further", False)
-    assert further.stages != first.stages
 
-
-def test_of_the_augmentation_a_recipe_may_change_single_values_of_another():
-    further = load_recipe("efficientnet_b0_distilled_further", {}).augmentation
-    final = load_recipe("efficientnet_b0_distilled_final", {}).augmentation
-    assert final.rotation > further.rotation
-    assert (final.horizontal_flip, final.shear) == (further.horizontal_flip, further.shear)
+def test_of_the_augmentation_a_recipe_may_change_single_values_of_another(tmp_path):
+    (tmp_path / "mine.toml").write_text('extends = "efficientnet_b3"\n[augmentation]\nrotation = 45.0\n')
+    first, mine = (load_recipe(name, {}).augmentation for name in ("efficientnet_b3", str(tmp_path / "mine.toml")))
+    assert mine == first.model_copy(update={"rotation": 45.0})
 
 
 def test_single_values_can_be_changed():

@@ -11,6 +11,7 @@ classified at all. One row a picture:
     patient, source     together they say what must not be on two sides of a split
     split               train, validation or calibration
     plane, type         for reports; may be empty
+    licence             of the source, for the model card; may be empty
     x0, y0, x1, y1      box of the lesion; may be empty
 """
 
@@ -42,6 +43,7 @@ class CoarseScan(Scan):
         source: The hospital or collection it comes from.
         sequence: By the source's own name, or unknown.
         type: The class of a lesion that is known and yet not to be learnt; for reports.
+        licence: As the source states it.
         box: Of the lesion, where one is known.
     """
 
@@ -52,6 +54,7 @@ class CoarseScan(Scan):
     sequence: str = "unknown"
     plane: str = "unknown"
     type: str = ""
+    licence: str = ""
     box: Box | None = None
 
     def name_classes(self, classes: Sequence[str]) -> str:
@@ -108,6 +111,7 @@ def _read_scan(row: Row, path: Path, split: str, classes: Sequence[str], healthy
         sequence=cells.get("sequence") or UNKNOWN,
         plane=cells.get("plane") or UNKNOWN,
         type=cells.get("type", ""),
+        licence=cells.get("licence", ""),
         box=read_box(row) if cells.get("x0") else None,
     )
 

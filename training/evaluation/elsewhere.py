@@ -1,5 +1,6 @@
 """Weights measured on scans from elsewhere, of which only part is known: by source, sequence and plane."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 
 from model.card import Interval, ModelCard
 from model.engines.engine import Engine
-from training.data.coarse import CoarseScan, load_coarse
+from training.data.coarse import LEARNT_PARTS, CoarseScan, load_coarse
 from training.data.splits import TestSplit
 from training.errors import DataError
 from training.metrics.classified import SplitOutputs, classify_splits
@@ -16,20 +17,11 @@ from training.metrics.intervals import Values, Weights, bootstrap
 from training.metrics.metrics import Mean, Probabilities, compute_means, find_healthy_class
 from training.metrics.ranking import Mask, roc_auc
 from training.metrics.reviews import Reviews, review_scans
+from training.pages.columns import ELSEWHERE_METRICS
 from training.pages.tables import align
 
 TABLE = "elsewhere.csv"
 UNSEEN_PARTS = ("validation", "calibration")
-_COLUMNS = {  # numbers of a row, and their titles
-    "lesion_auc": "AUC",
-    "called_tumor": "lesions called tumour",
-    "missed_silently": "missed, no review",
-    "wrong_type_silently": "wrong type, no review",
-    "called_healthy": "lesion-free called healthy",
-    "flagged": "flagged as outlier",
-    "kind_right": "kind right",
-    "reviewed": "reviewed",
-}
 
 
 @dataclass(frozen=True)
@@ -51,37 +43,79 @@ class ElsewhereRow:
     numbers: dict[str, Interval]
 
 
-def find_elsewhere(folder: Path, card: ModelCard) -> tuple[CoarseScan, ...]:
-    """Find the scans that no weights were trained on: the table's validation and calibration parts.
+@dataclass(frozen=True)
+class ElsewhereSource:
+    """The number of a source's scans in each part of the table, and their licence, empty where none is stated."""
+
+    name: str
+    licence: str
+    num_images: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Weights measured on scans from elsewhere.
+
+    Attributes:
+        table_sha256: Cards of weights that learnt from the table name it as `coarse_sha256`.
+        sources: Of all parts of the table, by name and licence.
+        rows: Of the unseen parts: all of them, then each source, sequence and plane.
+    """
+
+    table_sha256: str
+    sources: tuple[ElsewhereSource, ...]
+    rows: tuple[ElsewhereRow, ...]
+
+
+def find_table(place: Path) -> Path:
+    """Find the table in a folder; any other place is one itself."""
+    return place / TABLE if place.is_dir() else place
+
+
+def load_elsewhere(table: Path, card: ModelCard) -> tuple[CoarseScan, ...]:
+    """Read the scans of all parts of the table.
 
     Raises:
-        DataError: If the table is not as expected, or has no such scans.
+        DataError: If the table is not as expected, or has no scans in its unseen parts.
     """
-    scans = load_coarse(folder / TABLE, card.classes, find_healthy_class(card.classes))
-    unseen = tuple(scan for scan in scans if scan.split in UNSEEN_PARTS)
-    if not unseen:
-        raise DataError(f"{folder / TABLE}: expected rows of the parts {' and '.join(UNSEEN_PARTS)}; found none")
-    return unseen
+    scans = load_coarse(table, card.classes, find_healthy_class(card.classes))
+    if not _find_unseen(scans):
+        raise DataError(f"{table}: expected rows of the parts {' and '.join(UNSEEN_PARTS)}; found none")
+    return scans
+
+
+def count_sources(scans: Sequence[CoarseScan]) -> tuple[ElsewhereSource, ...]:
+    """Count the scans of each source and licence in each part."""
+    counts = Counter((scan.source, scan.licence, scan.split) for scan in scans)
+    return tuple(
+        ElsewhereSource(name, licence, {part: counts[name, licence, part] for part in LEARNT_PARTS})
+        for name, licence in sorted({(scan.source, scan.licence) for scan in scans})
+    )
 
 
 def measure_elsewhere(engine: Engine, scans: Sequence[CoarseScan]) -> tuple[ElsewhereRow, ...]:
-    """Classify the scans as the service would and measure all of them, then each source, sequence and plane."""
-    (classified,) = classify_splits(engine, [TestSplit("elsewhere", tuple(scans))])
-    reviews = review_scans(engine.card, classified) or Reviews(("none",) * len(scans))
-    means = _define_means(engine.card, scans, classified, reviews)
+    """Classify the scans that no weights were trained on as the service would, and measure them."""
+    unseen = _find_unseen(scans)
+    (classified,) = classify_splits(engine, [TestSplit("elsewhere", unseen)])
+    reviews = review_scans(engine.card, classified) or Reviews(("none",) * len(unseen))
+    means = _define_means(engine.card, unseen, classified, reviews)
     return tuple(
-        _measure_row(name, members, means, classified, engine.card, scans) for name, members in _list_parts(scans)
+        _measure_row(name, members, means, classified, engine.card, unseen) for name, members in _list_parts(unseen)
     )
 
 
 def format_elsewhere(rows: Sequence[ElsewhereRow]) -> str:
     """Write the rows for a terminal."""
-    shown = [name for name in _COLUMNS if any(name in row.numbers for row in rows)]
-    lines = [["elsewhere", "images", "patients", *(_COLUMNS[name] for name in shown)]]
+    shown = [name for name in ELSEWHERE_METRICS if any(name in row.numbers for row in rows)]
+    lines = [["elsewhere", "images", "patients", *(ELSEWHERE_METRICS[name] for name in shown)]]
     for row in rows:
         cells = [f"{row.numbers[name].value:.3f}" if name in row.numbers else "" for name in shown]
         lines.append([row.name, str(row.num_images), str(row.num_patients), *cells])
     return align(lines)
+
+
+def _find_unseen(scans: Sequence[CoarseScan]) -> tuple[CoarseScan, ...]:
+    return tuple(scan for scan in scans if scan.split in UNSEEN_PARTS)
 
 
 def _list_parts(scans: Sequence[CoarseScan]) -> Iterator[tuple[str, Mask]]:
@@ -91,7 +125,7 @@ def _list_parts(scans: Sequence[CoarseScan]) -> Iterator[tuple[str, Mask]]:
         yield source, sources == source
         found = sorted(set(sequences[sources == source].tolist()))
         for sequence in found if len(found) > 1 else ():
-            yield f"  {sequence}", (sources == source) & (sequences == sequence)
+            yield f"{source}, {sequence}", (sources == source) & (sequences == sequence)
     planes = np.array([scan.plane for scan in scans])
     for plane in sorted(set(planes.tolist())):
         yield f"plane {plane}", planes == plane

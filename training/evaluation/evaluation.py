@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tyro.conf import Positional
 
 from model.card import Interval, ModelCard, SplitMetrics
+from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from model.engines.engine import Engine
 from model.engines.loading import load_engine
@@ -18,7 +19,7 @@ from training.data.external_scans import EXTERNAL_TEST, find_external_test
 from training.data.scans import TESTING, TRAINING
 from training.data.splits import TestSplit, find_test_splits
 from training.errors import DataError, UsageError
-from training.evaluation.elsewhere import ElsewhereRow, find_elsewhere, measure_elsewhere
+from training.evaluation.elsewhere import Elsewhere, count_sources, find_table, load_elsewhere, measure_elsewhere
 from training.evaluation.mistakes import ConfusedPair, Mistake, find_confused_pairs, find_mistakes
 from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.intervals import WilsonInterval, bootstrap
@@ -55,8 +56,8 @@ class EvaluationOptions:
         groups: Table with the columns path, group and split.
         images: Scans from elsewhere: a folder of class folders, or a table with the columns path, class and, perhaps,
             group.
-        elsewhere: Folder with a table `elsewhere.csv` of scans of which less is known than the class, as for `fit
-            --coarse`; its validation and calibration parts are measured by source, sequence and plane.
+        elsewhere: Table of scans of which less is known than the class, as for `fit --coarse`, or folder with one
+            called elsewhere.csv; its validation and calibration parts are measured by source, sequence and plane.
         official_checkpoint: Weights of the same recipe, trained on the official Training folder, for Testing.
         prevalence: Share of scans that show a tumour, for predictive values; in (0, 1).
         shift: Measure the grouped test, or else the official one, under simulated shifts too: takes long.
@@ -130,13 +131,13 @@ class SplitEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Weights measured on the splits of a data folder; `shift` and `elsewhere` are empty unless asked for."""
+    """Weights measured on the splits of a data folder; `shift` and `elsewhere` are None unless asked for."""
 
     options: EvaluationOptions
     classifier: Classifier
     splits: tuple[SplitEvaluation, ...]
     shift: ShiftMeasurement | None
-    elsewhere: tuple[ElsewhereRow, ...]
+    elsewhere: Elsewhere | None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -162,7 +163,8 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     engine = load_engine(options.checkpoint, options.num_threads)
     official = _load_official(options, engine)
     card = engine.card
-    coarse = find_elsewhere(options.elsewhere, card) if options.elsewhere else ()
+    table = find_table(options.elsewhere) if options.elsewhere else None
+    coarse = load_elsewhere(table, card) if table else ()
     splits = [split for split in _find_splits(options, card) if split.scans]
     if not splits and not coarse:
         raise DataError(f"expected {options.data}/{TESTING}, or a table of groups with a test part; found neither")
@@ -174,8 +176,8 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         shifted, split = (engine, own[0]) if own else (official, rest[0])
         classify, healthy = create_classifier(shifted, shifted.card), find_healthy_class(card.classes)
         shift = measure_shift(classify, split, healthy, num_scans=options.shift_scans)
-    rows = measure_elsewhere(engine, coarse) if coarse else ()
-    return Evaluation(options, Classifier(engine), evaluations, shift, rows)
+    elsewhere = Elsewhere(hash_file(table), count_sources(coarse), measure_elsewhere(engine, coarse)) if table else None
+    return Evaluation(options, Classifier(engine), evaluations, shift, elsewhere)
 
 
 def _find_splits(options: EvaluationOptions, card: ModelCard) -> Iterator[TestSplit]:

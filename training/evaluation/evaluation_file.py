@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from model.card import Interval
-from training.evaluation.elsewhere import ElsewhereRow
+from training.evaluation.elsewhere import Elsewhere
 from training.evaluation.evaluation import Evaluation, SplitEvaluation
 from training.evaluation.mistakes import ConfusedPair, Mistake
 from training.metrics.intervals import WilsonInterval
@@ -15,7 +15,7 @@ from training.robustness.shift import ShiftMeasurement
 
 MAX_EXAMPLES = 4  # of a confused pair
 _SHIFT = TypeAdapter(ShiftMeasurement | None)
-_ELSEWHERE = TypeAdapter(ElsewhereRow)
+_ELSEWHERE = TypeAdapter(Elsewhere | None)
 
 
 def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def describe_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "groups": options.groups is not None,
         "prevalence": options.prevalence,
         "shift": _SHIFT.dump_python(evaluation.shift, mode="json"),
-        "elsewhere": [_ELSEWHERE.dump_python(row, mode="json") for row in evaluation.elsewhere],
+        "elsewhere": _ELSEWHERE.dump_python(evaluation.elsewhere, mode="json"),
         "splits": {split.name: _describe_split(split, evaluation) for split in evaluation.splits},
     }
 

@@ -1,6 +1,7 @@
 """The model card's page, written from what was measured: no number in it is typed by hand."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from model.engines.loading import load_engine
 from training.data.external_scans import EXTERNAL_TEST
 from training.errors import DataError
 from training.evaluation.evaluation import GROUPED_TEST
-from training.evaluation.provenance import describe_knowledge, describe_runs, list_commands
+from training.evaluation.provenance import describe_knowledge, list_commands, list_options, name_recipe
 from training.pages import columns
 from training.pages.templates import create_environment
 from training.run import RUNS, SHIPPED_CHECKPOINT
@@ -26,6 +27,7 @@ class ModelCardOptions:
         evaluation: JSON of `evaluate` about the weights.
         checkpoint: The weights, `.pth` or `.onnx`.
         official_evaluation: JSON of `evaluate` with weights trained on the official Training folder.
+        cross_validation: JSON of `cross-validate`.
         localization: JSON of `localize`: heat maps against boxes.
         audit: JSON of `audit`, its summary: copies in the data.
     """
@@ -33,6 +35,7 @@ class ModelCardOptions:
     evaluation: Path
     checkpoint: Path = SHIPPED_CHECKPOINT
     official_evaluation: Path | None = None
+    cross_validation: Path | None = None
     localization: Path | None = None
     audit: Path | None = None
 
@@ -58,6 +61,7 @@ def write_model_card(options: ModelCardOptions) -> str:
     files = [checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx")]
     environment = create_environment("training.evaluation", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
+    environment.tests["non_commercial"] = excludes_commerce
     return environment.get_template("model_card.md").render(
         card=classifier.card.model_dump(mode="json"),
         gaps=classifier.card.list_gaps(),
@@ -66,6 +70,7 @@ def write_model_card(options: ModelCardOptions) -> str:
         checkpoint=checkpoint.name,
         recipe=_flatten(training.get("recipe", {})),
         evaluation=measured,
+        elsewhere=measured.get("elsewhere"),
         shift=measured.get("shift"),
         splits={name: splits[name] for name in columns.TITLES if name in splits},
         others=others,
@@ -73,10 +78,12 @@ def write_model_card(options: ModelCardOptions) -> str:
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),
         commands=_list_commands(training) + (_list_commands(official, Path("official")) if official else []),
+        options=list_options(training),
         official_recipe=official and official.get("recipe", {}).get("name"),
-        describe_runs=describe_runs,
-        localization=options.localization and _read_json(options.localization),
-        audit=options.audit and _read_json(options.audit),
+        name_recipe=name_recipe,
+        cross_validation=_read_section(options.cross_validation, "cross-validate", "pooled"),
+        localization=_read_section(options.localization, "localize", "rows"),
+        audit=_read_section(options.audit, "audit", "images"),
     )
 
 
@@ -96,6 +103,11 @@ def format_value(value: object) -> str:
     return "-" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
 
 
+def excludes_commerce(licence: str) -> bool:
+    """Tell whether a licence, as its source states it, is for use without commercial gain alone."""
+    return re.search(r"\bNC\b|\bnon-?commercial\b", licence, re.IGNORECASE) is not None
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -105,6 +117,16 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: expected JSON: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object")
+    return content
+
+
+def _read_section(path: Path | None, command: str, key: str) -> dict[str, Any] | None:
+    """Read what a command has written, where it was asked for."""
+    if path is None:
+        return None
+    content = _read_json(path)
+    if key not in content:
+        raise DataError(f"{path}: expected what `{command}` writes; it holds no {key}")
     return content
 
 

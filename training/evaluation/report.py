@@ -13,7 +13,7 @@ from training.evaluation.evaluation import HIGH_CONFIDENCE, Evaluation, SplitEva
 from training.evaluation.evaluation_file import MAX_EXAMPLES, relative_path
 from training.evaluation.mistakes import Mistake
 from training.evaluation.plots import SIDE, roc_lines
-from training.evaluation.provenance import describe_runs
+from training.evaluation.provenance import name_recipe
 from training.metrics.intervals import WilsonInterval
 from training.pages import columns
 from training.pages.pictures import encode_picture
@@ -33,7 +33,7 @@ def render_report(evaluation: Evaluation) -> str:
     """
     environment = create_environment("training.evaluation")
     environment.filters |= {"interval": format_interval, "wilson": format_wilson}
-    environment.globals |= {"relative_path": relative_path, "describe_runs": describe_runs}
+    environment.globals |= {"relative_path": relative_path, "name_recipe": name_recipe}
     environment.globals |= {"roc_lines": roc_lines}
     return environment.get_template("evaluation.html").render(
         evaluation=evaluation,

@@ -70,3 +70,13 @@ REVIEW_METRICS = {
     "set_size": "classes in a set, mean",
     "outlier_rate": "taken for outliers",
 }
+ELSEWHERE_METRICS = {
+    "lesion_auc": "AUC",
+    "called_tumor": "lesions called tumour",
+    "missed_silently": "missed, no review",
+    "wrong_type_silently": "wrong type, no review",
+    "called_healthy": "lesion-free called healthy",
+    "flagged": "flagged as outlier",
+    "kind_right": "kind right",
+    "reviewed": "reviewed",
+}

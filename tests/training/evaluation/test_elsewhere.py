@@ -4,20 +4,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from model.checkpoints.file_hash import hash_file
 from model.classifier import Classifier
 from tests.samples.phantoms import draw_scan, encode
 from training.command_line import main
 from training.errors import DataError
-from training.evaluation.elsewhere import find_elsewhere, format_elsewhere, measure_elsewhere
+from training.evaluation.elsewhere import TABLE, count_sources, format_elsewhere, load_elsewhere, measure_elsewhere
 
 SEQUENCES = {"lgg": ("flair", "t1c"), "ct": ("ct",)}
+LICENCES = {"lgg": "CC BY-NC-SA 4.0", "ct": ""}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Lesions, slices without one and pictures of something else, of two sources; every fifth was trained on."""
     root = tmp_path_factory.mktemp("elsewhere")
-    rows = ["path,source,patient,label,type,sequence,plane,split"]
+    rows = ["path,source,patient,label,type,sequence,plane,split,licence"]
     for index in range(40):
         source = "ct" if index % 4 == 3 else "lgg"
         label = "not_mri_head" if source == "ct" else ("tumour", "lesion_free")[index % 2]
@@ -26,8 +28,8 @@ def folder(tmp_path_factory):
         sequence = SEQUENCES[source][index % len(SEQUENCES[source])]
         kind = "glioma" if label == "tumour" else ""
         part = "train" if index % 5 == 4 else ("validation", "calibration")[index % 2]
-        rows.append(f"{index}.png,{source},{index},{label},{kind},{sequence},axial,{part}")
-    (root / "elsewhere.csv").write_text("\n".join(rows), encoding="utf-8")
+        rows.append(f"{index}.png,{source},{index},{label},{kind},{sequence},axial,{part},{LICENCES[source]}")
+    (root / TABLE).write_text("\n".join(rows), encoding="utf-8")
     return root
 
 
@@ -37,9 +39,10 @@ def classifier(calibrated_pair):
 
 
 def test_the_numbers_are_those_of_the_services_own_predictions(folder, classifier):
-    scans = find_elsewhere(folder, classifier.card)
-    assert len(scans) == 32
-    rows = {row.name.strip(): row for row in measure_elsewhere(classifier._engine, scans)}
+    table = load_elsewhere(folder / TABLE, classifier.card)
+    rows = {row.name: row for row in measure_elsewhere(classifier._engine, table)}
+    scans = [scan for scan in table if scan.split != "train"]
+    assert rows["all"].num_images == len(scans) == 32
     predictions = [classifier.predict(scan.path.read_bytes()) for scan in scans]
     lesions = np.array([bool(scan.possible) and scan.type == "glioma" for scan in scans])
     free = np.array([scan.possible == (1,) for scan in scans])
@@ -58,8 +61,8 @@ def test_the_numbers_are_those_of_the_services_own_predictions(folder, classifie
 
 
 def test_every_source_sequence_and_plane_has_a_row(folder, classifier):
-    rows = measure_elsewhere(classifier._engine, find_elsewhere(folder, classifier.card))
-    assert [row.name for row in rows] == ["all", "ct", "lgg", "  flair", "  t1c", "plane axial"]
+    rows = measure_elsewhere(classifier._engine, load_elsewhere(folder / TABLE, classifier.card))
+    assert [row.name for row in rows] == ["all", "ct", "lgg", "lgg, flair", "lgg, t1c", "plane axial"]
     assert rows[1].num_images + rows[2].num_images == rows[0].num_images
     assert "called_tumor" not in rows[1].numbers
     text = format_elsewhere(rows)
@@ -67,17 +70,26 @@ def test_every_source_sequence_and_plane_has_a_row(folder, classifier):
     assert len(text.splitlines()) == 7
 
 
-def test_the_command_prints_and_writes_it(folder, calibrated_pair, tmp_path, capsys):
-    arguments = ["evaluate", "--elsewhere", str(folder), "--checkpoint", str(calibrated_pair[0])]
+def test_sources_are_counted_with_their_licence_in_every_part(folder, classifier):
+    ct, lgg = count_sources(load_elsewhere(folder / TABLE, classifier.card))
+    assert (ct.name, ct.licence, sum(ct.num_images.values())) == ("ct", "", 10)
+    assert (lgg.name, lgg.licence, sum(lgg.num_images.values())) == ("lgg", "CC BY-NC-SA 4.0", 30)
+    assert ct.num_images["train"] + lgg.num_images["train"] == 8
+
+
+@pytest.mark.parametrize("place", ["", TABLE])
+def test_the_command_prints_and_writes_it(folder, calibrated_pair, tmp_path, capsys, place):
+    arguments = ["evaluate", "--elsewhere", str(folder / place), "--checkpoint", str(calibrated_pair[0])]
     main([*arguments, "--out", str(tmp_path / "report")])
-    assert "  t1c" in capsys.readouterr().out
-    written = json.loads((tmp_path / "report" / "evaluation.json").read_text(encoding="utf-8"))
-    assert written["elsewhere"][0]["name"] == "all"
-    assert written["elsewhere"][0]["num_images"] == 32
+    assert "lgg, t1c" in capsys.readouterr().out
+    written = json.loads((tmp_path / "report" / "evaluation.json").read_text(encoding="utf-8"))["elsewhere"]
+    assert (written["rows"][0]["name"], written["rows"][0]["num_images"]) == ("all", 32)
+    assert written["table_sha256"] == hash_file(folder / TABLE)
+    assert [source["name"] for source in written["sources"]] == ["ct", "lgg"]
 
 
 def test_a_table_of_scans_that_were_all_trained_on_is_refused(folder, classifier, tmp_path):
     (tmp_path / "0.png").write_bytes((folder / "0.png").read_bytes())
-    (tmp_path / "elsewhere.csv").write_text("path,label,split\n0.png,tumour,train", encoding="utf-8")
+    (tmp_path / TABLE).write_text("path,label,split\n0.png,tumour,train", encoding="utf-8")
     with pytest.raises(DataError, match="validation and calibration"):
-        find_elsewhere(tmp_path, classifier.card)
+        load_elsewhere(tmp_path / TABLE, classifier.card)

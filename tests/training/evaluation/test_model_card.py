@@ -1,14 +1,16 @@
 import json
 
+import numpy as np
 import pytest
 import yaml
 
+from model.card import PackedArray
 from model.checkpoints.file_hash import hash_file
 from tests.samples.phantoms import save_tiny_checkpoint
 from training.errors import DataError
 from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
-from training.evaluation.model_card import ModelCardOptions, format_value, write_model_card
+from training.evaluation.model_card import ModelCardOptions, excludes_commerce, format_value, write_model_card
 from training.recipe import load_recipe
 
 SCORE = {"value": 0.8125, "low": 0.7, "high": 0.9}
@@ -34,6 +36,18 @@ SHIFT = {
     "reference": {**SHIFT_SCORE, "shift": "none", "severity": 0.0, "unit": "", "missed_and_flagged": None},
     "scores": [SHIFT_SCORE, {**SHIFT_SCORE, "shift": "border_masked", "shortcut": True}],
 }
+ELSEWHERE = {
+    "table_sha256": "0b5e",
+    "sources": [
+        {"name": "lgg", "licence": "CC BY-NC-SA 4.0", "num_images": {"train": 5, "validation": 2, "calibration": 1}},
+        {"name": "ct", "licence": "", "num_images": {"train": 7, "validation": 0, "calibration": 2}},
+    ],
+    "rows": [
+        {"name": "all", "num_images": 5, "num_patients": 4, "numbers": {"called_tumor": SCORE, "reviewed": SCORE}},
+        {"name": "ct", "num_images": 2, "num_patients": 2, "numbers": {"reviewed": SCORE}},
+    ],
+}
+RECIPE = load_recipe("efficientnet_b0_coarse", {}).model_dump(mode="json")
 FACTS = {
     "localization": {
         "part": "test",
@@ -101,6 +115,7 @@ def test_every_section_is_there(page):
         "## Calibration",
         "## Heat maps",
         "## Simulated shift",
+        "## What it cannot do",
         "## Failure modes",
         "## At another hospital",
         "## Files and commands",
@@ -128,18 +143,108 @@ def test_it_says_what_the_files_say(page, files):
     assert "/somewhere" not in page
 
 
-def test_it_says_that_the_validation_part_was_trained_on(files, tmp_path):
-    training = {"num_scans": {"train": 36, "validation": 0}, "best_epoch": 9, "validation_loss": None}
-    checkpoint = save_tiny_checkpoint(tmp_path / "tiny.pth", training=training)
-    measured = (files / "evaluation.json").read_text(encoding="utf-8")
-    evaluation = tmp_path / "evaluation.json"
-    evaluation.write_text(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)), encoding="utf-8")
-    page = write_model_card(ModelCardOptions(evaluation, checkpoint))
+@pytest.fixture
+def write_page(files, tmp_path):
+    """Writes the page of weights with this `training`, from their evaluation with these changes."""
+
+    def write(training, changes, card=(), **sections):
+        checkpoint = save_tiny_checkpoint(tmp_path / "tiny.pth", training=training, **dict(card))
+        measured = (files / "evaluation.json").read_text(encoding="utf-8")
+        content = json.loads(measured.replace(hash_file(files / "tiny.pth"), hash_file(checkpoint)))
+        evaluation = tmp_path / "evaluation.json"
+        evaluation.write_text(json.dumps(content | changes), encoding="utf-8")
+        return write_model_card(ModelCardOptions(evaluation, checkpoint, **sections))
+
+    return write
+
+
+@pytest.mark.parametrize("validation_loss", [None, 0.7])
+def test_it_says_that_the_validation_part_was_trained_on(write_page, validation_loss):
+    """There is a loss where scans from elsewhere validate."""
+    counts = {"num_scans": {"train": 36, "validation": 0}, "best_epoch": 9, "validation_loss": validation_loss}
+    page = write_page({"recipe": RECIPE, **counts}, {})
     assert "gave 36 scans to train; no group" in page
-    assert "the validation part was trained on too, and the last epoch, 9, was kept" in page
+    assert "validation part was trained on too, and the last epoch, 9, was kept" in page
+
+
+def test_it_names_the_sources_that_weights_learnt_from_and_their_licences(write_page):
+    page = write_page({"sources": {"coarse_sha256": "0b5e"}}, {"elsewhere": ELSEWHERE})
+    assert "| lgg | CC BY-NC-SA 4.0 | 5 | 2 | 1 |\n| ct | not stated | 7 | 0 | 2 |\n" in page
+    assert "licence excludes commercial use: lgg (CC BY-NC-SA 4.0).\n" in page
+    assert (_metadata(page)["license"], _metadata(page)["license_name"]) == ("other", "research-only")
+    assert "sources that it learnt from" in page
+    assert " --elsewhere elsewhere.csv " in page
+    _check_tables(page)
+
+
+@pytest.mark.parametrize("sources", [{}, {"coarse_sha256": "f00d"}])
+def test_sources_of_a_table_that_weights_did_not_learn_from_are_only_measured(write_page, sources):
+    page = write_page({"sources": sources}, {"elsewhere": ELSEWHERE})
+    assert "NC-SA" not in page
+    assert _metadata(page)["license"] == "apache-2.0"
+    assert ("`f00d`.\n`python -m training evaluate --elsewhere` with that table" in page) == bool(sources)
+    assert "5 images of 4 patients, with intervals" in page
+    assert "| ct | 2, 2 | - | 0.81 (0.70 to 0.90) |\n" in page
+    assert "Everything above, but for scans from elsewhere, was measured" in page
+
+
+@pytest.mark.parametrize(
+    ("licence", "excluded"),
+    [
+        ("CC BY-NC-SA 4.0", True),
+        ("cc-by-nc-4.0", True),
+        ("for non-commercial research", True),
+        ("CC BY 4.0", False),
+        ("not stated", False),
+        ("NCI terms", False),
+        ("", False),
+    ],
+)
+def test_licences_that_exclude_commerce_are_known_by_their_words(licence, excluded):
+    assert excludes_commerce(licence) == excluded
+
+
+def test_types_are_told_apart_only_where_they_were_learnt(write_page, page):
+    assert "on other sequences than contrast T1" not in page
+    kinds = {
+        "not_head_mr": 0.5,
+        "other_mr": 0.5,
+        "tumor_probability": 0.1,
+        "weights": PackedArray.encode(np.zeros((3, 8))),
+        "bias": (0.0, 0.0, 0.0),
+    }
+    told = write_page({"recipe": RECIPE}, {}, {"kinds": kinds})
+    assert "it learnt glioma, meningioma, pituitary there alone" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "efficientnet_b0_coarse (12 epochs), as the weights of this card were.\n"),
+        ({"seed": 7}, "efficientnet_b0_coarse (12 epochs), as the weights of this card were, but for some values.\n"),
+        ({"name": "mine"}, "mine (12 epochs), as the weights of this card were not.\n"),
+    ],
+)
+def test_folds_stand_at_the_head_with_the_recipe_that_trained_them(write_page, tmp_path, changes, said):
+    folds = [{"images": 8, "accuracy": {**SCORE, "value": value}} for value in (0.75, 0.875)]
+    pooled = {"images": 16, "groups": 9, "accuracy": SCORE}
+    path = tmp_path / "cross_validation.json"
+    path.write_text(json.dumps({"recipe": {**RECIPE, **changes}, "folds": folds, "pooled": pooled}), encoding="utf-8")
+    page = write_page({"recipe": RECIPE, "sources": {"groups_sha256": "1"}}, {}, cross_validation=path)
+    section = page.partition("## 2 folds by patient\n")[2].partition("## Intended use")[0]
+    assert "Each of 16 scans of 9 groups was tested once" in section
+    assert said in section
+    assert "| accuracy | 0.812 (0.700 to 0.900) | 0.750 to 0.875 |\n" in section
+    assert f"cross-validate DIR --recipe {changes.get('name', RECIPE['name'])} --folds 2 --groups groups.csv\n" in page
+    _check_tables(page)
 
 
 def test_tables_have_as_many_cells_in_every_row(page):
+    _check_tables(page)
+    assert page.count("|---") > 20
+
+
+def _check_tables(page):
     width = None
     for line in page.splitlines():
         if not line.startswith("|"):
@@ -148,7 +253,6 @@ def test_tables_have_as_many_cells_in_every_row(page):
         cells = line.replace("\\|", "").count("|")
         assert width in (None, cells), line
         width = cells
-    assert page.count("|---") > 20
 
 
 def test_what_was_not_measured_is_left_out(files, tmp_path):
@@ -156,7 +260,7 @@ def test_what_was_not_measured_is_left_out(files, tmp_path):
     evaluation = tmp_path / "evaluation.json"
     evaluation.write_text(json.dumps({**measured, "shift": None}), encoding="utf-8")
     page = write_model_card(ModelCardOptions(evaluation, files / "tiny.pth"))
-    for heading in ("## Heat maps", "## Simulated shift", "audit"):
+    for heading in ("## Heat maps", "## Simulated shift", "audit", "folds", "from elsewhere", "less is known"):
         assert heading not in page
 
 
@@ -202,6 +306,13 @@ def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
     with pytest.raises(DataError, match=named) as caught:
         write_model_card(ModelCardOptions(path, files / "tiny.pth"))
     assert "wrong.json" in str(caught.value)
+
+
+@pytest.mark.parametrize("section", ["cross_validation", "localization", "audit"])
+def test_a_file_of_another_command_is_named(files, section):
+    other = files / "evaluation.json"
+    with pytest.raises(DataError, match=r"evaluation\.json: expected what `[a-z-]+` writes"):
+        write_model_card(ModelCardOptions(other, files / "tiny.pth", **{section: other}))
 
 
 def test_cells_cannot_break_a_table():
