@@ -7,6 +7,16 @@ CHECKPOINT ?= weights/efficientnet_b0.pth
 IMAGE ?= brain-tumor-mri
 DOCKER ?= docker
 BENCH ?=
+# For make weights, see docs/training.md: tables beside GROUPS, files, options of fit, and folders.
+BOXES ?=
+COARSE ?=
+PRETRAINED ?=
+OFFICIAL ?=
+CROSS_VALIDATION ?=
+VERSION ?= 3.0.0
+FIT ?=
+RUN ?= runs/efficientnet_b0_coarse
+OUT ?= weights
 # An extra package index for torch, e.g. PyTorch's own with CPU-only builds; see docs/development.md.
 TORCH_INDEX ?=
 PIP_INSTALL = pip install --quiet --disable-pip-version-check
@@ -19,7 +29,7 @@ PIN = .venv-security/bin/uv pip compile --quiet --universal --python-version 3.1
 PIN_ALIKE = $(PIN) --no-annotate --constraints requirements.txt
 EXTRAS = torch dicom nifti ray tracing tracking
 
-.PHONY: help serve test lint format train evaluate audit bench image requirements sbom audit-dependencies clean
+.PHONY: help serve test lint format train evaluate weights audit bench image requirements sbom audit-dependencies clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +54,35 @@ train: need-data .venv/.installed  ## train: make train DATA=DIR [RECIPE=NAME]
 
 evaluate: need-data .venv/.installed  ## measure: make evaluate DATA=DIR [CHECKPOINT=FILE] [GROUPS=CSV]
 	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(CHECKPOINT) $(if $(GROUPS),--groups $(GROUPS)) --out evaluation
+
+# What is done already is left as it is; a training that was stopped goes on.
+weights: $(RUN)/evaluation/evaluation.json $(if $(BOXES),$(RUN)/localization/localization.json) $(RUN)/audit/summary.json  ## the shipped weights and their card: make weights DATA=DIR GROUPS=CSV BOXES=CSV COARSE=CSV
+	mkdir -p $(OUT)
+	cp $(RUN)/efficientnet_b0_coarse.pth $(OUT)/efficientnet_b0.pth
+	cp $(RUN)/efficientnet_b0_coarse.onnx $(OUT)/efficientnet_b0.onnx
+	cd $(OUT) && sha256sum efficientnet_b0.onnx efficientnet_b0.pth > SHA256SUMS
+	.venv/bin/python -m training model-card --checkpoint $(OUT)/efficientnet_b0.pth --out $(OUT)/README.md \
+	  --evaluation $(RUN)/evaluation/evaluation.json --audit $(RUN)/audit/summary.json \
+	  $(if $(BOXES),--localization $(RUN)/localization/localization.json) \
+	  $(if $(CROSS_VALIDATION),--cross-validation $(CROSS_VALIDATION))
+
+$(RUN)/summary.json: | need-data .venv/.installed
+	.venv/bin/python -m training fit $(DATA) --recipe efficientnet_b0_coarse --version $(VERSION) \
+	  $(if $(wildcard $(RUN)/run.json),--resume,--out) $(RUN) $(if $(GROUPS),--groups $(GROUPS)) \
+	  $(if $(BOXES),--boxes $(BOXES)) $(if $(COARSE),--coarse $(COARSE)) \
+	  $(if $(PRETRAINED),--pretrained-file $(PRETRAINED)) $(FIT)
+
+$(RUN)/evaluation/evaluation.json: $(RUN)/summary.json
+	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(RUN)/efficientnet_b0_coarse.pth --prevalence 0.05 --shift \
+	  $(if $(GROUPS),--groups $(GROUPS)) $(if $(COARSE),--elsewhere $(COARSE)) \
+	  $(if $(OFFICIAL),--official-checkpoint $(OFFICIAL)) --out $(RUN)/evaluation
+
+$(RUN)/localization/localization.json: $(RUN)/summary.json
+	.venv/bin/python -m training localize $(DATA) --checkpoint $(RUN)/efficientnet_b0_coarse.pth --boxes $(BOXES) \
+	  $(if $(GROUPS),--groups $(GROUPS) --part test) --out $(RUN)/localization
+
+$(RUN)/audit/summary.json: | need-data .venv/.installed
+	.venv/bin/python -m training audit $(DATA) --out $(RUN)/audit
 
 audit: need-data .venv/.installed  ## look for copies and shortcuts: make audit DATA=DIR
 	.venv/bin/python -m training audit $(DATA)
