@@ -124,7 +124,9 @@ class RegionDistance:
         self._mean, self._scale, self._components, self._centres = (
             array.decode() for array in (region.mean, region.scale, region.components, region.centres)
         )
-        self._squares = (self._centres**2).sum(axis=1)
+        rank = len(self._components.T)
+        self._excess = self._components.T @ self._components - np.eye(rank)  # of rounded components; else zero
+        self._slopes, self._squares = -2 * self._centres.T, (self._centres**2).sum(axis=1)
         self._limit = region.limit
 
     @property
@@ -144,11 +146,12 @@ class RegionDistance:
         Returns:
             (N,), from 0.
         """
-        standardised = (vectors.astype(np.float64) - self._mean) * self._scale
-        inside = standardised @ self._components
-        outside = ((standardised - inside @ self._components.T) ** 2).sum(axis=1)
-        squares = (inside**2).sum(axis=1)[:, None] - 2 * inside @ self._centres.T + self._squares
-        distance: DoubleArray = (squares.min(axis=1).clip(0) + outside) / self._limit
+        standardised = (vectors - self._mean) * self._scale  # z
+        inside = standardised @ self._components  # P z
+        # The sum, multiplied out: |z|^2 + z'P'(PP' - 1)P z + min_m (|c_m|^2 - 2 c_m'P z)
+        nearest = (inside @ self._slopes + self._squares).min(axis=1)
+        rest = np.vecdot(standardised, standardised) + np.vecdot(inside, inside @ self._excess)
+        distance: DoubleArray = (rest + nearest).clip(0) / self._limit
         return distance
 
 
