@@ -105,7 +105,7 @@ def format_value(value: object) -> str:
 
 def excludes_commerce(licence: str) -> bool:
     """Tell whether a licence, as its source states it, is for use without commercial gain alone."""
-    return re.search(r"\bNC\b|\bnon-?commercial\b", licence, re.IGNORECASE) is not None
+    return re.search(r"\bNC\b|\bnon-?commercial\b|\bresearch\b.* only\b", licence, re.IGNORECASE) is not None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

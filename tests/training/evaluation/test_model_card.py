@@ -194,6 +194,7 @@ def test_sources_of_a_table_that_weights_did_not_learn_from_are_only_measured(wr
         ("CC BY-NC-SA 4.0", True),
         ("cc-by-nc-4.0", True),
         ("for non-commercial research", True),
+        ("not stated (README: for research purposes only)", True),
         ("CC BY 4.0", False),
         ("not stated", False),
         ("NCI terms", False),
