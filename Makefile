@@ -73,7 +73,7 @@ $(RUN)/summary.json: | need-data .venv/.installed
 	  $(if $(PRETRAINED),--pretrained-file $(PRETRAINED)) $(FIT)
 
 $(RUN)/evaluation/evaluation.json: $(RUN)/summary.json
-	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(RUN)/efficientnet_b0_coarse.pth --prevalence 0.05 --shift \
+	.venv/bin/python -m training evaluate $(DATA) --checkpoint $(RUN)/efficientnet_b0_coarse.onnx --prevalence 0.05 --shift \
 	  $(if $(GROUPS),--groups $(GROUPS)) $(if $(COARSE),--elsewhere $(COARSE)) \
 	  $(if $(OFFICIAL),--official-checkpoint $(OFFICIAL)) --out $(RUN)/evaluation
 
