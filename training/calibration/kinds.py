@@ -20,7 +20,7 @@ from training.calibration.calibration import LEVEL, fit_conformal, smallest_samp
 from training.metrics.metrics import Probabilities
 from training.metrics.ranking import Mask
 
-MAX_FOREIGN = 0.01  # of the scans of a head that are taken for something else
+MAX_FOREIGN = 0.015  # of the scans of a head that are taken for something else
 MAX_UNFAMILIAR = 0.01  # of contrast T1 tumours that are taken for another sequence
 MAX_SILENT = 0.01  # of the lesions on other sequences that are called healthy without a review
 MAX_HEALTHY_REVIEWED = 0.08  # of the healthy scans of the data folder that are sent to one for it
