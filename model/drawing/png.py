@@ -1,22 +1,22 @@
 """Encodes PNG files, as far as overlays need it.
 
-The filter is "up" for every row and the compression level 1. For scans with a smooth overlay that is twice
-as fast as Pillow at its lowest level, for a file of the same size (`adaptive` filters cost more time than
-they save bytes), and spares the serving image a 150 MB library.
+The filter is "up" for every row, and Intel's ISA-L deflates at its level 2. For scans with a smooth overlay that takes
+a quarter of the time of zlib at level 1 and a seventh of Pillow's at its lowest, for files that are 4 % smaller to 4 %
+larger. Other filters cost more time than they save bytes.
 W3C, "Portable Network Graphics (PNG) Specification", 2003, sections 5, 9 and 11.2.
 """
 
 import struct
-import zlib
 
 import numpy as np
+from isal import isal_zlib
 
 from model.images.decoded import ImageArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOR_TYPES = {3: 2, 4: 6}  # by channels: truecolour, and the same with alpha
 _FILTER_UP = 2
-_LEVEL = 1
+_LEVEL = 2
 _STRIP_ROWS = 64
 
 
@@ -31,7 +31,7 @@ def encode_png(image: ImageArray) -> bytes:
 
 def _compress(rows: ImageArray) -> bytes:
     """Filter and deflate rows (H, C W), strip by strip so that no second image is held."""
-    compressor = zlib.compressobj(_LEVEL)
+    compressor = isal_zlib.compressobj(_LEVEL)
     filtered = np.empty((min(_STRIP_ROWS, len(rows)), 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _FILTER_UP
     above = np.zeros_like(rows[0])
@@ -46,4 +46,5 @@ def _compress(rows: ImageArray) -> bytes:
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    checksum = isal_zlib.crc32(content, isal_zlib.crc32(kind))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
