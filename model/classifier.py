@@ -18,7 +18,8 @@ import numpy as np
 from model.card import ModelCard
 from model.checkpoints.file_hash import verify_file
 from model.decoding import EncodedImage, decode_image, decode_opened, open_image
-from model.drawing.overlay import Caption, View, render_png
+from model.drawing.caption import Caption
+from model.drawing.overlay import View, render
 from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
 from model.engines.loading import load_engine
@@ -213,7 +214,7 @@ class Classifier:
         prediction, explanation = self._explain(decoded, start, class_index)
         explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
         caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = render_png(image, explanation.heatmaps[0], caption, alpha, view)
+        png = encode_png(render(image, explanation.heatmaps[0], caption, alpha, view))
         return Visualization(prediction, explained, png)
 
     def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, Explanation]:

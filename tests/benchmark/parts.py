@@ -24,7 +24,9 @@ from model.card import Preprocessing
 from model.checkpoints.exported_card import OUTPUTS
 from model.classifier import Classifier
 from model.decoding import decode_image
-from model.drawing.overlay import Caption, View, render_png
+from model.drawing.caption import Caption
+from model.drawing.overlay import View, render
+from model.drawing.png import encode_png
 from model.engines.loading import load_engine
 from model.preprocessing import preprocess_image
 from tests.benchmark.images import load_images
@@ -89,7 +91,7 @@ def time_drawing(side: int, seconds: float) -> Pace:
     image = decode_image(draw_scans("PNG", side, 1)[0]).image
     heatmap = np.random.default_rng(0).random((7, 7), np.float32)
     caption = Caption("glioma", 0.9, "glioma", 0.9)
-    return time_calls(lambda: render_png(image, heatmap, caption, 0.5, View.OVERLAY), 1, seconds)
+    return time_calls(lambda: encode_png(render(image, heatmap, caption, 0.5, View.OVERLAY)), 1, seconds)
 
 
 def write_folder(folder: Path, num_files: int) -> None:

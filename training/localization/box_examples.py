@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from model.checkpoints.checkpoint import Checkpoint
-from model.drawing.heatmap import upsample_heatmap
+from model.drawing.heatmap import quantize_heatmap
 from model.drawing.overlay import blend
 from model.images.decoded import FloatArray
 from training.data.boxes import Box
@@ -90,7 +90,7 @@ def draw_examples(
 
 def _draw(boxed: BoxedScan, heatmap: FloatArray) -> Image.Image:
     scan = Image.fromarray(read_image(boxed.scan.path).image).resize((_SIDE, _SIDE))
-    overlay = Image.fromarray(blend(np.asarray(scan), upsample_heatmap(heatmap, _SIDE, _SIDE), _ALPHA))
+    overlay = Image.fromarray(blend(np.asarray(scan), quantize_heatmap(heatmap, _SIDE, _SIDE), _ALPHA))
     picture = Image.new("RGB", (2 * _SIDE, _SIDE))
     for left, half in ((0, scan), (_SIDE, overlay)):
         _outline(half, boxed.box)

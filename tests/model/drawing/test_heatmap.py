@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from model.drawing.heatmap import upsample_heatmap
+from model.drawing.heatmap import quantize_heatmap, upsample_heatmap
 
 RANDOM = np.random.default_rng(0).random((7, 9), np.float32)
 
@@ -54,3 +54,11 @@ def test_the_peak_of_two_equal_neighbours_is_midway():
 
 def test_a_map_of_one_cell_is_flat():
     assert np.unique(upsample_heatmap(np.full((1, 1), 0.5, np.float32), 40, 30)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (64, 65), (224, 224), (700, 1000)])
+def test_levels_are_the_enlarged_map_in_units_of_1_in_255(shape):
+    for heatmap in (RANDOM, RANDOM * np.float32(0.3), np.zeros((7, 7), np.float32), np.ones((7, 7), np.float32)):
+        levels = quantize_heatmap(heatmap, *shape)
+        assert levels.dtype == np.uint8
+        assert np.array_equal(levels, np.rint(upsample_heatmap(heatmap, *shape) * 255))
