@@ -78,6 +78,7 @@ KINDS: Mapping[type[Exception], ProblemKind] = {
     model_errors.UnknownFrameError: ProblemKind(400, "unknown_frame", "The file has no such frame"),
     UnauthorizedError: ProblemKind(401, "unauthorized", "A valid API key is needed", {"WWW-Authenticate": "Bearer"}),
     UnknownModelError: ProblemKind(404, "unknown_model", "There is no such model"),
+    model_errors.PictureFormatError: ProblemKind(406, "unfit_picture_format", "The format cannot hold this picture"),
     model_errors.ResultSourceError: ProblemKind(406, "no_dicom_source", "DICOM results need a DICOM image"),
     model_errors.ResultViewError: ProblemKind(406, "no_dicom_view", "This view has no DICOM form"),
     model_errors.ResultPackagesError: ProblemKind(406, "no_dicom_results", "DICOM results are not made here"),

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter
 
 from api.body import OPENAPI_BODY
 from api.dependencies import ImageRequestDep
-from api.dicom_answer import PictureFormat, PictureFormatDep, draw_picture
 from api.errors import problem_responses
+from api.pictures import AcceptDep, PictureFormat, choose_format, draw_picture
 from api.schemas import UNSTORED_HEADERS, PredictionResponse, describe_header
 from model.drawing.overlay import View
 
@@ -37,7 +37,9 @@ _ANSWER = TypeAdapter(PredictionResponse)  # FastAPI would check what was checke
 _UNSTORED = {"Cache-Control": "no-store"}
 _JSON = {"description": "The prediction.", "headers": UNSTORED_HEADERS}
 _PICTURE = {
-    "description": "The picture, at the scan's own resolution. `Accept: application/dicom` asks for it as a DICOM "
+    "description": "The picture, at the scan's own resolution: PNG unless `Accept` prefers `image/webp` or "
+    "`image/jpeg`, which are smaller and of quality 90. WebP keeps every pixel of `evidence` and `scan`; JPEG cannot "
+    "show `evidence`. `Accept: application/dicom` asks for it as a DICOM "
     "Secondary Capture in the study of the image, which has to be DICOM too, and `multipart/related` for that and a "
     "DICOM report, Comprehensive 3D SR.",
     "content": {str(form): {"schema": {"type": "string", "format": "binary"}} for form in PictureFormat},
@@ -72,7 +74,7 @@ async def predict(request: ImageRequestDep, frame: FrameQuery = None) -> Respons
 )
 async def visualize(
     request: ImageRequestDep,
-    form: PictureFormatDep,
+    accept: AcceptDep,
     target: Annotated[str | None, Query(description="The class to explain; by default the predicted one.")] = None,
     alpha: Annotated[float, Query(ge=0, le=1, description="Opacity of the strongest evidence.")] = 0.5,
     view: Annotated[View, Query(description=_VIEWS)] = View.OVERLAY,
@@ -80,6 +82,7 @@ async def visualize(
 ) -> Response:
     """Classify a brain-MRI slice and draw the evidence for a class (Grad-CAM) over it."""
     service = request.service
+    form = choose_format(accept, view)
     draw = partial(draw_picture, service.classifier, request.image, form, target, alpha, view, frame)
     queued = await service.queue.run(draw, request.client)
     prediction = service.record(queued.result.prediction, queued.queue_ms)

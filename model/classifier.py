@@ -2,7 +2,7 @@
 
 bytes -> decoding -> preprocessing -> engines -> reliability -> Prediction
                                          |
-                                         +-> drawing -> PNG
+                                         +-> drawing -> picture
 """
 
 import threading
@@ -19,6 +19,7 @@ from model.card import ModelCard
 from model.checkpoints.file_hash import verify_file
 from model.decoding import EncodedImage, decode_image, decode_opened, open_image
 from model.drawing.caption import Caption
+from model.drawing.encoding import FileFormat, encode_picture
 from model.drawing.overlay import View, render
 from model.drawing.png import encode_png
 from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
@@ -138,6 +139,7 @@ class Classifier:
         alpha: float = DEFAULT_ALPHA,
         view: View = View.OVERLAY,
         frame: int | None = None,
+        form: FileFormat = FileFormat.PNG,
     ) -> Visualization:
         """Classify an encoded image and draw the evidence for a class over it.
 
@@ -146,20 +148,23 @@ class Classifier:
             alpha: Opacity of the strongest evidence, in [0, 1].
             view: The kind of picture; see `View`.
             frame: The frame of a DICOM file, from 1; by default the middle one.
+            form: Of the picture; WebP is lossless of layers alone.
 
         Raises:
-            InputError: If the image cannot be classified, or `target` is no class of the network.
+            InputError: If the image cannot be classified, `target` is no class of the network, or `form` cannot hold
+                the picture.
         """
         start, class_index = time.perf_counter(), self._find_class(target)
         with self._open(data, frame) as opened:
             has_luma = opened.has_luma
             decoded = self._decode(opened)
             drawn = decode_image(data, self._max_image_pixels, frame) if has_luma else decoded
-            return self._visualize(decoded, drawn.image, start, class_index, alpha, view)
+            return self._visualize(decoded, drawn.image, start, class_index, alpha, view, form)
 
     def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
         """Classify an image that was decoded elsewhere, and draw the evidence for its class over it."""
-        return self._visualize(decoded, decoded.image, time.perf_counter(), PREDICTED, DEFAULT_ALPHA, View.OVERLAY)
+        start, form = time.perf_counter(), FileFormat.PNG
+        return self._visualize(decoded, decoded.image, start, PREDICTED, DEFAULT_ALPHA, View.OVERLAY, form)
 
     def self_test(self) -> None:
         """Compare the logits for a known image with those the trainer stored.
@@ -210,12 +215,13 @@ class Classifier:
         class_index: int,
         alpha: float,
         view: View,
+        form: FileFormat,
     ) -> Visualization:
         prediction, explanation = self._explain(decoded, start, class_index)
         explained = prediction.prediction if class_index == PREDICTED else self.card.classes[class_index]
         caption = Caption(prediction.prediction, prediction.confidence, explained, prediction.probabilities[explained])
-        png = encode_png(render(image, explanation.heatmaps[0], caption, alpha, view))
-        return Visualization(prediction, explained, png)
+        picture = render(image, explanation.heatmaps[0], caption, alpha, view)
+        return Visualization(prediction, explained, encode_picture(picture, form, lossless=view.is_layer))
 
     def _explain(self, decoded: DecodedImage, start: float, class_index: int) -> tuple[Prediction, Explanation]:
         targets = np.array([class_index], np.int64)

@@ -6,6 +6,8 @@
                    UnsupportedFormatError, ImageTooLargeError, TruncatedImageError,
                    UnsupportedPixelsError, UnknownFrameError (DICOM), UnknownClassError (of the request)
 
+    picture   heatmap, image -> file: PictureFormatError
+
     results   image (DICOM), prediction, picture -> files: ResultSourceError, ResultViewError, ResultPackagesError
 
     start     file -> checkpoint -> card, network -> engine -> self-test
@@ -60,6 +62,10 @@ class UnknownFrameError(InputError):
 
 class UnknownClassError(InputError):
     """The network was not trained on the class to explain."""
+
+
+class PictureFormatError(InputError):
+    """The picture was requested in a format that cannot hold it."""
 
 
 class ResultSourceError(InputError):

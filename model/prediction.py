@@ -67,11 +67,11 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class Visualization:
-    """A prediction, the class whose evidence was drawn, and the picture as PNG."""
+    """A prediction, the class whose evidence was drawn, and the picture as a file."""
 
     prediction: Prediction
     explained: str
-    png: bytes
+    picture: bytes
 
 
 @dataclasses.dataclass(frozen=True)

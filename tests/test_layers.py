@@ -28,7 +28,7 @@ LAYERS = {
     """,
     "api": """
         exceptions version hints
-        schemas settings scheduling dicom_answer
+        schemas settings scheduling pictures
         telemetry queue body keys cors
         errors dependencies
         middleware predict status protocol page

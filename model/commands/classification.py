@@ -66,7 +66,7 @@ def _classify_image(classifier: Classifier, task: Task) -> Row:
 
 def _save(row: Row, data: bytes, visualization: Visualization, task: Task) -> Row:
     if task.overlay is not None:
-        save_picture(visualization.png, task.overlay)
+        save_picture(visualization.picture, task.overlay)
         row = replace(row, overlay=name_file(task.overlay))
     if task.capture is None:
         return row

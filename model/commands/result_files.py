@@ -47,10 +47,10 @@ def place_result(folder: Path, place: Path, suffix: str) -> Path:
     return folder / place.with_name(name + suffix)
 
 
-def save_picture(png: bytes, path: Path) -> None:
+def save_picture(picture: bytes, path: Path) -> None:
     """Write a picture into a folder that need not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png)
+    path.write_bytes(picture)
 
 
 def save_dicom(results: DicomResults, capture: Path) -> Path:

@@ -56,7 +56,7 @@ def _predict_slices(classifier: Classifier, path: Path, choice: SliceChoice, ove
             yield Row(name, classifier.predict_decoded(part.decoded), volume=volume)
         else:
             visualization = classifier.visualize_decoded(part.decoded)
-            save_picture(visualization.png, picture)
+            save_picture(visualization.picture, picture)
             yield Row(name, visualization.prediction, volume=volume, overlay=name_file(picture))
 
 

@@ -17,11 +17,11 @@ from model.dicom.acquisition import HEAD_PARTS
 from model.dicom_results.instance import DISCLAIMER, ResultContext
 
 
-def create_capture(context: ResultContext, png: bytes) -> Dataset:
+def create_capture(context: ResultContext, file: bytes) -> Dataset:
     """Make a Secondary Capture of a picture.
 
     Args:
-        png: RGB, 8 bit.
+        file: The picture, a PNG file, RGB, 8 bit.
     """
     source = context.source
     capture = SOPClass(
@@ -46,7 +46,7 @@ def create_capture(context: ResultContext, png: bytes) -> Dataset:
     if "LossyImageCompression" in source:
         capture.LossyImageCompression = source.LossyImageCompression
     capture.SourceImageSequence = [_refer_to_source(context)]
-    _add_pixels(capture, png)
+    _add_pixels(capture, file)
     return capture
 
 
@@ -61,8 +61,8 @@ def _refer_to_source(context: ResultContext) -> Dataset:
     return reference
 
 
-def _add_pixels(capture: Dataset, png: bytes) -> None:
-    with Image.open(io.BytesIO(png)) as picture:
+def _add_pixels(capture: Dataset, file: bytes) -> None:
+    with Image.open(io.BytesIO(file)) as picture:
         capture.Columns, capture.Rows = picture.size
         pixels = picture.tobytes()  # 50 MB for a large picture, and so without a copy more than needed
     capture.SamplesPerPixel, capture.PhotometricInterpretation, capture.PlanarConfiguration = 3, "RGB", 0

@@ -64,7 +64,7 @@ def write_results(data: bytes, visualization: Visualization, variant: str | None
 
     Args:
         data: The image, a DICOM Part 10 file.
-        visualization: Of this image, by `Classifier.visualize`.
+        visualization: Of this image, by `Classifier.visualize`, with a lossless picture.
         variant: See `describe_variant`; by default that of the default picture.
 
     Raises:
@@ -83,7 +83,7 @@ def write_results(data: bytes, visualization: Visualization, variant: str | None
     # Three bytes a pixel are held three times over; large pictures are written one after the other.
     is_large = prediction.input.width * prediction.input.height > LARGE_IMAGE_PIXELS
     with _large_picture if is_large else nullcontext():
-        return DicomResults(_write(create_capture(context, visualization.png)), report)
+        return DicomResults(_write(create_capture(context, visualization.picture)), report)
 
 
 def _write(instance: Dataset) -> bytes:

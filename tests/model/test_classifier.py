@@ -49,7 +49,7 @@ def test_a_visualization_carries_the_same_prediction(classifier):
     visualization = classifier.visualize(SCAN)
     assert visualization.prediction.probabilities == pytest.approx(classifier.predict(SCAN).probabilities, abs=1e-5)
     assert visualization.explained == visualization.prediction.prediction
-    assert Image.open(io.BytesIO(visualization.png)).size == (100, 100)
+    assert Image.open(io.BytesIO(visualization.picture)).size == (100, 100)
 
 
 def test_colours_are_drawn_and_not_classified(classifier):
@@ -58,14 +58,14 @@ def test_colours_are_drawn_and_not_classified(classifier):
     data = encode(image, "JPEG", quality=95)
     visualization = classifier.visualize(data, view=View.SCAN)
     assert visualization.prediction.probabilities == pytest.approx(classifier.predict(data).probabilities, abs=1e-5)
-    drawn = np.asarray(Image.open(io.BytesIO(visualization.png)).convert("RGB")).astype(int)
+    drawn = np.asarray(Image.open(io.BytesIO(visualization.picture)).convert("RGB")).astype(int)
     assert (drawn[:, :, 1] - drawn[:, :, 0]).max() > 40
 
 
 def test_another_class_can_be_explained(classifier):
-    pictures = {name: classifier.visualize(SCAN, name, 1.0, View.HEATMAP) for name in CLASSES}
-    assert [picture.explained for picture in pictures.values()] == list(CLASSES)
-    assert len({picture.png for picture in pictures.values()}) == len(CLASSES)
+    drawn = [classifier.visualize(SCAN, name, 1.0, View.HEATMAP) for name in CLASSES]
+    assert [visualization.explained for visualization in drawn] == list(CLASSES)
+    assert len({visualization.picture for visualization in drawn}) == len(CLASSES)
 
 
 def test_without_calibration_nothing_is_said_about_reliability(classifier):

@@ -126,6 +126,14 @@ def test_what_is_said_about_a_broken_batch_is_documented(client):
     check_documented(client, "POST", "/predict/batch", 413, files=[("files", SCAN)] * 33)
 
 
+def test_pictures_of_every_format_and_their_absence_are_documented(client):
+    for accept in ("image/png", "image/webp", "image/jpeg"):
+        headers = {"accept": accept}
+        check_documented(client, "POST", "/predict/visualize", 200, content=SCAN, headers=headers)
+    view = {"view": "evidence"}
+    check_documented(client, "POST", "/predict/visualize", 406, params=view, content=SCAN, headers=headers)
+
+
 def test_dicom_answers_and_their_absence_are_documented(client):
     for accept in ("application/dicom", "multipart/related"):
         headers = {"accept": accept}

@@ -60,8 +60,8 @@ def format_wilson(interval: WilsonInterval | None) -> str:
 
 def draw_explained(classifier: Classifier, path: Path) -> str:
     """Draw a scan and its heat map side by side as a `data:` address, (160, 320) pixels whatever the scan's shape."""
-    png = classifier.visualize(read_file(path), view=View.SIDE_BY_SIDE).png
-    picture = Image.open(io.BytesIO(png)).convert("RGB").resize((2 * _SIDE_PIXELS, _SIDE_PIXELS))
+    file = classifier.visualize(read_file(path), view=View.SIDE_BY_SIDE).picture
+    picture = Image.open(io.BytesIO(file)).convert("RGB").resize((2 * _SIDE_PIXELS, _SIDE_PIXELS))
     return encode_picture(picture)
 
 

@@ -73,10 +73,10 @@ def test_errors_are_documented_as_problems(client, status):
     assert "request_id" in document["components"]["schemas"]["Problem"]["properties"]
 
 
-def test_the_picture_is_documented_as_png_and_dicom(client):
+def test_the_formats_of_the_picture_are_documented(client):
     document = client.get("/openapi.json").json()
     found = list(document["paths"]["/predict/visualize"]["post"]["responses"]["200"]["content"])
-    assert found == ["image/png", "application/dicom", "multipart/related"]
+    assert found == ["image/png", "image/webp", "image/jpeg", "application/dicom", "multipart/related"]
 
 
 def test_every_reference_in_the_document_leads_somewhere(client):

@@ -93,7 +93,7 @@ def test_results_belong_to_the_study_and_have_series_of_their_own(results):
 def test_the_capture_is_the_picture_with_its_burned_in_annotation_declared(classifier, results):
     capture = read(results.capture)
     visualization = classifier.visualize(SOURCE)
-    assert np.array_equal(capture.pixel_array, np.asarray(Image.open(io.BytesIO(visualization.png))))
+    assert np.array_equal(capture.pixel_array, np.asarray(Image.open(io.BytesIO(visualization.picture))))
     assert capture.BurnedInAnnotation == "YES"
     assert capture.ImageType[:2] == ["DERIVED", "SECONDARY"]
     (reference,) = capture.SourceImageSequence

@@ -9,11 +9,14 @@ import pydicom
 import pytest
 from PIL import Image
 
-from api.dicom_answer import PictureFormat, choose_format
+from api.pictures import PictureFormat, choose_format
+from model.drawing.overlay import View
+from model.errors import PictureFormatError, ResultViewError
 from tests.api.problems import check_problem
 from tests.api.telemetry.test_metrics import read, value
 from tests.samples.corpus import GREY
 from tests.samples.dicoms import make_dicom, make_study
+from tests.samples.phantoms import encode
 
 PATH = "/predict/visualize"
 SOURCE = make_study(GREY)
@@ -25,7 +28,18 @@ BOTH = 'multipart/related; type="application/dicom"'
     [
         ("", PictureFormat.PNG),
         ("*/*", PictureFormat.PNG),
+        ("image/*", PictureFormat.PNG),
         ("text/html", PictureFormat.PNG),
+        ("image/webp", PictureFormat.WEBP),
+        ("Image/JPEG", PictureFormat.JPEG),
+        ("image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", PictureFormat.WEBP),
+        ("*/*, image/webp", PictureFormat.PNG),
+        ("image/webp;q=0.8, image/jpeg;q=0.9, image/png;q=0.1", PictureFormat.JPEG),
+        ("image/png;q=0.1, image/*", PictureFormat.WEBP),
+        ("image/png;q=0, */*;q=0.5", PictureFormat.WEBP),
+        ("image/png;q=0, image/webp;q=0, image/*;q=0.5", PictureFormat.JPEG),
+        ("image/*;q=0, */*", PictureFormat.PNG),
+        ("image/webp;q=0.1, image/webp, image/png;q=0.5", PictureFormat.WEBP),
         ("application/dicom", PictureFormat.CAPTURE),
         ("Application/DICOM", PictureFormat.CAPTURE),
         (BOTH, PictureFormat.BOTH),
@@ -35,11 +49,59 @@ BOTH = 'multipart/related; type="application/dicom"'
         ("application/dicom;q=0", PictureFormat.PNG),
         ("application/dicom;q=nan", PictureFormat.PNG),
         ("application/dicom;q=x", PictureFormat.PNG),
+        ("application/dicom;q=inf", PictureFormat.PNG),
         (";,;;q=,", PictureFormat.PNG),
     ],
 )
-def test_the_form_is_the_one_that_is_wanted_most(accept, form):
-    assert choose_format(accept) == form
+def test_the_format_is_the_one_that_is_wanted_most(accept, form):
+    assert choose_format(accept, View.OVERLAY) is form
+
+
+@pytest.mark.parametrize(
+    ("accept", "view", "form"),
+    [
+        ("image/jpeg", View.SCAN, PictureFormat.JPEG),
+        ("image/jpeg, */*;q=0.1", View.EVIDENCE, PictureFormat.PNG),
+        ("image/jpeg, image/webp;q=0.2, image/png;q=0.1", View.EVIDENCE, PictureFormat.WEBP),
+        ("application/dicom, image/png;q=0.1", View.SCAN, PictureFormat.PNG),
+        ("text/html", View.EVIDENCE, PictureFormat.PNG),
+    ],
+)
+def test_a_format_that_cannot_show_the_view_gives_way_to_the_next(accept, view, form):
+    assert choose_format(accept, view) is form
+
+
+@pytest.mark.parametrize(
+    ("accept", "error"),
+    [("image/jpeg", PictureFormatError), ("image/jpeg, image/png;q=0", PictureFormatError), (BOTH, ResultViewError)],
+)
+def test_without_a_next_format_the_view_is_refused(accept, error):
+    with pytest.raises(error):
+        choose_format(accept, View.EVIDENCE)
+
+
+@pytest.mark.parametrize("view", View)
+@pytest.mark.parametrize("form", ["WEBP", "JPEG"])
+def test_the_picture_comes_as_webp_and_jpeg_in_the_size_of_the_png(client, scan, form, view):
+    png = client.post(PATH, content=scan, params={"view": view})
+    response = client.post(PATH, content=scan, params={"view": view}, headers={"accept": f"image/{form.lower()}"})
+    if (form, view) == ("JPEG", View.EVIDENCE):
+        check_problem(response, 406, "unfit_picture_format")
+        assert "image/webp" in response.json()["detail"]
+        return
+    assert response.headers["content-type"] == f"image/{form.lower()}"
+    assert response.headers["x-prediction"] == png.headers["x-prediction"]
+    expected, found = (Image.open(io.BytesIO(answer.content)) for answer in (png, response))
+    assert (found.format, found.mode, found.size) == (form, expected.mode, expected.size)
+    difference = np.abs(np.asarray(found).astype(float) - np.asarray(expected))
+    assert difference.max() == 0 if form == "WEBP" and view.is_layer else difference.mean() < 6
+
+
+def test_a_picture_that_is_too_wide_for_webp_is_a_406(client):
+    strip = encode(np.random.default_rng(0).integers(0, 256, (32, 8192, 3), np.uint8), "JPEG", quality=20)
+    wide = {"params": {"view": "side-by-side"}, "content": strip}
+    check_problem(client.post(PATH, **wide, headers={"accept": "image/webp"}), 406, "unfit_picture_format")
+    assert Image.open(io.BytesIO(client.post(PATH, **wide).content)).width == 16384
 
 
 def test_the_picture_comes_as_dicom(client):
