@@ -145,7 +145,7 @@ def test_prediction_sets_cover_and_scans_are_no_outliers(grouped_test):
     coverage = means["coverage"]
     assert coverage.low <= 0.95 <= coverage.high  # of scans of 154 groups, one of which can move it by 3 %
     assert means["set_size"].value <= 1.15
-    assert means["outlier_rate"].value <= 0.02
+    assert means["outlier_rate"].value <= 0.03
 
 
 @pytest.mark.data

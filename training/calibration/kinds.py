@@ -82,8 +82,12 @@ def choose_thresholds(head: KindHead, kinds: DoubleArray, unseen: KindSamples, h
 
 
 def _highest(values: DoubleArray, part: float) -> float:
-    """Find the value that `part` of them exceed, between 0 and 1."""
-    return float(np.clip(np.quantile(values, 1 - part, method="higher"), 1e-6, 1.0)) if len(values) else 0.5
+    """Find a value that at most `part` of them exceed, between 0 and 1: the middle between two of them."""
+    if not len(values):
+        return 0.5
+    ordered = np.sort(values)[::-1]
+    num_above = int(part * len(values))
+    return float(np.clip(ordered[max(num_above - 1, 0) : num_above + 1].mean(), 1e-6, 1.0))
 
 
 def fit_regression(features: FloatArray, possible: Mask, penalty: float) -> KindHead:
