@@ -230,7 +230,7 @@ def location_loss(maps: Tensor, locations: Tensor) -> Tensor:
         The sum over images with a box divided by N, so that equal shares of a batch average to the whole.
     """
     known = locations.flatten(1).amax(dim=1) > 0
-    rows, columns = (torch.from_numpy(spline_weights(LOCATION_GRID, cells)).to(maps) for cells in maps.shape[1:])
+    rows, columns = (torch.tensor(spline_weights(LOCATION_GRID, cells)).to(maps) for cells in maps.shape[1:])
     values = (rows @ maps @ columns.T).flatten(1)
     values = (values - values.mean(dim=1, keepdim=True)) / (values.std(dim=1, keepdim=True) + 1e-6)
     log_shares = functional.log_softmax(_SHARPNESS * values, dim=1)
