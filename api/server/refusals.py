@@ -33,7 +33,7 @@ _QUEUED_ROUTES = {
 _REQUEST_ID = REQUEST_ID_HEADER.lower().encode("ascii")
 _PLACEHOLDER = b"{request_id}"
 _MAX_IMMEDIATE = 50  # refusals a second, half a percent of a core
-_HOLD_SECONDS = 0.25
+HOLD_SECONDS = 0.25
 _MAX_HELD = 512  # of which each holds up to 64 KiB of a body
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class QueueGuard:
             return
         self._num_held += 1
         try:
-            await asyncio.sleep(_HOLD_SECONDS)
+            await asyncio.sleep(HOLD_SECONDS)
         finally:
             self._num_held -= 1
 

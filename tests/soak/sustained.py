@@ -16,7 +16,8 @@ _WARM_PART = 0.1
 _MAX_WARM_SECONDS = 60.0
 _OVERLOAD_SECONDS = 60.0
 _FORM = "jpeg"  # of about 20 KB, as most public scans are: times would be those of the network otherwise
-_MAX_REFUSAL_SECONDS = 0.02
+_HOLD_SECONDS = 0.25  # before a refusal, where there are many; see docs/operations.md
+_MAX_REFUSAL_SECONDS = _HOLD_SECONDS + 0.05
 _SPARE = 1.2
 
 
@@ -74,9 +75,9 @@ async def overload(options: Options) -> Report:
 def _require_speed(tally: Tally, full_queue_seconds: float) -> list[Requirement]:
     refused, accepted = (tally.seconds_by_label.get(label, ()) for label in ("503 queue_full", "200"))
     refused_ms, accepted_ms = (1000 * quantile(seconds, 0.99) for seconds in (refused, accepted))
-    limit = 1000 * _SPARE * full_queue_seconds
+    limit = 1000 * (_SPARE * full_queue_seconds + _HOLD_SECONDS)
     return [
         Requirement("refused something", f"{len(refused)} times", len(refused) > 0, timed=True),
         at_most("503 queue_full, p99", refused_ms, 1000 * _MAX_REFUSAL_SECONDS, "ms", timed=True),
-        at_most("200, p99, within a full queue + 20 %", accepted_ms, limit, "ms", timed=True),
+        at_most("200, p99, within a full queue + 20 % and the hold", accepted_ms, limit, "ms", timed=True),
     ]

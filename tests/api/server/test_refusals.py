@@ -67,7 +67,7 @@ def test_a_full_queue_refuses_at_the_head_logs_and_counts_it_and_ends_the_connec
 def test_beyond_some_a_second_refusals_are_held_and_those_for_which_there_is_room_by_then_are_served(
     port, full, monkeypatch
 ):
-    monkeypatch.setattr("api.server.refusals._HOLD_SECONDS", 0.4)
+    monkeypatch.setattr("api.server.refusals.HOLD_SECONDS", 0.4)
     allowed = iter([True, False, False])
     monkeypatch.setattr("api.server.refusals._Allowance.take", lambda _: next(allowed))
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
