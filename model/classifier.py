@@ -156,9 +156,9 @@ class Classifier:
         """
         start, class_index = time.perf_counter(), self._find_class(target)
         with self._open(data, frame) as opened:
-            has_luma = opened.has_luma
+            lacks_colors = opened.has_luma and self._sees_grey
             decoded = self._decode(opened)
-            drawn = decode_image(data, self._max_image_pixels, frame) if has_luma else decoded
+            drawn = decode_image(data, self._max_image_pixels, frame) if lacks_colors else decoded
             return self._visualize(decoded, drawn.image, start, class_index, alpha, view, form)
 
     def visualize_decoded(self, decoded: DecodedImage) -> Visualization:
@@ -203,9 +203,13 @@ class Classifier:
         with self._large_image if opened.num_pixels > LARGE_IMAGE_PIXELS else nullcontext():
             yield opened
 
+    @property
+    def _sees_grey(self) -> bool:
+        return self.card.preprocessing.color == "grey"
+
     def _decode(self, opened: EncodedImage) -> DecodedImage:
         """Decode what the network sees of an image."""
-        return decode_opened(opened, grey=self.card.preprocessing.color == "grey")
+        return decode_opened(opened, grey=self._sees_grey)
 
     def _visualize(
         self,

@@ -10,8 +10,6 @@ from PIL import Image
 
 from model.images.decoded import FloatArray, ImageArray, is_shown_as_rgb
 
-GreyArray = npt.NDArray[np.uint8]
-
 THUMBNAIL_SIDE = 8
 NUM_THUMBNAIL_VALUES = THUMBNAIL_SIDE**2
 _LARGEST_SIDE = 128  # pixels; the same scales whatever the network's input size
@@ -47,18 +45,18 @@ def describe_appearance(image: ImageArray) -> FloatArray:
     return np.concatenate([quantiles / 255, np.log(steps), thumbnail / 255]).astype(np.float32)
 
 
-def _measure_steps(grey: GreyArray) -> tuple[float, float, float]:
+def _measure_steps(grey: ImageArray) -> tuple[float, float, float]:
     """Measure the steps between neighbours in levels: mean across, mean down, and a high quantile across."""
     across, down = _distances(grey[:, 1:], grey[:, :-1]), _distances(grey[1:], grey[:-1])
     (strong,) = _quantiles(across, _EDGE_QUANTILES)
     return float(across.mean()) + _EDGE_FLOOR, float(down.mean()) + _EDGE_FLOOR, float(strong) + _EDGE_FLOOR
 
 
-def _distances(left: GreyArray, right: GreyArray) -> GreyArray:
+def _distances(left: ImageArray, right: ImageArray) -> ImageArray:
     return np.maximum(left, right) - np.minimum(left, right)
 
 
-def _quantiles(grey: GreyArray, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _quantiles(grey: ImageArray, parts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Compute `numpy.quantile` of 8-bit values, by counting them."""
     ends = np.bincount(grey.ravel(), minlength=256).cumsum()
     places = parts * (grey.size - 1)

@@ -172,14 +172,17 @@ def _collect_kinds(part: SplitOutputs, possible: PossibleLabels, card: ModelCard
     )
 
 
+def _list_labels(scan: Scan) -> tuple[int, ...]:
+    return scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
+
+
 def _is_tumor(scan: Scan, card: ModelCard) -> bool:
-    labels = scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
+    labels = _list_labels(scan)
     return bool(labels) and find_healthy_class(card.classes) not in labels
 
 
 def _is_healthy(scan: Scan, card: ModelCard) -> bool:
-    labels = scan.possible if isinstance(scan, CoarseScan) else (scan.label,)
-    return labels == (find_healthy_class(card.classes),)
+    return _list_labels(scan) == (find_healthy_class(card.classes),)
 
 
 def _is_head_mr(scan: CoarseScan) -> bool:
