@@ -134,7 +134,7 @@ class Recipe(_Settings):
     augmentation: Augmentation = Augmentation()
     mixed_precision: bool = Field(True, description="On a GPU: bfloat16, or float16 with loss scaling.")
     cpu_bfloat16: Literal["never", "teachers", "always"] = Field(
-        "never", description="Likewise on a CPU that has AVX512-BF16; pays for dense convolutions."
+        "never", description="Likewise on a CPU that has AVX512-BF16."
     )
     learn_validation: bool = Field(False, description="Train on the validation part too, and keep the last epoch.")
     seed: int = Field(0, ge=0, lt=2**31)

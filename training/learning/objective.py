@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from model.drawing.heatmap import spline_weights
 from model.kinds import KINDS
 from model.networks.network import find_layer
+from training.learning.depthwise import FloatDepthwiseGradients
 from training.recipe import Recipe
 
 LOCATION_GRID = 28  # cells a side on which maps and boxes are compared
@@ -149,9 +150,12 @@ def create_projection(width: int, target_width: int) -> nn.Conv2d:
     return projection
 
 
-def autocast(device: torch.device, half: torch.dtype | None) -> AbstractContextManager[None]:
+@contextmanager
+def autocast(device: torch.device, half: torch.dtype | None) -> Iterator[None]:
     """Compute in half precision where it is safe, or everything in float32 where `half` is None."""
-    return torch.autocast(device.type, half, enabled=half is not None)
+    depthwise = FloatDepthwiseGradients() if half is not None and device.type == "cpu" else nullcontext()
+    with torch.autocast(device.type, half, enabled=half is not None), depthwise:
+        yield
 
 
 def partial_label_loss(logits: Tensor, possible: Tensor, smoothing: float = 0.0) -> Tensor:
