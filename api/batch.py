@@ -8,7 +8,6 @@ A batch takes no more places in the queue than it has lanes, which leaves room f
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 from fastapi import APIRouter, Request, Response
@@ -87,8 +86,8 @@ class _Batch:
         self._check_size(image)
         if gone.done():
             raise ClientGoneError("The connection was closed before the image's turn had come.")
-        call = partial(self.service.classifier.predict, image, self.frame)
-        queued = await self.service.queue.run_patiently(call, lambda: asyncio.shield(gone))
+        steps = self.service.classifier.predict_in_steps(image, self.frame)
+        queued = await self.service.queue.run_patiently(steps, lambda: asyncio.shield(gone))
         return self.service.record(queued.result, queued.queue_ms)
 
     def _check_size(self, image: bytes) -> None:

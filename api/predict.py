@@ -60,7 +60,8 @@ _PICTURE = {
 async def predict(request: ImageRequestDep, frame: FrameQuery = None) -> Response:
     """Classify a brain-MRI slice."""
     service = request.service
-    queued = await service.queue.run(partial(service.classifier.predict, request.image, frame), request.client)
+    steps = service.classifier.predict_in_steps(request.image, frame)
+    queued = await service.queue.run_steps(steps, request.client)
     prediction = service.record(queued.result, queued.queue_ms)
     answer = PredictionResponse(**vars(prediction), request_id=request.id)
     return Response(_ANSWER.dump_json(answer), media_type="application/json", headers=_UNSTORED)

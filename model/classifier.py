@@ -7,8 +7,9 @@ bytes -> decoding -> preprocessing -> engines -> reliability -> Prediction
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -26,6 +27,7 @@ from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation
 from model.engines.loading import load_engine
 from model.errors import CheckpointError, UnknownClassError
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray, ImageArray
+from model.kinds import KindName
 from model.prediction import (
     Inference,
     InputReport,
@@ -36,13 +38,13 @@ from model.prediction import (
 )
 from model.preprocessing import normalize_image, resize_image, self_test_image, self_test_inputs
 from model.reliability.appearance import NUM_APPEARANCE_VALUES, describe_appearance
-from model.reliability.input_kind import InputKind
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import ReliabilityCheck
 
 DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
 
+Result = TypeVar("Result")
 SomeOutputs = TypeVar("SomeOutputs", bound=Outputs)
 
 
@@ -106,9 +108,15 @@ class Classifier:
         Raises:
             InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
+        return _complete(self.predict_in_steps(data, frame))
+
+    def predict_in_steps(self, data: bytes, frame: int | None = None) -> Generator[None, None, Prediction]:
+        """Classify as `predict` does, in three steps: preparation, network and conclusion."""
         start = time.perf_counter()
         with self._open(data, frame) as opened:
-            return self._classify(self._decode(opened), start, self._engine.predict)[0]
+            prepared = self._prepare(self._decode(opened), start)
+        prediction, _ = yield from self._classify_prepared(prepared, self._engine.predict)
+        return prediction
 
     def infer(self, data: bytes, *, explain: bool = False) -> Inference:
         """Classify an encoded image as `predict` does, and keep the network's outputs.
@@ -240,14 +248,25 @@ class Classifier:
             start: When its decoding began, in seconds of `time.perf_counter`.
             run: From inputs (1, 3, S, S) to the network's outputs.
         """
+        return _complete(self._classify_prepared(self._prepare(decoded, start), run))
+
+    def _prepare(self, decoded: DecodedImage, start: float) -> "_PreparedImage":
         resized = resize_image(decoded.image, self.card.preprocessing)
         appearance = describe_appearance(resized)[None]  # while the pixels are in the processor's cache
         inputs = normalize_image(resized, self.card.preprocessing)[None]
-        prepared = time.perf_counter()
-        outputs = run(inputs)
-        timing = Timing(decode=_milliseconds(start, prepared), inference=_milliseconds(prepared, time.perf_counter()))
+        milliseconds = _milliseconds(start, time.perf_counter())
+        return _PreparedImage(inputs, appearance, decoded.kind, _report(decoded), milliseconds)
+
+    def _classify_prepared(
+        self, prepared: "_PreparedImage", run: Callable[[FloatArray], SomeOutputs]
+    ) -> Generator[None, None, tuple[Prediction, SomeOutputs]]:
+        yield
+        start = time.perf_counter()
+        outputs = run(prepared.inputs)
+        inference_ms = _milliseconds(start, time.perf_counter())
+        yield
         probabilities = softmax(outputs.logits, self.card.temperature)
-        (reliability,) = self._check.assess(probabilities, outputs.features, appearance, [decoded.kind])
+        (reliability,) = self._check.assess(probabilities, outputs.features, prepared.appearance, [prepared.stated])
         best = int(probabilities[0].argmax())
         prediction = Prediction(
             prediction=self.card.classes[best],
@@ -256,14 +275,42 @@ class Classifier:
             prediction_set=reliability.prediction_set,
             review=reliability.review,
             ood=reliability.ood,
-            input=_report(decoded, reliability.kind),
+            input=replace(prepared.report, kind=reliability.kind),
             model=self.identity,
-            timing_ms=timing,
+            timing_ms=Timing(decode=prepared.milliseconds, inference=inference_ms),
         )
         return prediction, outputs
 
 
-def _report(decoded: DecodedImage, kind: InputKind | None) -> InputReport:
+@dataclass(frozen=True)
+class _PreparedImage:
+    """What is left of a decoded image, whose own pixels may take much memory.
+
+    Attributes:
+        inputs: (1, 3, S, S).
+        appearance: (1, D), of `model.reliability.appearance.describe_appearance`.
+        stated: The kind of picture that its header states, if it does.
+        report: Without the kind.
+        milliseconds: That decoding and preparation took.
+    """
+
+    inputs: FloatArray
+    appearance: FloatArray
+    stated: KindName | None
+    report: InputReport
+    milliseconds: float
+
+
+def _complete(steps: Generator[None, None, Result]) -> Result:
+    """Make all steps, and return their result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def _report(decoded: DecodedImage) -> InputReport:
     return InputReport(
         format=decoded.format,
         width=decoded.width,
@@ -271,7 +318,7 @@ def _report(decoded: DecodedImage, kind: InputKind | None) -> InputReport:
         warnings=decoded.warnings,
         frame=decoded.frame,
         num_frames=decoded.num_frames,
-        kind=kind,
+        kind=None,
     )
 
 

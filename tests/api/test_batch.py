@@ -70,14 +70,14 @@ def test_a_bad_image_is_a_problem_of_its_own(client, scan, body, status, code):
 
 def test_a_defect_in_one_image_is_told_without_its_text(client, scan, monkeypatch, caplog):
     classifier = client.app.state.service.classifier
-    predict = classifier.predict
+    predict = classifier.predict_in_steps
 
     def fail(image, frame):
         if image == b"bad":
             raise ZeroDivisionError("secret patient name")
-        return predict(image, frame)
+        return (yield from predict(image, frame))
 
-    monkeypatch.setattr(classifier, "predict", fail)
+    monkeypatch.setattr(classifier, "predict_in_steps", fail)
     response = post(client, [scan, b"bad"])
     first, second = response.json()["results"]
     assert first["prediction"]
@@ -195,8 +195,9 @@ def test_the_images_of_a_client_that_has_gone_are_not_classified(settings, scan,
                 began.set()
                 time.sleep(0.1)
                 raise ZeroDivisionError
+                yield
 
-            monkeypatch.setattr(app.state.service.classifier, "predict", classify)
+            monkeypatch.setattr(app.state.service.classifier, "predict_in_steps", classify)
             head = [(b"content-type", b"multipart/form-data; boundary=x")]
             scope = {"type": "http", "method": "POST", "path": PATH, "raw_path": PATH.encode(), "query_string": b""}
             await app({**scope, "headers": head, "state": {}}, receive, send)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from api.exceptions import ClientGoneError, DeadlinePassedError, QueueFullError
-from api.queue import InferenceQueue
+from api.queue import InferenceQueue, QueuedResult, in_one_step
 from tests.api.problems import check_problem
 
 Scenario = Callable[[InferenceQueue], Awaitable[None]]
@@ -55,6 +55,25 @@ async def test_a_call_is_run_and_its_wait_is_measured(queue):
     assert second.queue_ms >= 90
 
 
+@with_queue(max_queue=16)
+async def test_a_thread_makes_the_steps_of_its_share_in_turn_and_errors_end_their_own_alone(queue):
+    made: list[str] = []
+
+    def make(name, fails):
+        for number in range(3):
+            made.append(f"{name}{number}")
+            yield
+            if fails:
+                raise ZeroDivisionError
+        return name
+
+    async with busy(queue):
+        waiting = await begin(*(queue.run_steps(make(name, name == "b")) for name in "abcde"))
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [result.result for result in results if isinstance(result, QueuedResult)] == list("acde")
+    assert made == ["a0", "b0", "c0", "d0", "a1", "c1", "d1", "a2", "c2", "d2", "e0", "e1", "e2"]
+
+
 @with_queue(max_queue=2)
 async def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later(queue):
     async with busy(queue, 2):
@@ -65,7 +84,7 @@ async def test_one_too_many_is_refused_at_once_and_the_place_is_free_again_later
 @with_queue(max_queue=1)
 async def test_a_patient_call_gets_the_next_place_before_those_that_come_later(queue):
     async with busy(queue):
-        patient = await begin(*(queue.run_patiently(lambda: "served") for _ in range(3)))
+        patient = await begin(*(queue.run_patiently(in_one_step(lambda: "served")) for _ in range(3)))
     with pytest.raises(QueueFullError):
         await queue.run(lambda: None)
     assert [queued.result for queued in await asyncio.gather(*patient)] == ["served"] * 3
@@ -74,7 +93,7 @@ async def test_a_patient_call_gets_the_next_place_before_those_that_come_later(q
 @with_queue(max_queue=4)
 async def test_patient_calls_leave_half_of_the_places_to_others(queue):
     release = threading.Event()
-    patient = await begin(*(queue.run_patiently(release.wait) for _ in range(20)))
+    patient = await begin(*(queue.run_patiently(in_one_step(release.wait)) for _ in range(20)))
     others = await begin(*(queue.run(lambda: "served") for _ in range(2)))
     with pytest.raises(QueueFullError):
         await queue.run(lambda: None)
@@ -87,7 +106,7 @@ async def test_patient_calls_leave_half_of_the_places_to_others(queue):
 async def test_a_patient_client_that_leaves_takes_no_place(queue):
     gone = asyncio.Event()
     async with busy(queue):
-        (patient,) = await begin(queue.run_patiently(lambda: None, gone.wait))
+        (patient,) = await begin(queue.run_patiently(in_one_step(lambda: None), gone.wait))
         gone.set()
         with pytest.raises(ClientGoneError):
             await patient
@@ -101,13 +120,13 @@ async def test_a_call_that_waits_too_long_fails_and_keeps_no_place(queue):
                 await queue.run(lambda: None)
 
 
-@pytest.mark.parametrize("method", ["run", "run_patiently"])
+@pytest.mark.parametrize("method", ["run_steps", "run_patiently"])
 def test_an_error_of_the_call_comes_back_and_frees_its_thread_and_its_place(method):
     @with_queue(max_queue=1)
     async def scenario(queue):
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
-                await asyncio.wait_for(getattr(queue, method)(lambda: 1 // 0), 2)
+                await asyncio.wait_for(getattr(queue, method)(in_one_step(lambda: 1 // 0)), 2)
 
     scenario()
 
@@ -145,7 +164,7 @@ def test_a_passed_deadline_is_a_504(client, scan, monkeypatch):
     async def refuse(_call, _watch):
         raise DeadlinePassedError("late")
 
-    monkeypatch.setattr(client.app.state.service.queue, "run", refuse)
+    monkeypatch.setattr(client.app.state.service.queue, "run_steps", refuse)
     check_problem(client.post("/predict", content=scan), 504, "deadline_passed")
 
 

@@ -25,7 +25,7 @@ PARTS = (HTTP, "form parse", QUEUE, "decode", "prepare", "engine", "review", ANS
 # Of each step the functions that take it; what lies between them is "other", and behind the queue "answer".
 STEPS: Mapping[str, Sequence[str]] = {
     "form parse": ("api.body:read_image",),  # first: FastAPI keeps the function that it is given, as it is then
-    QUEUE: ("api.queue:InferenceQueue.run",),
+    QUEUE: ("api.queue:InferenceQueue.run_steps",),
     "decode": ("model.decoding:open_image", "model.decoding:decode_opened"),
     "prepare": ("model.preprocessing:resize_image", "model.preprocessing:normalize_image"),
     "engine": ("model.engines.onnx_engine:OnnxEngine.predict",),
@@ -34,7 +34,7 @@ STEPS: Mapping[str, Sequence[str]] = {
         "model.reliability.appearance:describe_appearance",
         "model.reliability.reliability:ReliabilityCheck.assess",
     ),
-    OTHER: ("model.classifier:Classifier.predict",),
+    OTHER: ("model.classifier:Classifier._conclude",),
 }
 ARRIVAL = "api.server.connections:BoundedProtocol.data_received"
 APPLICATION = "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.run_asgi"

