@@ -34,7 +34,7 @@ class ModelIdentity:
     """The weights."""
 
     name: str = Field(examples=["efficientnet_b0"])
-    version: str = Field(examples=["3.0.0"])
+    version: str = Field(examples=["3.1.0"])
     sha256: str = Field(description="Of the checkpoint the weights come from.")
 
 

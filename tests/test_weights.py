@@ -144,7 +144,7 @@ def test_prediction_sets_cover_and_scans_are_no_outliers(grouped_test):
     means = measure_means(review_means(card, grouped_test, reviews), grouped_test.groups).intervals
     coverage = means["coverage"]
     assert coverage.low <= 0.95 <= coverage.high  # of scans of 154 groups, one of which can move it by 3 %
-    assert means["set_size"].value <= 1.15
+    assert means["set_size"].value <= 1.2  # on other sequences the three types of tumours are in it together
     assert means["outlier_rate"].value <= 0.03
 
 

@@ -108,7 +108,7 @@ class OutlierScorer:
 
         Args:
             features: (N, D) of the engine.
-            appearances: (N, 85) of `model.reliability.appearance.describe_appearance`.
+            appearances: (N, 70) of `model.reliability.appearance.describe_appearance`.
 
         Returns:
             (N,), from 0; about 1 at the edge of what is known.
@@ -202,7 +202,7 @@ class ReliabilityCheck:
         Args:
             probabilities: (N, K), calibrated.
             features: (N, D) of the engine.
-            appearances: (N, 85) of `model.reliability.appearance.describe_appearance`.
+            appearances: (N, 70) of `model.reliability.appearance.describe_appearance`.
             stated: The kind of picture that each file's header states, if it does.
         """
         scores = self.scorer.score(features, appearances) if self.scorer else np.zeros(len(probabilities))

@@ -1,7 +1,7 @@
 """The kind of picture, fitted after training: a logistic regression on the features, and its thresholds.
 
-The regression learns from the training part alone. Its thresholds are quantiles of unseen scans: few scans of the data
-folder may be taken for no MR of a head, few of its tumours for another sequence, and few lesions of other sequences
+The regression learns from the training part alone. Its thresholds are quantiles of unseen scans: few scans of a head
+may be taken for no MR of one, few tumours of the data folder for another sequence, and few lesions of other sequences
 that are called healthy may pass without a review, as long as few healthy scans of the data folder are sent to one.
 """
 
@@ -63,7 +63,7 @@ def choose_thresholds(head: KindHead, kinds: DoubleArray, unseen: KindSamples, h
     """
     contrast_t1, other_mr, not_head_mr = range(len(KINDS))
     heads = ~unseen.possible[:, not_head_mr]
-    foreign = _highest(kinds[heads & unseen.at_home, not_head_mr], MAX_FOREIGN)
+    foreign = _highest(kinds[heads, not_head_mr], MAX_FOREIGN)
     tumors = unseen.tumors & unseen.at_home & unseen.possible[:, contrast_t1] & ~unseen.possible[:, other_mr]
     unfamiliar = _highest(kinds[tumors, other_mr], MAX_UNFAMILIAR)
     missed, set_threshold = 1.0, None

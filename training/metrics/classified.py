@@ -20,7 +20,7 @@ from training.data.scans import Scan
 from training.data.splits import TestSplit
 from training.metrics.metrics import Labels, Probabilities
 
-_ReadScan = tuple[FloatArray, FloatArray]  # inputs (3, S, S) and appearance (85,)
+_ReadScan = tuple[FloatArray, FloatArray]  # inputs (3, S, S) and appearance (70,)
 
 _BATCH_SIZE = 32
 _BATCHES_AHEAD = 2  # decoded while the engine computes: 20 MB each at 224 pixels
@@ -34,7 +34,7 @@ class SplitOutputs:
         labels: (N,), indices of classes.
         logits: (N, K).
         features: (N, D), the input of the classifier.
-        appearances: (N, 85), see `model.reliability.appearance`.
+        appearances: (N, 70), see `model.reliability.appearance`.
         probabilities: (N, K), calibrated with the card's temperature.
         groups: (N,), see `groups_of`.
     """
@@ -83,7 +83,7 @@ def groups_of(scans: Sequence[Scan]) -> list[str]:
 
 
 def _run_batches(engine: Engine, scans: Sequence[Scan]) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
-    """Compute logits (N, K), features (N, D) and appearances (N, 85) in batches, decoding the next ones meanwhile."""
+    """Compute logits (N, K), features (N, D) and appearances (N, 70) in batches, decoding the next ones meanwhile."""
     num_batches = -(-len(scans) // _BATCH_SIZE)
     batches = _read_batches(scans, engine.card.preprocessing)
     for batch in Progress(batches, "predicting", num_batches, unit="batch"):
@@ -105,6 +105,6 @@ def _read_batches(scans: Sequence[Scan], preprocessing: Preprocessing) -> Iterat
 
 
 def _read_scan(scan: Scan, preprocessing: Preprocessing) -> _ReadScan:
-    """Read a scan as inputs (3, S, S) and its appearance (85,)."""
+    """Read a scan as inputs (3, S, S) and its appearance (70,)."""
     image = resize_image(read_image(scan.path, grey=preprocessing.color == "grey").image, preprocessing)
     return normalize_image(image, preprocessing), describe_appearance(image)
