@@ -87,7 +87,7 @@ def test_without_calibration_the_reliability_is_null(client, scan):
 
 
 def test_the_answer_says_how_far_to_trust_it(calibrated_client):
-    answer = calibrated_client.post("/predict", content=encode(draw_scan(96, (0.35, 0.5), seed=500))).json()
+    answer = calibrated_client.post("/predict", content=encode(draw_scan(96, (0.35, 0.5), seed=501))).json()
     assert answer["prediction"] in answer["prediction_set"]
     assert answer["ood"] == {"score": answer["ood"]["score"], "threshold": answer["ood"]["threshold"], "outlier": False}
     assert 0 <= answer["ood"]["score"] <= answer["ood"]["threshold"]

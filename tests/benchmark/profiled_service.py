@@ -34,7 +34,7 @@ STEPS: Mapping[str, Sequence[str]] = {
         "model.reliability.appearance:describe_appearance",
         "model.reliability.reliability:ReliabilityCheck.assess",
     ),
-    OTHER: ("model.classifier:Classifier._conclude",),
+    OTHER: ("api.queue:_Turn.advance",),
 }
 ARRIVAL = "api.server.connections:BoundedProtocol.data_received"
 APPLICATION = "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.run_asgi"

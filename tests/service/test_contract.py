@@ -158,7 +158,7 @@ def test_what_an_overloaded_or_failing_service_says_is_documented(client, monkey
     async def fail(_call, _watch):
         raise error
 
-    monkeypatch.setattr(client.app.state.service.queue, "run", fail)
+    monkeypatch.setattr(client.app.state.service.queue, "run_steps", fail)
     for path in ("/predict", "/predict/visualize"):
         check_documented(client, "POST", path, status, content=SCAN)
     check_documented(client, "POST", INFER, status, json=ask_json(SCAN))
