@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from model.card import ReviewThresholds, parse_card
 from model.engines.loading import load_engine
+from model.reliability.appearance import NUM_APPEARANCE_VALUES
 from model.reliability.probabilities import softmax
 from model.reliability.reliability import OutlierScorer, RegionDistance, keep_classes
 from tests.samples.phantoms import CLASSES, calibrate, create_judged, judge_drawings, save_tiny_checkpoint
@@ -177,7 +178,7 @@ def test_the_components_are_principal():
 def _part(num_scans, seed=0, shift=0.0):
     generator = np.random.default_rng(seed)
     features = generator.normal(1, 0.2, (num_scans, 50)).astype(np.float32)
-    appearances = generator.normal(0, 1, (num_scans, 85)).astype(np.float32) + np.float32(shift)
+    appearances = generator.normal(0, 1, (num_scans, NUM_APPEARANCE_VALUES)).astype(np.float32) + np.float32(shift)
     labels, logits = _draw(num_scans, seed=seed)
     return create_judged(labels, logits, features, appearances)
 
@@ -222,7 +223,7 @@ def test_the_detector_is_small_and_the_same_again():
             np.zeros(600, np.int64),
             np.zeros((600, 4), np.float32),
             generator.normal(size=(600, 1280)).astype(np.float32),
-            generator.normal(size=(600, 85)).astype(np.float32),
+            generator.normal(size=(600, NUM_APPEARANCE_VALUES)).astype(np.float32),
         )
         for _ in range(2)
     ]

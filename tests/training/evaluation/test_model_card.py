@@ -221,9 +221,9 @@ def test_types_are_told_apart_only_where_they_were_learnt(write_page, page):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({}, "efficientnet_b0_coarse (12 epochs), as the weights of this card were.\n"),
-        ({"seed": 7}, "efficientnet_b0_coarse (12 epochs), as the weights of this card were, but for some values.\n"),
-        ({"name": "mine"}, "mine (12 epochs), as the weights of this card were not.\n"),
+        ({}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were.\n"),
+        ({"seed": 7}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were, but for some values.\n"),
+        ({"name": "mine"}, "mine (17 epochs), as the weights of this card were not.\n"),
     ],
 )
 def test_folds_stand_at_the_head_with_the_recipe_that_trained_them(write_page, tmp_path, changes, said):
