@@ -48,6 +48,7 @@ LAYERS = {
         comparison learning
         fitting recipe_options
         cross_validation
+        commands
         command_line
         __main__
     """,

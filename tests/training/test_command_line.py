@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.command_line import CrossValidate, Fit, main, parse_command
+from training.command_line import main, parse_command
+from training.commands import CrossValidate, Fit
 from training.errors import Terminated
 from training.fitting.fit import describe_options
 from training.fitting.run_file import RunStart, save_start
@@ -277,7 +278,7 @@ def test_a_stopped_command_says_how_it_goes_on_where_it_can(started, stop, statu
     def be_stopped(*_):
         raise stop
 
-    monkeypatch.setattr(f"training.command_line.{'fit' if is_fit else 'evaluate'}", be_stopped)
+    monkeypatch.setattr(f"training.commands.{'fit' if is_fit else 'evaluate'}", be_stopped)
     assert main(["fit", "x", "--out", str(started.out)] if is_fit else ["evaluate", "x"]) == status
     (record,) = caplog.records
     assert record.message.startswith("stopped")
@@ -286,13 +287,13 @@ def test_a_stopped_command_says_how_it_goes_on_where_it_can(started, stop, statu
 
 def test_sigterm_stops_a_command_and_the_handler_before_it_is_back(monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("training.command_line.evaluate", lambda _: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr("training.commands.evaluate", lambda _: signal.raise_signal(signal.SIGTERM))
     assert main(["evaluate", "x"]) == 143
     assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_an_error_of_the_system_is_one_line(monkeypatch, caplog):
-    monkeypatch.setattr("training.command_line.evaluate", lambda _: Path("/nowhere/x").read_bytes())
+    monkeypatch.setattr("training.commands.evaluate", lambda _: Path("/nowhere/x").read_bytes())
     assert main(["evaluate", "x"]) == 1
     assert caplog.messages == ["error: /nowhere/x: No such file or directory"]
 
