@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from model.card import KindHead
 from model.images.decoded import FloatArray
 from model.kinds import KindName
-from model.reliability.probabilities import softmax
+from model.reliability.probabilities import DoubleArray, softmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,6 @@ class KindClassifier:
         """Width of the features it was fitted on."""
         return len(self._weights)
 
-    def classify(self, features: FloatArray) -> npt.NDArray[np.float64]:
+    def classify(self, features: FloatArray) -> DoubleArray:
         """Compute the probability (N, 3) of each of `model.kinds.KINDS` from features (N, D)."""
         return softmax(features @ self._weights + self._bias)

@@ -28,8 +28,8 @@ from model.card import (
 )
 from model.images.decoded import FloatArray
 from model.reliability.appearance import NUM_THUMBNAIL_VALUES
-from model.reliability.probabilities import softmax
-from model.reliability.reliability import DoubleArray, OutlierScorer, RegionDistance, normalize_length
+from model.reliability.outliers import OutlierScorer, RegionDistance, normalize_length
+from model.reliability.probabilities import DoubleArray, softmax
 from training.metrics.classified import SplitOutputs
 from training.metrics.intervals import Values, Weights, bootstrap
 from training.metrics.metrics import Labels, Probabilities, find_healthy_class

@@ -14,8 +14,7 @@ from model.card import KindHead, PackedArray
 from model.images.decoded import FloatArray
 from model.kinds import KINDS
 from model.reliability.input_kind import KindClassifier
-from model.reliability.probabilities import softmax
-from model.reliability.reliability import DoubleArray
+from model.reliability.probabilities import DoubleArray, softmax
 from training.calibration.calibration import LEVEL, fit_conformal, smallest_sample
 from training.metrics.metrics import Probabilities
 from training.metrics.ranking import Mask

@@ -10,8 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from model.card import ReviewThresholds, parse_card
 from model.engines.loading import load_engine
 from model.reliability.appearance import NUM_APPEARANCE_VALUES
+from model.reliability.outliers import OutlierScorer, RegionDistance
 from model.reliability.probabilities import softmax
-from model.reliability.reliability import OutlierScorer, RegionDistance, keep_classes
+from model.reliability.reliability import keep_classes
 from tests.samples.phantoms import CLASSES, calibrate, create_judged, judge_drawings, save_tiny_checkpoint
 from training.calibration.calibration import (
     MIN_SET_SCANS,
