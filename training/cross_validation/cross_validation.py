@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,11 @@ class CrossValidation:
         pooled: Of all folds' predictions together, with intervals from a bootstrap over groups. They come from several
             networks: thresholds and calibration are those of a family rather than of one.
         outputs: These predictions, of `classes`.
+        sources: SHA-256 of each file besides the scans that the networks learnt from, as in a card's `training`.
     """
 
     recipe: Recipe
+    sources: dict[str, str]
     classes: tuple[str, ...]
     folds: tuple[SplitMetrics, ...]
     pooled: SplitMetrics
@@ -54,20 +57,22 @@ def cross_validate(recipe: Recipe, options: FitOptions, num_folds: int) -> Cross
     """
     save_start(options.out, RunStart("cross-validate", recipe, {**describe_options(options), "folds": num_folds}))
     folds = [Fold(number, num_folds) for number in range(1, num_folds + 1)]
-    classified = [_run_fold(recipe, options, fold) for fold in folds]
+    classified, trainings = zip(*(_run_fold(recipe, options, fold) for fold in folds), strict=True)
     classes = split_data(options.data, "grouped", options.groups, recipe.seed, folds[0], recipe.class_map).classes
     outputs = _pool(classified)
     metrics = tuple(_measure(each, classes) for each in classified)
-    return CrossValidation(recipe, classes, metrics, _measure(outputs, classes), outputs)
+    return CrossValidation(recipe, trainings[0]["sources"], classes, metrics, _measure(outputs, classes), outputs)
 
 
-def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> SplitOutputs:
+def _run_fold(recipe: Recipe, options: FitOptions, fold: Fold) -> tuple[SplitOutputs, dict[str, Any]]:
+    """Fit a fold and classify its test part; return also the `training` of its card."""
     logger.info("fold %d of %d", fold.number, fold.count)
     out = options.out / f"fold-{fold.number}"
     resume = options.resume and (out / STATE_FILE).exists()
     report = fit(recipe, replace(options, out=out, split="grouped", resume=resume), fold)
     tests = split_data(options.data, "grouped", options.groups, recipe.seed, fold, recipe.class_map).tests
-    return classify_splits(load_engine(report.exported), tests)[0]
+    engine = load_engine(report.exported)
+    return classify_splits(engine, tests)[0], engine.card.training
 
 
 def _pool(classified: Sequence[SplitOutputs]) -> SplitOutputs:

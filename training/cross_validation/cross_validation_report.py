@@ -19,6 +19,7 @@ def write_cross_validation(result: CrossValidation, out: Path) -> Path:
     """Write `cross_validation.json` and `cross_validation.html`, whose path is returned, or raise `DataError`."""
     content = {
         "recipe": result.recipe.model_dump(mode="json"),
+        "sources": result.sources,
         "folds": [metrics.model_dump(mode="json") for metrics in result.folds],
         "pooled": result.pooled.model_dump(mode="json"),
     }

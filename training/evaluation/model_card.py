@@ -58,6 +58,8 @@ def write_model_card(options: ModelCardOptions) -> str:
     training = classifier.card.training
     others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
     official = splits[others[0]]["training"] if others else None
+    recipe = _flatten(training.get("recipe", {}))
+    folds = _read_section(options.cross_validation, "cross-validate", "sources")
     files = [checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx")]
     environment = create_environment("training.evaluation", autoescape=False, keep_trailing_newline=True)
     environment.filters |= {"interval": format_interval, "value": format_value}
@@ -68,7 +70,7 @@ def write_model_card(options: ModelCardOptions) -> str:
         identity=asdict(classifier.identity),
         files={file.name: hash_file(file) for file in files if file.is_file()},
         checkpoint=checkpoint.name,
-        recipe=_flatten(training.get("recipe", {})),
+        recipe=recipe,
         evaluation=measured,
         elsewhere=measured.get("elsewhere"),
         shift=measured.get("shift"),
@@ -78,10 +80,11 @@ def write_model_card(options: ModelCardOptions) -> str:
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),
         commands=_list_commands(training) + (_list_commands(official, Path("official")) if official else []),
-        options=list_options(training),
         official_recipe=official and official.get("recipe", {}).get("name"),
         name_recipe=name_recipe,
-        cross_validation=_read_section(options.cross_validation, "cross-validate", "pooled"),
+        cross_validation=folds,
+        fold_options=list_options(folds) if folds else [],
+        fold_changes=sorted(_flatten(folds["recipe"]).items() - recipe.items()) if folds else [],
         localization=_read_section(options.localization, "localize", "rows"),
         audit=_read_section(options.audit, "audit", "images"),
     )

@@ -54,6 +54,7 @@ def test_folds_are_fitted_measured_pooled_and_shown(data_folder, tmp_path, caplo
     page = write_cross_validation(result, tmp_path)
     stored = json.loads((tmp_path / RESULT).read_text(encoding="utf-8"))
     assert stored["pooled"]["images"] == 32
+    assert stored["sources"] == {}
     text = page.read_text(encoding="utf-8")
     logged = [record.message for record in caplog.records if record.message.startswith("fold ")]
     assert logged == [f"fold {number} of 5" for number in range(1, 6)]

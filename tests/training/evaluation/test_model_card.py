@@ -222,7 +222,7 @@ def test_types_are_told_apart_only_where_they_were_learnt(write_page, page):
     ("changes", "said"),
     [
         ({}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were.\n"),
-        ({"seed": 7}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were, but for some values.\n"),
+        ({"seed": 7}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were, but for `seed` 7.\n"),
         ({"name": "mine"}, "mine (17 epochs), as the weights of this card were not.\n"),
     ],
 )
@@ -230,7 +230,8 @@ def test_folds_stand_at_the_head_with_the_recipe_that_trained_them(write_page, t
     folds = [{"images": 8, "accuracy": {**SCORE, "value": value}} for value in (0.75, 0.875)]
     pooled = {"images": 16, "groups": 9, "accuracy": SCORE}
     path = tmp_path / "cross_validation.json"
-    path.write_text(json.dumps({"recipe": {**RECIPE, **changes}, "folds": folds, "pooled": pooled}), encoding="utf-8")
+    content = {"recipe": {**RECIPE, **changes}, "sources": {"groups_sha256": "1"}, "folds": folds, "pooled": pooled}
+    path.write_text(json.dumps(content), encoding="utf-8")
     page = write_page({"recipe": RECIPE, "sources": {"groups_sha256": "1"}}, {}, cross_validation=path)
     section = page.partition("## 2 folds by patient\n")[2].partition("## Intended use")[0]
     assert "Each of 16 scans of 9 groups was tested once" in section
@@ -307,6 +308,17 @@ def test_a_file_that_is_no_evaluation_is_named(files, tmp_path, content, named):
     with pytest.raises(DataError, match=named) as caught:
         write_model_card(ModelCardOptions(path, files / "tiny.pth"))
     assert "wrong.json" in str(caught.value)
+
+
+def test_folds_name_what_they_learnt_from_and_not_what_the_card_did(write_page, tmp_path):
+    path = tmp_path / "cross_validation.json"
+    pooled = {"images": 16, "groups": 9, "accuracy": SCORE}
+    content = {"recipe": RECIPE, "sources": {"boxes_sha256": "2"}, "folds": [{"accuracy": SCORE}], "pooled": pooled}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    training = {"recipe": RECIPE, "sources": {"groups_sha256": "1", "coarse_sha256": "3"}}
+    page = write_page(training, {}, cross_validation=path)
+    assert "as the weights of this card were, and without scans from elsewhere.\n" in page
+    assert "cross-validate DIR --recipe efficientnet_b0_coarse --folds 1 --boxes boxes.csv\n" in page
 
 
 @pytest.mark.parametrize("section", ["cross_validation", "localization", "audit"])
