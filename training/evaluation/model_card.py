@@ -84,7 +84,7 @@ def write_model_card(options: ModelCardOptions) -> str:
         name_recipe=name_recipe,
         cross_validation=folds,
         fold_options=list_options(folds) if folds else [],
-        fold_changes=sorted(_flatten(folds["recipe"]).items() - recipe.items()) if folds else [],
+        fold_changes=_find_changes(_flatten(folds["recipe"]), recipe) if folds else {},
         localization=_read_section(options.localization, "localize", "rows"),
         audit=_read_section(options.audit, "audit", "images"),
     )
@@ -143,6 +143,12 @@ def _check_identity(measured: Mapping[str, Any], path: Path, sha256: str) -> Non
 
 def _list_commands(training: Mapping[str, Any], runs: Path = RUNS) -> list[str]:
     return list_commands(training, training["recipe"]["name"], runs) if "recipe" in training else []
+
+
+def _find_changes(values: Mapping[str, str], reference: Mapping[str, str]) -> dict[str, str]:
+    """Find the values that are not those of `reference`; "none" stands for one that is only there."""
+    names = sorted(values.keys() | reference.keys())
+    return {name: values.get(name, "none") for name in names if values.get(name) != reference.get(name)}
 
 
 def _flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -223,6 +223,10 @@ def test_types_are_told_apart_only_where_they_were_learnt(write_page, page):
     [
         ({}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were.\n"),
         ({"seed": 7}, "efficientnet_b0_coarse (17 epochs), as the weights of this card were, but for `seed` 7.\n"),
+        (
+            {"class_kinds": {"glioma": "contrast_t1", "pituitary": "contrast_t1"}},
+            "but for `class_kinds.meningioma` none.\n",
+        ),
         ({"name": "mine"}, "mine (17 epochs), as the weights of this card were not.\n"),
     ],
 )
