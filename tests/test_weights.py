@@ -81,12 +81,12 @@ def test_maps_of_every_layer_equal_the_reference_librarys(layer, inputs, tmp_pat
 
 
 def _compare_with_reference(path, exported, inputs):
-    checkpoint = load_checkpoint(path)
+    checkpoint, engines = load_checkpoint(path), (TorchEngine(path), OnnxEngine(exported))
     for index in range(len(CLASSES)):
         targets = np.full(len(inputs), index, np.int64)
         pair = torch.from_numpy(inputs), torch.from_numpy(targets)
         reference = reference_maps(checkpoint.network, checkpoint.card.gradcam_layer, *pair)
-        for engine in (TorchEngine(path), OnnxEngine(exported)):
+        for engine in engines:
             maps = engine.explain(inputs, targets).heatmaps
             assert np.abs(maps - reference).max() < 1e-3, (engine.name, index)
 
