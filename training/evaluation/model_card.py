@@ -80,6 +80,7 @@ def write_model_card(options: ModelCardOptions) -> str:
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),
         commands=_list_commands(training) + (_list_commands(official, Path("official")) if official else []),
+        official_changes=_find_changes(_flatten(official.get("recipe", {})), recipe) if official else {},
         official_recipe=official and official.get("recipe", {}).get("name"),
         name_recipe=name_recipe,
         cross_validation=folds,

@@ -245,6 +245,25 @@ def test_folds_stand_at_the_head_with_the_recipe_that_trained_them(write_page, t
     _check_tables(page)
 
 
+def test_it_says_that_others_learnt_from_no_scans_from_elsewhere(write_page, files, tmp_path):
+    """Those of the folds and those of the official columns."""
+    training = {"recipe": RECIPE, "sources": {}}
+    folds, official = tmp_path / "folds.json", tmp_path / "official.json"
+    folds.write_text(json.dumps({**training, "folds": [], "pooled": {"images": 16, "groups": 9}}), encoding="utf-8")
+    measured = json.loads((files / "evaluation.json").read_text(encoding="utf-8"))
+    for split in measured["splits"].values():
+        split["training"] = training
+    official.write_text(json.dumps(measured), encoding="utf-8")
+    page = write_page(
+        {"recipe": RECIPE, "sources": {"coarse_sha256": "0b5e"}},
+        {},
+        cross_validation=folds,
+        official_evaluation=official,
+    )
+    assert "as the weights of this card were, and without scans from elsewhere.\n" in page
+    assert page.count("as the weights of this card were on their split, and without scans from elsewhere.\n") == 2
+
+
 def test_tables_have_as_many_cells_in_every_row(page):
     _check_tables(page)
     assert page.count("|---") > 20
@@ -271,14 +290,24 @@ def test_what_was_not_measured_is_left_out(files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "expected"),
+    ("recipe", "changes", "expected"),
     [
-        ("compact_cnn", "compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)."),
-        ("efficientnet_b0", "efficientnet_b0 (15 epochs), as the weights of this card were on their split."),
+        ("compact_cnn", {}, "compact_cnn (10 epochs); the weights of this card by efficientnet_b0 (15 epochs)."),
+        (
+            "efficientnet_b0",
+            {"teacher": "official/teacher.pth"},
+            "efficientnet_b0 (15 epochs), as the weights of this card were on their split.",
+        ),
+        (
+            "efficientnet_b0",
+            {"seed": 7},
+            "efficientnet_b0 (15 epochs), as the weights of this card were on their split, "
+            "but for `seed` 7, `teacher` none.",
+        ),
     ],
 )
-def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder, recipe, expected):
-    training = {"recipe": load_recipe(recipe, {}).model_dump(mode="json"), "split": "official"}
+def test_the_official_columns_come_from_the_official_run(files, tmp_path, grouped_folder, recipe, changes, expected):
+    training = {"recipe": load_recipe(recipe, changes).model_dump(mode="json"), "split": "official"}
     official = save_tiny_checkpoint(tmp_path / "official.pth", version="8.8.8", temperature=5.0, training=training)
     measured = evaluate(EvaluationOptions(grouped_folder, official, grouped_folder / "groups.csv"))
     path = tmp_path / "official.json"
