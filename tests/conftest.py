@@ -1,5 +1,6 @@
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,7 @@ import_torchvision()  # before anything that tests import imports it
 # On tiny networks several threads wait for each other more than they compute, most of all where cores are busy.
 os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start
 threadpool_limits(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background programs ignore it
 
 
 @pytest.fixture(autouse=True)

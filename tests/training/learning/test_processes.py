@@ -61,11 +61,20 @@ def test_two_processes_learn_what_one_learns(data_folder, tmp_path):
     ]
     together = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for name, launcher in (("one", ()), ("two", together)):
-        command = [sys.executable, "-m", *launcher, *fit, "--out", str(tmp_path / name)]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("epoch 1/2") == 1
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", *launcher, *fit, "--out", str(tmp_path / name)],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name, launcher in (("one", ()), ("two", together))
+    ]
+    for run in runs:
+        _, messages = run.communicate()
+        assert run.returncode == 0, messages
+        assert messages.count("epoch 1/2") == 1
     checkpoints = [load_checkpoint(tmp_path / name / "efficientnet_b0_scratch.pth") for name in ("one", "two")]
     inputs = torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
