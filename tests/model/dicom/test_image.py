@@ -125,9 +125,9 @@ def test_a_frame_of_2000_is_read_without_the_others(syntax, has_lengths, monkeyp
     data = data[:place] + groups + data[place:]
     sizes = []
 
-    def read(file: io.BytesIO, *form: bool) -> Dataset:
+    def read(file: io.BytesIO, is_implicit: bool, is_little_endian: bool) -> Dataset:
         sizes.append(len(file.getvalue()))
-        return read_dataset(file, *form)
+        return read_dataset(file, is_implicit, is_little_endian)
 
     monkeypatch.setattr(reading, "read_dataset", read)
     assert np.array_equal(decode_image(data).image, repeat(small))
