@@ -57,8 +57,9 @@ def write_model_card(options: ModelCardOptions) -> str:
         splits |= {name: split for name, split in theirs.items() if name not in (GROUPED_TEST, EXTERNAL_TEST)}
     training = classifier.card.training
     others = [name for name, split in splits.items() if split["checkpoint"]["sha256"] != classifier.identity.sha256]
-    official = splits[others[0]]["training"] if others else None
+    official = splits[others[0]]["training"] if others else {}
     recipe = _flatten(training.get("recipe", {}))
+    official_changes = _find_changes(_flatten(official.get("recipe", {})), recipe)
     folds = _read_section(options.cross_validation, "cross-validate", "sources")
     files = [checkpoint.with_suffix(suffix) for suffix in (".pth", ".onnx")]
     environment = create_environment("training.evaluation", autoescape=False, keep_trailing_newline=True)
@@ -79,9 +80,9 @@ def write_model_card(options: ModelCardOptions) -> str:
         main=GROUPED_TEST if GROUPED_TEST in splits else next(iter(splits)),
         names=columns,
         knowledge=describe_knowledge(classifier.card.architecture, training),
-        commands=_list_commands(training) + (_list_commands(official, Path("official")) if official else []),
-        official_changes=_find_changes(_flatten(official.get("recipe", {})), recipe) if official else {},
-        official_recipe=official and official.get("recipe", {}).get("name"),
+        commands=_list_commands(training) + _list_commands(official, Path("official")),
+        official_changes=official_changes if name_recipe(official) == name_recipe(training) else {},
+        official_recipe=official.get("recipe", {}).get("name"),
         name_recipe=name_recipe,
         cross_validation=folds,
         fold_options=list_options(folds) if folds else [],

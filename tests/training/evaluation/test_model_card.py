@@ -323,6 +323,7 @@ def test_the_official_columns_come_from_the_official_run(files, tmp_path, groupe
         False,
     ]
     assert f"trained on the official Training folder by\n  {expected}\n" in page
+    assert ("those of the official run below its columns" in page) == ("but for" in expected)
     assert f"fit DIR --recipe {recipe} --split official --out official/{recipe}\n" in page
     assert f"--official-checkpoint official/{recipe}/{recipe}.pth" in page
     assert "Flattered" not in page
