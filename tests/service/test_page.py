@@ -62,9 +62,9 @@ class Visit:
         return set(self.page.locator(".layers").evaluate_all(styles))
 
     def picture(self) -> bytes:
-        """What the panes show, once their images are decoded."""
-        decode = "all => Promise.all(all.filter(one => one.src).map(one => one.decode()))"
-        self.page.locator(".stage img").evaluate_all(decode)
+        """What the panes show, once their images are there; they are decoded as they are painted."""
+        for image in self.page.locator(".stage img").all():
+            expect(image).to_have_js_property("complete", True)
         return self.page.locator(".stage").screenshot()
 
     def count(self, path: str) -> int:
