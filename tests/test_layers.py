@@ -41,6 +41,7 @@ LAYERS = {
     "training": """
         errors run
         recipe pages foreign_weights
+        recipe_files
         data tracking
         metrics audit description
         robustness localization

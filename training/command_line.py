@@ -38,7 +38,7 @@ from training.comparison.comparison_report import split_document
 from training.errors import Terminated, TrainingError, UsageError
 from training.fitting.fit import FitOptions, restore_options
 from training.fitting.run_file import RUN_FILE, load_start
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.recipe_options import RECIPE_OPTIONS
 from training.run import RUNS
 

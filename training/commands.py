@@ -33,7 +33,7 @@ from training.localization.localization import LocalizationOptions, localize
 from training.localization.localization_report import format_localization, write_localization
 from training.pages.templates import write_files
 from training.recipe import Recipe
-from training.recipe_options import format_recipe
+from training.recipe_files import format_recipe
 from training.robustness.shift_report import format_shift
 
 logger = logging.getLogger(__name__)

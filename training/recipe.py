@@ -1,14 +1,9 @@
 """Recipes: every hyper-parameter once, as data."""
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib import resources
-from importlib.resources.abc import Traversable
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -26,8 +21,6 @@ from model.card import (
 from model.kinds import KindName
 from training.errors import RecipeError
 
-_FOLDER = resources.files("training") / "recipes"
-_SUFFIX = ".toml"
 _MIN_SIZE = 32  # pixels
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -179,25 +172,6 @@ class Recipe(_Settings):
         )
 
 
-def recipe_names() -> list[str]:
-    """List the recipes that come with the package."""
-    return sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
-
-
-def load_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
-    """Read a recipe and change single values.
-
-    Args:
-        name: One of `recipe_names`, or the path of a TOML file.
-        overrides: As of `change_recipe`.
-
-    Raises:
-        RecipeError: If there is no such recipe or a value is unknown or out of its bounds.
-    """
-    recipe = parse_recipe({**_read_fields(name, ()), "name": re.sub(r"\W", "_", Path(name).name.removesuffix(_SUFFIX))})
-    return change_recipe(recipe, overrides)
-
-
 def change_recipe(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """Change values of a recipe by their names; those of the augmentation by "augmentation.FIELD".
 
@@ -269,36 +243,3 @@ def suggest(name: str, names: Iterable[str]) -> str:
     """Write the nearest of the right names as the end of a message, if one is near."""
     near = get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _read_fields(name: str, extending: tuple[str, ...]) -> dict[str, Any]:
-    """Read a recipe's file: what it leaves out, of the augmentation too, stands in the one that it `extends`.
-
-    Args:
-        extending: The recipes that extend this one.
-    """
-    if name in extending:
-        raise RecipeError(f"recipe {name}: it extends itself")
-    if name.endswith(_SUFFIX):
-        file: Traversable = Path(name)
-    elif name in recipe_names():
-        file = _FOLDER / (name + _SUFFIX)
-    else:
-        known = recipe_names()
-        raise RecipeError(
-            f"expected a recipe out of {', '.join(known)}, or FILE{_SUFFIX}; found {name!r}{suggest(name, known)}"
-        )
-    try:
-        fields = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"recipe {name}: {error.strerror}") from error
-    except ValueError as error:  # of TOML or of UTF-8
-        raise RecipeError(f"recipe {name}: {error}") from error
-    extended = fields.pop("extends", None)
-    if extended is None:
-        return fields
-    if isinstance(file, Path) and str(extended).endswith(_SUFFIX):
-        extended = str(file.parent / extended)
-    base = _read_fields(str(extended), (*extending, name))
-    augmentation = {**base.get("augmentation", {}), **fields.get("augmentation", {})}
-    return {**base, **fields, "augmentation": augmentation}

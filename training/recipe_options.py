@@ -1,9 +1,7 @@
 """The values of a recipe as options of the command line, written as in TOML."""
 
-import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import BaseModel
@@ -17,7 +15,8 @@ from tyro.constructors import (
 )
 
 from training.errors import RecipeError
-from training.recipe import Recipe, change_recipe, recipe_names
+from training.recipe import Recipe, change_recipe
+from training.recipe_files import format_value, recipe_names
 
 _AS_IN_STAGES = object()  # a number that nobody asked for
 RECIPE_OPTIONS = ConstructorRegistry()
@@ -79,26 +78,3 @@ def parse_value(name: str, text: str) -> Any:
         if any(mark in text for mark in "[]{}\"'\n"):
             raise RecipeError(f"{name}: expected a value as in TOML, found {text!r}") from error
         return text
-
-
-def format_recipe(recipe: Recipe) -> str:
-    """Write a recipe as a file of TOML, which `--recipe FILE.toml` takes."""
-    fields = {name: getattr(recipe, name) for name in Recipe.model_fields if name not in ("name", "augmentation")}
-    lines = [f"{name} = {format_value(value)}" for name, value in fields.items() if value is not None]
-    changes = [f"{name} = {format_value(value)}" for name, value in recipe.augmentation]
-    return "\n".join((*lines, "", "[augmentation]", *changes, ""))
-
-
-def format_value(value: object) -> str:
-    """Write a value as TOML; None, which TOML lacks, as "none"."""
-    if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_quote_key(name)} = {format_value(inner)}" for name, inner in value.items()) + "}"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(format_value, value)) + "]"
-    return "none" if value is None else json.dumps(value)
-
-
-def _quote_key(name: str) -> str:
-    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name)

@@ -26,7 +26,8 @@ from training.fitting.fit import FitOptions
 from training.learning.dataset import ScanDataset, create_loader
 from training.learning.memory import keep_freed_memory
 from training.learning.trainer import Trainer
-from training.recipe import Recipe, load_recipe
+from training.recipe import Recipe
+from training.recipe_files import load_recipe
 
 _RECIPE, _SIDE, _NUM_CLASSES = "efficientnet_b0_scratch", 128, 4
 _NUM_BATCHES = 6  # of which the first is not counted: it starts the processes that augment

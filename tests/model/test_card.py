@@ -6,7 +6,7 @@ from model.engines.onnx_engine import OnnxEngine
 from model.errors import CheckpointError
 from tests.samples.phantoms import AWKWARD_CLASSES, create_card, create_tiny_network
 from training.errors import RecipeError
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.fitting.fit import FitOptions, fit
 from training.learning.starting_weights import create_training_network
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import RunReport
 
 BINARY = ("no_tumor", "tumor")

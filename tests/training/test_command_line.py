@@ -1,4 +1,5 @@
 import json
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -10,7 +11,8 @@ from training.commands import CrossValidate, Fit
 from training.errors import Terminated
 from training.fitting.fit import describe_options
 from training.fitting.run_file import RunStart, save_start
-from training.recipe import Augmentation, Recipe, load_recipe, recipe_names
+from training.recipe import Augmentation, Recipe
+from training.recipe_files import list_changes, load_recipe, recipe_names
 
 SHIPPED_CARD = Path(__file__).parents[2] / "weights" / "README.md"
 
@@ -213,6 +215,23 @@ def test_without_options_the_recipe_is_that_of_its_file(name):
     command = parse_command(["fit", "x", "--recipe", name])
     assert isinstance(command, Fit)
     assert command.recipe == load_recipe(name, {})
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_changes_of_a_recipe_are_options_that_make_them_again(name):
+    stages = [{"epochs": 3, "image_size": 64}, {"epochs": 2, "image_size": 96}]
+    changes = {
+        "seed": 7,
+        "stages": stages,
+        "class_map": {"a b": "it's"},
+        "output": "softmax",
+        "learn_validation": False,
+    }
+    recipe = load_recipe(name, {**changes, "cpu_bfloat16": "teachers", "augmentation.low_resolution": 0.25})
+    options = list_changes(recipe.model_dump(mode="json"))
+    command = parse_command(["fit", "x", "--recipe", name, *shlex.split(" ".join(options))])
+    assert isinstance(command, Fit)
+    assert command.recipe == recipe
 
 
 @pytest.fixture

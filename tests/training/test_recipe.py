@@ -1,8 +1,8 @@
 import pytest
 
 from training.errors import RecipeError
-from training.recipe import Augmentation, Recipe, Stage, change_recipe, load_recipe, recipe_names
-from training.recipe_options import format_recipe
+from training.recipe import Augmentation, Recipe, Stage, change_recipe
+from training.recipe_files import load_recipe, recipe_names
 
 
 def test_the_reference_recipe_is_the_published_one():
@@ -23,21 +23,6 @@ def test_every_recipe_is_valid_and_sees_grey(name):
     assert recipe.name == name
     assert recipe.color == "grey"
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
-
-
-def test_a_recipe_takes_from_another_what_it_leaves_out():
-    first = load_recipe("resnet50v2_two_stage", {})
-    scratch = load_recipe("resnet50v2_two_stage_scratch", {})
-    assert scratch.augmentation == first.augmentation
-    assert scratch.hidden_units == first.hidden_units
-    assert (scratch.name, scratch.pretrained) == ("resnet50v2_two_stage_scratch", False)
-    assert scratch.stages != first.stages
-
-
-def test_of_the_augmentation_a_recipe_may_change_single_values_of_another(tmp_path):
-    (tmp_path / "mine.toml").write_text('extends = "efficientnet_b3"\n[augmentation]\nrotation = 45.0\n')
-    first, mine = (load_recipe(name, {}).augmentation for name in ("efficientnet_b3", str(tmp_path / "mine.toml")))
-    assert mine == first.model_copy(update={"rotation": 45.0})
 
 
 def test_single_values_can_be_changed():
@@ -62,11 +47,6 @@ def test_single_values_can_be_changed():
 def test_a_bad_value_is_named(changes, named):
     with pytest.raises(RecipeError, match=named):
         load_recipe("efficientnet_b0", changes)
-
-
-def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(RecipeError, match=r"efficientnet_b0.*'b0'"):
-        load_recipe("b0", {})
 
 
 def test_a_cosine_bears_no_schedule_of_stages():
@@ -100,44 +80,6 @@ def test_each_system_that_starts_from_imagenet_has_a_variant_that_does_not(name)
     assert all(stage.trained_layers is None for stage in scratch.stages)
 
 
-def test_a_file_of_ones_own_is_a_recipe_and_may_extend_ours_or_another_file(tmp_path):
-    (tmp_path / "my-base.toml").write_text('extends = "efficientnet_b3"\nbatch_size = 8\n[augmentation]\nshear = 3.0')
-    (tmp_path / "mine.toml").write_text('extends = "my-base.toml"\nlearning_rate = 0.5')
-    base, mine = (load_recipe(str(tmp_path / name), {}) for name in ("my-base.toml", "mine.toml"))
-    shipped = load_recipe("efficientnet_b3", {})
-    assert (base.name, mine.name) == ("my_base", "mine")
-    assert base == shipped.model_copy(
-        update={
-            "name": "my_base",
-            "batch_size": 8,
-            "augmentation": shipped.augmentation.model_copy(update={"shear": 3.0}),
-        }
-    )
-    assert mine == base.model_copy(update={"name": "mine", "learning_rate": 0.5})
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [
-        (None, "No such file"),
-        (b"learning_rate = ", "Invalid value"),
-        (b"\xff\xfe", "utf-8"),
-        (b'extends = "mine.toml"', "extends itself"),
-        (b'extends = "efficientnetb0"', "did you mean efficientnet_b0"),
-        (b"lerning_rate = 1", r"lerning_rate: .*did you mean learning_rate\?"),
-        (b"[[stages]]\nepochs = 3\nimagesize = 64", r"stages\.0\.imagesize: .*did you mean image_size\?"),
-        (b"[augmentation]\nrotaton = 3", r"augmentation\.rotaton: .*did you mean rotation\?"),
-    ],
-)
-def test_what_is_wrong_in_a_file_is_named_in_one_line_with_the_nearest_right_name(tmp_path, content, named):
-    path = tmp_path / "mine.toml"
-    if content is not None:
-        path.write_bytes(b'extends = "efficientnet_b0"\n' * (b"extends" not in content) + content)
-    with pytest.raises(RecipeError, match=named) as caught:
-        load_recipe(str(path), {})
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("name", recipe_names())
 def test_epochs_are_those_of_all_stages_and_an_extended_recipe_begins_as_it_was(name):
     recipe = load_recipe(name, {})
@@ -151,14 +93,6 @@ def test_epochs_are_those_of_all_stages_and_an_extended_recipe_begins_as_it_was(
     assert changed.stages[-1] == stages[-1].model_copy(update={"epochs": stages[-1].epochs + 7})
     with pytest.raises(RecipeError, match=f"at least {len(stages)}"):
         change_recipe(recipe, {"epochs": len(stages) - 1})
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_that_is_shown_is_a_file_of_the_same_recipe(name, tmp_path):
-    changes = {"class_map": {"glioma (III)": "a.b", 'say "x"': "c"}, "max_gradient_norm": 2.5}
-    recipe = load_recipe(name, changes)
-    (tmp_path / f"{name}.toml").write_text(format_recipe(recipe), encoding="utf-8")
-    assert load_recipe(str(tmp_path / f"{name}.toml"), {}) == recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from training.recipe_files import list_changes
 from training.run import RUNS
 
 _OPTIONS = {  # of `fit`, by the hashes of the files that a card names
@@ -81,8 +82,9 @@ def list_commands(training: Mapping[str, Any], recipe: str, runs: Path = RUNS) -
 
 
 def list_options(training: Mapping[str, Any]) -> list[str]:
-    """List the options that name the files which weights learnt from."""
-    return [option for source, option in _OPTIONS.items() if source in training.get("sources", {})]
+    """List the options that name the files which weights learnt from, and those of their recipe's changed values."""
+    files = [option for source, option in _OPTIONS.items() if source in training.get("sources", {})]
+    return [*files, *(list_changes(training["recipe"]) if "recipe" in training else ())]
 
 
 def _name(weights: Mapping[str, Any]) -> str:

@@ -21,7 +21,8 @@ from model.networks.network import create_network, find_classifier, find_layer
 from model.networks.small_networks import SMALL_NETWORKS
 from training.errors import PretrainedError, RecipeError
 from training.foreign_weights import read_foreign_weights, select_weights
-from training.recipe import Recipe, recipe_names
+from training.recipe import Recipe
+from training.recipe_files import recipe_names
 
 _GATE = ".se."  # in timm's names of squeeze-and-excitation
 _OPEN = 4.0

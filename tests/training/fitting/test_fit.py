@@ -25,7 +25,8 @@ from training.fitting.fit import FitOptions, describe_options, fit, restore_opti
 from training.fitting.run_state import save_state
 from training.learning import starting_weights
 from training.learning.trainer import Trainer
-from training.recipe import change_recipe, load_recipe
+from training.recipe import change_recipe
+from training.recipe_files import load_recipe
 from training.run import RunReport
 
 ROOT = Path(__file__).parents[3]

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from training.fitting.progress import find_best_epoch, next_stage, remaining_pixels
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import EpochResult
 
 RECIPE = load_recipe(

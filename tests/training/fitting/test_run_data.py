@@ -5,7 +5,7 @@ import pytest
 from tests.samples.phantoms import write_data_folder
 from training.errors import DataError
 from training.fitting.run_data import prepare_data
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 
 
 @pytest.mark.parametrize("location_weight", [0, 1])

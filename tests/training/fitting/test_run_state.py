@@ -9,7 +9,8 @@ from training.data.splits import DataSplits, Fold
 from training.errors import RunError
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState, load_state, save_state
-from training.recipe import change_recipe, load_recipe
+from training.recipe import change_recipe
+from training.recipe_files import load_recipe
 from training.run import EpochResult
 
 RECIPE = load_recipe("efficientnet_b0", {"epochs": 3})

@@ -4,7 +4,8 @@ import pytest
 from tests.samples.phantoms import draw_scan
 from training.data.boxes import Box
 from training.learning.augmentation import augment, draw_pose
-from training.recipe import Augmentation, load_recipe, recipe_names
+from training.recipe import Augmentation
+from training.recipe_files import load_recipe, recipe_names
 
 GREY = draw_scan(64, (0.3, 0.5))[:, :, 0]
 STRONG = Augmentation(

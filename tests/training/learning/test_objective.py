@@ -20,7 +20,7 @@ from training.learning.objective import (
     location_loss,
     partial_label_loss,
 )
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 
 LOGITS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 

@@ -12,7 +12,7 @@ from training.learning.starting_weights import (
     load_teachers,
     start_from_file,
 )
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 
 
 @pytest.fixture

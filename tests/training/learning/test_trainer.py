@@ -8,7 +8,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from tests.samples.phantoms import create_tiny_network
 from training.learning.objective import Batch
 from training.learning.trainer import Trainer, cosine_rate
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 
 CPU = torch.device("cpu")
 STAGES = [{"epochs": 10, "image_size": 64}]

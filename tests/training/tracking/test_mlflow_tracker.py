@@ -17,7 +17,7 @@ from model.classifier import Classifier
 from model.engines.onnx_engine import OnnxEngine
 from tests.samples.phantoms import TINY_SIZE
 from training.errors import TrackingError
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import CURVES_FILE, FIGURES_FOLDER, EpochResult, RunReport
 from training.tracking.mlflow_tracker import EXPERIMENT, MlflowTracker
 from training.tracking.tracker import SOURCE, RunDescription, Trackers, describe_run, find_commit

@@ -6,7 +6,7 @@ import pytest
 
 from tests.samples.phantoms import AWKWARD_CLASSES
 from training.errors import TrackingError
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import EpochResult, RunReport
 from training.tracking.tracker import (
     Trackers,
