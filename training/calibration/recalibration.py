@@ -25,10 +25,11 @@ from model.errors import CheckpointError
 from model.networks.network import create_network, find_classifier, find_layer
 from model.networks.torchvision_operators import import_torchvision
 from training.calibration.weight_files import CalibrationScans, WeightFiles, write_weights
+from training.data.carving import carve
 from training.data.class_map import ClassMapping, map_classes
 from training.data.groups import load_groups
 from training.data.scans import ScanFolder, check_scans
-from training.data.splits import DataSplits, TestSplit, carve, split_data
+from training.data.splits import DataSplits, TestSplit, split_data
 from training.errors import DataError, RunError
 from training.foreign_weights import ForeignWeights, read_foreign_weights, select_weights
 from training.metrics.classified import SplitOutputs

@@ -9,7 +9,8 @@ import numpy as np
 
 from model.card import Interval, SplitMetrics
 from model.engines.loading import load_engine
-from training.data.splits import Fold, split_data
+from training.data.carving import Fold
+from training.data.splits import split_data
 from training.fitting.epochs import STATE_FILE
 from training.fitting.fit import FitOptions, describe_options, fit
 from training.fitting.run_file import RunStart, save_start

@@ -9,21 +9,17 @@ common      trained on what lies in DIR/Training and in the training part of a t
 """
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
-
+from training.data.carving import Fold, carve, carve_fold
 from training.data.class_map import ClassMapping, map_classes
 from training.data.copies import find_copies
-from training.data.groups import GroupRow, load_groups
-from training.data.image_tree import find_files
-from training.data.scans import TESTING, TRAINING, Scan, find_scans
+from training.data.grouped_folder import GroupedFolder, read_grouped_folder
+from training.data.scans import TESTING, TRAINING, Scan
 from training.data.tables import PARTS
 from training.errors import DataError
 
@@ -33,7 +29,6 @@ logger = logging.getLogger(__name__)
 
 # Parts of what is carved; a fixed split in a table has its own.
 OFFICIAL_FRACTIONS = {"train": 0.78, "validation": 0.14, "calibration": 0.08}
-FOLD_FRACTIONS = {"train": 0.76, "validation": 0.15, "calibration": 0.09}  # of what a fold leaves
 GROUPED_FRACTIONS = {"train": 0.60, "validation": 0.12, "calibration": 0.08, "test": 0.20}
 
 
@@ -45,14 +40,6 @@ class TestSplit:
 
     name: str
     scans: tuple[Scan, ...]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One of `count` parts that take turns to be tested on; `number` is counted from 1."""
-
-    number: int
-    count: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +92,7 @@ def split_data(
     Raises:
         DataError: If the folder or the table is not as expected, or a part lacks a class.
     """
-    folder = _read_folder(root, None, groups)
+    folder = read_grouped_folder(root, None, groups)
     name = name or ("grouped" if folder.fixed or not folder.has_splits else "official")
     parts = _divide(folder, name, fold, seed)
     tests = () if name == "grouped" else _official_tests(folder)
@@ -129,7 +116,7 @@ def find_test_splits(
     Raises:
         DataError: If there is none, or the folder or the table is not as expected.
     """
-    folder = _read_folder(root, None if class_map else classes, groups)
+    folder = read_grouped_folder(root, None if class_map else classes, groups)
     tests = [*_official_tests(folder)]
     if folder.fixed and folder.fixed["test"]:
         tests.append(TestSplit("grouped_test", folder.fixed["test"]))
@@ -141,101 +128,7 @@ def find_test_splits(
     return tuple(tests)
 
 
-def carve(scans: Sequence[Scan], fractions: Mapping[str, float], seed: int) -> dict[str, tuple[Scan, ...]]:
-    """Divide scans into parts of whole groups with about the same mixture of classes.
-
-    Groups go, large ones first and in random order among equals, to the part that lacks their classes most.
-
-    Args:
-        fractions: Of every class, by part; they sum to 1.
-
-    Returns:
-        The scans of each part, in the order they came.
-    """
-    members: dict[str, list[Scan]] = {}
-    for scan in scans:
-        members.setdefault(scan.group, []).append(scan)
-    totals = Counter(scan.label for scan in scans)
-    taken: dict[str, Counter[int]] = {part: Counter() for part in fractions}
-    part_of: dict[str, str] = {}
-    for group in _shuffle_by_size(members, seed):
-        counts = Counter(scan.label for scan in members[group])
-        lacking = {
-            part: sum(count * (1 - taken[part][label] / (fraction * totals[label])) for label, count in counts.items())
-            for part, fraction in fractions.items()
-        }
-        part_of[group] = max(lacking, key=lacking.__getitem__)
-        taken[part_of[group]] += counts
-    return {part: tuple(scan for scan in scans if part_of[scan.group] == part) for part in fractions}
-
-
-def _fold_parts(scans: Sequence[Scan], fold: Fold, seed: int) -> dict[str, tuple[Scan, ...]]:
-    labels, groups = [scan.label for scan in scans], [scan.group for scan in scans]
-    if len(set(groups)) < fold.count:
-        raise DataError(f"too few groups: {fold.count} folds of {len(set(groups))} groups")
-    folds = StratifiedGroupKFold(fold.count, shuffle=True, random_state=seed)
-    rest, test = list(folds.split(labels, labels, groups))[fold.number - 1]
-    parts = carve([scans[index] for index in rest], FOLD_FRACTIONS, seed)
-    return {**parts, "test": tuple(scans[index] for index in test)}
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """All scans with their groups, from a table if there is one.
-
-    Attributes:
-        fixed: The parts of the table, where it fixes a split.
-        has_splits: Whether there are Training and perhaps Testing; else all scans are in `training`.
-    """
-
-    classes: tuple[str, ...]
-    training: tuple[Scan, ...]
-    testing: tuple[Scan, ...]
-    table: Path | None
-    fixed: dict[str, tuple[Scan, ...]] | None
-    has_splits: bool
-
-    @property
-    def scans(self) -> tuple[Scan, ...]:
-        return (*self.training, *self.testing)
-
-
-def _read_folder(root: Path, classes: Sequence[str] | None, groups: Path | None) -> _Folder:
-    has_splits = _has_splits(root)
-    folder = find_scans(root, TRAINING if has_splits else "", classes)
-    testing = find_scans(root, TESTING, folder.classes).scans if has_splits and (root / TESTING).exists() else ()
-    scans, num_training = (*folder.scans, *testing), len(folder.scans)
-    rows = _find_rows(root, scans, groups) if groups else None
-    names = [row.group for row in rows] if rows else find_copies([scan.path for scan in scans]).groups
-    scans = tuple(replace(scan, group=name) for scan, name in zip(scans, names, strict=True))
-    fixed = None
-    if rows and any(row.split for row in rows):
-        places = list(zip(scans, rows, strict=True))
-        fixed = {part: tuple(scan for scan, row in places if row.split == part) for part in PARTS}
-    return _Folder(folder.classes, scans[:num_training], scans[num_training:], groups, fixed, has_splits)
-
-
-def _has_splits(root: Path) -> bool:
-    if (root / TRAINING).is_dir():
-        return True
-    splits = sorted({file.split for file in find_files(root)} - {""})
-    if splits:
-        raise DataError(f"expected {root}/{TRAINING}/CLASS/ or {root}/CLASS/; found the splits {', '.join(splits)}")
-    return False
-
-
-def _find_rows(root: Path, scans: Sequence[Scan], groups: Path) -> list[GroupRow]:
-    rows, keys = load_groups(groups, root), [scan.path.relative_to(root).as_posix() for scan in scans]
-    missing = [key for key in keys if key not in rows]
-    if missing:
-        raise DataError(f"the table of groups lacks {len(missing)} of {len(keys)} images, the first is {missing[0]}")
-    others = sorted((rows[name].number, name) for name in rows.keys() - set(keys))
-    if others:
-        raise DataError(f"{groups}, row {others[0][0]}: {others[0][1]} is no scan to train or to test on")
-    return [rows[key] for key in keys]
-
-
-def _divide(folder: _Folder, name: SplitName, fold: Fold | None, seed: int) -> Mapping[str, tuple[Scan, ...]]:
+def _divide(folder: GroupedFolder, name: SplitName, fold: Fold | None, seed: int) -> Mapping[str, tuple[Scan, ...]]:
     if name != "grouped" and not folder.has_splits:
         raise DataError(f"the {name} split needs {TRAINING}/CLASS/; found class folders alone")
     if name == "official":
@@ -245,14 +138,14 @@ def _divide(folder: _Folder, name: SplitName, fold: Fold | None, seed: int) -> M
     if folder.fixed is None:
         if name == "common":
             raise DataError("the common split needs a table of groups with a fixed split")
-        return carve(folder.scans, GROUPED_FRACTIONS, seed) if fold is None else _fold_parts(folder.scans, fold, seed)
+        return carve(folder.scans, GROUPED_FRACTIONS, seed) if fold is None else carve_fold(folder.scans, fold, seed)
     fixed = _complete(folder.fixed, folder.table, seed)
     if name == "common":
         official = set(folder.training)
         return {part: fixed[part] if part == "test" else _keep(fixed[part], official) for part in PARTS}
     if fold is None:
         return fixed
-    return _fold_parts(_keep(folder.scans, {scan for part in PARTS[:3] for scan in fixed[part]}), fold, seed)
+    return carve_fold(_keep(folder.scans, {scan for part in PARTS[:3] for scan in fixed[part]}), fold, seed)
 
 
 def _keep(scans: Sequence[Scan], kept: Set[Scan]) -> tuple[Scan, ...]:
@@ -273,7 +166,7 @@ def _complete(fixed: Mapping[str, tuple[Scan, ...]], table: Path | None, seed: i
     return {**fixed, **carve(fixed["train"], taken, seed)}
 
 
-def _official_tests(folder: _Folder) -> tuple[TestSplit, ...]:
+def _official_tests(folder: GroupedFolder) -> tuple[TestSplit, ...]:
     """Free of copies is not free of patients: a table's groups may join what is no copy, so they do not decide."""
     if not folder.testing:
         return ()
@@ -283,12 +176,6 @@ def _official_tests(folder: _Folder) -> tuple[TestSplit, ...]:
     free = tuple(scan for scan, name in zip(folder.testing, copies[num_training:], strict=True) if name not in seen)
     official = TestSplit("official_test", folder.testing)
     return (official, TestSplit("copy_free_test", free)) if free else (official,)
-
-
-def _shuffle_by_size(members: Mapping[str, Sequence[Scan]], seed: int) -> list[str]:
-    names = sorted(members)
-    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
-    return sorted(shuffled, key=lambda name: -len(members[name]))
 
 
 def _check_classes(part: str, scans: Sequence[Scan], classes: Sequence[str]) -> None:

@@ -14,7 +14,8 @@ from tyro.conf import Positional
 
 from model.checkpoints.checkpoint import load_weights
 from model.checkpoints.file_hash import hash_file
-from training.data.splits import Fold, SplitName
+from training.data.carving import Fold
+from training.data.splits import SplitName
 from training.errors import RunError
 from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog

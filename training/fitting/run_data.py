@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from training.data.boxes import Box, load_boxes
+from training.data.carving import Fold
 from training.data.coarse import LEARNT_PARTS, CoarseScan, LearntPart, describe_coarse, load_coarse
 from training.data.scans import Manifest, Scan, ScanFolder, check_scans
-from training.data.splits import DataSplits, Fold, SplitName, split_data
+from training.data.splits import DataSplits, SplitName, split_data
 from training.errors import DataError, RecipeError
 from training.metrics.metrics import find_healthy_class
 from training.recipe import Recipe

@@ -27,7 +27,8 @@ from training.data.reading import read_image, read_in_threads
 from training.data.scans import Scan
 from training.errors import Terminated, WorkerError
 from training.learning.augmentation import augment
-from training.learning.objective import LOCATION_GRID, Batch
+from training.learning.losses import LOCATION_GRID
+from training.learning.objective import Batch
 from training.learning.processes import ALONE, Processes
 from training.recipe import Augmentation
 

@@ -13,7 +13,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from training.learning.freezing import freeze_layers
-from training.learning.objective import Batch, Learner, Objective, autocast, partial_label_loss
+from training.learning.learner import Learner
+from training.learning.losses import partial_label_loss
+from training.learning.objective import Batch, Objective, autocast
 from training.learning.processes import ALONE, Processes, share_statistics
 from training.recipe import Recipe, Stage
 

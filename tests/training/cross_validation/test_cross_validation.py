@@ -10,7 +10,8 @@ from tests.samples.phantoms import TINY
 from training.calibration import calibration, weight_files
 from training.cross_validation.cross_validation import cross_validate
 from training.cross_validation.cross_validation_report import RESULT, format_cross_validation, write_cross_validation
-from training.data.splits import Fold, split_data
+from training.data.carving import Fold
+from training.data.splits import split_data
 from training.errors import DataError
 from training.fitting.fit import FitOptions
 from training.recipe_files import load_recipe

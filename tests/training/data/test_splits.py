@@ -1,16 +1,14 @@
 import csv
 import logging
 import shutil
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.samples.phantoms import write_data_folder
-from training.data.scans import Scan
-from training.data.splits import GROUPED_FRACTIONS, Fold, carve, find_test_splits, split_data
+from training.data.carving import Fold
+from training.data.splits import find_test_splits, split_data
 from training.errors import DataError
 
 CLASSES = ("glioma", "notumor")
@@ -239,27 +237,3 @@ def test_too_few_groups_are_an_error(folder):
     table.write_text("path,group\n" + "".join(f"{name},{name.split('/')[1]}\n" for name in names), encoding="utf-8")
     with pytest.raises(DataError, match="too few groups"):
         split_data(folder, "grouped", table, seed=0)
-
-
-def _scans(seed):
-    generator = np.random.default_rng(seed)
-    sizes = generator.geometric(0.15, 300)
-    return [
-        Scan(Path(f"{group}-{index}"), group % 4, f"g{group}")
-        for group, size in enumerate(sizes)
-        for index in range(size)
-    ]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_carved_parts_are_whole_stratified_and_seeded(seed):
-    scans = _scans(seed)
-    parts = carve(scans, GROUPED_FRACTIONS, seed)
-    assert sum(len(part) for part in parts.values()) == len(scans)
-    assert len(set.union(*map(_groups, parts.values()))) == sum(len(_groups(part)) for part in parts.values())
-    for label in range(4):
-        total = sum(scan.label == label for scan in scans)
-        for name, fraction in GROUPED_FRACTIONS.items():
-            assert sum(scan.label == label for scan in parts[name]) / total == pytest.approx(fraction, abs=0.03)
-    assert carve(scans, GROUPED_FRACTIONS, seed) == parts
-    assert carve(scans, GROUPED_FRACTIONS, seed + 1) != parts

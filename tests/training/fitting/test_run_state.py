@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.data.carving import Fold
 from training.data.scans import Manifest, Scan
-from training.data.splits import DataSplits, Fold
+from training.data.splits import DataSplits
 from training.errors import RunError
 from training.fitting.run_data import RunData
 from training.fitting.run_state import RunState, load_state, save_state
