@@ -2,18 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from api.exceptions import QUEUE_FULL_DETAIL, ClientGoneError, DeadlinePassedError, QueueFullError
 from api.scheduling import lower_priority
+from model.steps import Result, Steps
 
-Result = TypeVar("Result")
-Steps = Generator[None, None, Result]  # a call that lets its thread do something else now and then
 ClientWatch = Callable[[], Awaitable[object]]  # ends when the client has closed the connection
 _MOST_TOGETHER = 4  # calls in one thread; more make the first wait for the last
 _GONE_DETAIL = "The connection was closed before the image's turn had come."

@@ -1,51 +1,38 @@
 """From bytes to a prediction and its explanation: the one object that a service or a command needs.
 
-bytes -> decoding -> preprocessing -> engines -> reliability -> Prediction
-                                         |
-                                         +-> drawing -> picture
+bytes -> decoding -> classification (preprocessing -> engines -> reliability) -> Prediction
+                                                  |
+                                                  +-> drawing -> picture
 """
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 
 from model.card import ModelCard
 from model.checkpoints.file_hash import verify_file
+from model.classification import Classification, SomeOutputs
 from model.decoding import EncodedImage, decode_image, decode_opened, open_image
 from model.drawing.caption import Caption
 from model.drawing.encoding import FileFormat, encode_picture
 from model.drawing.overlay import View, render
 from model.drawing.png import encode_png
-from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation, Outputs
+from model.engines.engine import LOGIT_TOLERANCE, PREDICTED, Engine, Explanation
 from model.engines.loading import load_engine
 from model.errors import CheckpointError, UnknownClassError
 from model.images.decoded import DEFAULT_MAX_IMAGE_PIXELS, DecodedImage, FloatArray, ImageArray
-from model.kinds import KindName
-from model.prediction import (
-    Inference,
-    InputReport,
-    ModelIdentity,
-    Prediction,
-    Timing,
-    Visualization,
-)
-from model.preprocessing import normalize_image, resize_image, self_test_image, self_test_inputs
-from model.reliability.appearance import NUM_APPEARANCE_VALUES, describe_appearance
-from model.reliability.probabilities import softmax
-from model.reliability.reliability import ReliabilityCheck
+from model.prediction import Inference, ModelIdentity, Prediction, Visualization
+from model.preprocessing import self_test_image, self_test_inputs
+from model.steps import Steps, complete
 
 DEFAULT_ALPHA = 0.5
 LARGE_IMAGE_PIXELS = 2**22  # more, and only one such image is decoded and drawn at a time
-
-Result = TypeVar("Result")
-SomeOutputs = TypeVar("SomeOutputs", bound=Outputs)
 
 
 class Classifier:
@@ -56,8 +43,7 @@ class Classifier:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
         self._large_image = threading.Lock()
-        self._check = ReliabilityCheck(engine.card)
-        self.identity = ModelIdentity(name=engine.card.name, version=engine.card.version, sha256=engine.sha256)
+        self._classification = Classification(engine)
 
     @classmethod
     def load(
@@ -91,6 +77,11 @@ class Classifier:
         return self._engine.card
 
     @property
+    def identity(self) -> ModelIdentity:
+        """The weights."""
+        return self._classification.identity
+
+    @property
     def engine_name(self) -> str:
         """The library that computes; see `Engine.name`."""
         return self._engine.name
@@ -108,14 +99,14 @@ class Classifier:
         Raises:
             InputError: If it cannot be classified; see `model.decoding.decode_image`.
         """
-        return _complete(self.predict_in_steps(data, frame))
+        return complete(self.predict_in_steps(data, frame))
 
-    def predict_in_steps(self, data: bytes, frame: int | None = None) -> Generator[None, None, Prediction]:
+    def predict_in_steps(self, data: bytes, frame: int | None = None) -> Steps[Prediction]:
         """Classify as `predict` does, in three steps: preparation, network and conclusion."""
         start = time.perf_counter()
         with self._open(data, frame) as opened:
-            prepared = self._prepare(self._decode(opened), start)
-        prediction, _ = yield from self._classify_prepared(prepared, self._engine.predict)
+            prepared = self._classification.prepare(self._decode(opened), start)
+        prediction, _ = yield from self._classification.classify(prepared, self._engine.predict)
         return prediction
 
     def infer(self, data: bytes, *, explain: bool = False) -> Inference:
@@ -187,15 +178,7 @@ class Classifier:
         for found in (outputs.logits[0], explained):
             if not np.allclose(found, expected, rtol=LOGIT_TOLERANCE, atol=LOGIT_TOLERANCE):
                 raise CheckpointError("self-test failed: its logits differ from those stored when it was trained")
-        self._check_fits(outputs.features.shape[1])
-
-    def _check_fits(self, num_features: int) -> None:
-        scorer, kinds = self._check.scorer, self._check.kinds
-        expected = (num_features, NUM_APPEARANCE_VALUES)
-        if scorer and (scorer.num_features, scorer.num_appearance_values) != expected:
-            raise CheckpointError("the outlier detector in its card was fitted to another network")
-        if kinds and kinds.num_features != num_features:
-            raise CheckpointError("the weights of kinds in its card were fitted to another network")
+        self._classification.check_fits(outputs.features.shape[1])
 
     def _find_class(self, target: str | None) -> int:
         if target is None:
@@ -242,85 +225,5 @@ class Classifier:
     def _classify(
         self, decoded: DecodedImage, start: float, run: Callable[[FloatArray], SomeOutputs]
     ) -> tuple[Prediction, SomeOutputs]:
-        """Classify a decoded image.
-
-        Args:
-            start: When its decoding began, in seconds of `time.perf_counter`.
-            run: From inputs (1, 3, S, S) to the network's outputs.
-        """
-        return _complete(self._classify_prepared(self._prepare(decoded, start), run))
-
-    def _prepare(self, decoded: DecodedImage, start: float) -> "_PreparedImage":
-        resized = resize_image(decoded.image, self.card.preprocessing)
-        appearance = describe_appearance(resized)[None]  # while the pixels are in the processor's cache
-        inputs = normalize_image(resized, self.card.preprocessing)[None]
-        milliseconds = _milliseconds(start, time.perf_counter())
-        return _PreparedImage(inputs, appearance, decoded.kind, _report(decoded), milliseconds)
-
-    def _classify_prepared(
-        self, prepared: "_PreparedImage", run: Callable[[FloatArray], SomeOutputs]
-    ) -> Generator[None, None, tuple[Prediction, SomeOutputs]]:
-        yield
-        start = time.perf_counter()
-        outputs = run(prepared.inputs)
-        inference_ms = _milliseconds(start, time.perf_counter())
-        yield
-        probabilities = softmax(outputs.logits, self.card.temperature)
-        (reliability,) = self._check.assess(probabilities, outputs.features, prepared.appearance, [prepared.stated])
-        best = int(probabilities[0].argmax())
-        prediction = Prediction(
-            prediction=self.card.classes[best],
-            confidence=float(probabilities[0, best]),
-            probabilities=dict(zip(self.card.classes, probabilities[0].tolist(), strict=True)),
-            prediction_set=reliability.prediction_set,
-            review=reliability.review,
-            ood=reliability.ood,
-            input=replace(prepared.report, kind=reliability.kind),
-            model=self.identity,
-            timing_ms=Timing(decode=prepared.milliseconds, inference=inference_ms),
-        )
-        return prediction, outputs
-
-
-@dataclass(frozen=True)
-class _PreparedImage:
-    """What is left of a decoded image, whose own pixels may take much memory.
-
-    Attributes:
-        inputs: (1, 3, S, S).
-        appearance: (1, D), of `model.reliability.appearance.describe_appearance`.
-        stated: The kind of picture that its header states, if it does.
-        report: Without the kind.
-        milliseconds: That decoding and preparation took.
-    """
-
-    inputs: FloatArray
-    appearance: FloatArray
-    stated: KindName | None
-    report: InputReport
-    milliseconds: float
-
-
-def _complete(steps: Generator[None, None, Result]) -> Result:
-    """Make all steps, and return their result."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-
-def _report(decoded: DecodedImage) -> InputReport:
-    return InputReport(
-        format=decoded.format,
-        width=decoded.width,
-        height=decoded.height,
-        warnings=decoded.warnings,
-        frame=decoded.frame,
-        num_frames=decoded.num_frames,
-        kind=None,
-    )
-
-
-def _milliseconds(start: float, end: float) -> float:
-    return round((end - start) * 1000, 3)
+        prepared = self._classification.prepare(decoded, start)
+        return complete(self._classification.classify(prepared, run))

@@ -15,11 +15,12 @@ FORBIDDEN = {"api": {"training"}, "model": {"api", "training"}, "training": {"ap
 # A room imports rooms of lines above its own alone, and its own files.
 LAYERS = {
     "model": """
-        errors host kinds
+        errors host kinds steps
         card images
         preprocessing dicom nifti drawing reliability networks
         decoding checkpoints prediction scan_files
         engines
+        classification
         classifier export
         dicom_results
         commands

@@ -181,7 +181,7 @@ def test_large_images_are_decoded_one_at_a_time_and_small_ones_beside_them(tiny_
         running.remove(len(image))
         return resize_image(image, preprocessing)
 
-    monkeypatch.setattr("model.classifier.resize_image", watch)
+    monkeypatch.setattr("model.classification.resize_image", watch)
     large, small = (encode(draw_scan(size, (0.4, 0.5))) for size in (2100, 64))
     with ThreadPoolExecutor(6) as executor:
         answers = list(executor.map(classifier.predict, [large, small, large, small, large, small]))
