@@ -36,7 +36,7 @@ from training.commands import (
 )
 from training.comparison.comparison_report import split_document
 from training.errors import Terminated, TrainingError, UsageError
-from training.fitting.fit import FitOptions, restore_options
+from training.fitting.options import FitOptions, restore_options
 from training.fitting.run_file import RUN_FILE, load_start
 from training.recipe_files import load_recipe
 from training.recipe_options import RECIPE_OPTIONS

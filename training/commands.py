@@ -27,7 +27,8 @@ from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
 from training.evaluation.summary import format_evaluation
-from training.fitting.fit import FitOptions, fit
+from training.fitting.fit import fit
+from training.fitting.options import FitOptions
 from training.fitting.rehearsal import rehearse
 from training.localization.localization import LocalizationOptions, localize
 from training.localization.localization_report import format_localization, write_localization

@@ -22,7 +22,7 @@ from tests.benchmark.parts import Pace, time_calls, write_folder
 from tests.benchmark.usual import HookedGradCam
 from training.data.possible_labels import PossibleLabels
 from training.data.scans import Scan
-from training.fitting.fit import FitOptions
+from training.fitting.options import FitOptions
 from training.learning.dataset import ScanDataset, create_loader
 from training.learning.memory import keep_freed_memory
 from training.learning.trainer import Trainer

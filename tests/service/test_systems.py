@@ -24,7 +24,8 @@ from training.evaluation.evaluation import EvaluationOptions, evaluate
 from training.evaluation.evaluation_file import describe_evaluation
 from training.evaluation.model_card import ModelCardOptions, write_model_card
 from training.evaluation.report import render_report
-from training.fitting.fit import FitOptions, fit
+from training.fitting.fit import fit
+from training.fitting.options import FitOptions
 from training.learning.starting_weights import create_training_network
 from training.recipe_files import load_recipe
 from training.run import RunReport

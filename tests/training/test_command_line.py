@@ -9,7 +9,7 @@ import pytest
 from training.command_line import main, parse_command
 from training.commands import CrossValidate, Fit
 from training.errors import Terminated
-from training.fitting.fit import describe_options
+from training.fitting.options import describe_options
 from training.fitting.run_file import RunStart, save_start
 from training.recipe import Augmentation, Recipe
 from training.recipe_files import list_changes, load_recipe, recipe_names

@@ -12,7 +12,8 @@ from model.engines.loading import load_engine
 from training.data.carving import Fold
 from training.data.splits import split_data
 from training.fitting.epochs import STATE_FILE
-from training.fitting.fit import FitOptions, describe_options, fit
+from training.fitting.fit import fit
+from training.fitting.options import FitOptions, describe_options
 from training.fitting.run_file import RunStart, save_start
 from training.metrics.classified import SplitOutputs, classify_splits
 from training.metrics.metrics import measure

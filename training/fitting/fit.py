@@ -4,21 +4,20 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
-from tyro.conf import Positional
 
 from model.checkpoints.checkpoint import load_weights
 from model.checkpoints.file_hash import hash_file
 from training.data.carving import Fold
-from training.data.splits import SplitName
 from training.errors import RunError
 from training.fitting.epochs import STATE_FILE, EpochRunner
 from training.fitting.logs import RunLog
+from training.fitting.options import FitOptions, describe_options
 from training.fitting.release import Release, check_card, describe_origins, read_report, release
 from training.fitting.run_data import RunData, prepare_data
 from training.fitting.run_file import RunStart, load_start, save_start
@@ -42,52 +41,6 @@ from training.tracking.tracker import Tracker, Trackers, describe_run
 from training.tracking.wandb_tracker import WandbTracker
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Everything that a run needs besides the recipe.
-
-    Attributes:
-        data: Folder with `Training/CLASS/` and, where the result is to be reported on, `Testing/CLASS/`; or with
-            `CLASS/` alone.
-        out: Folder for everything the run writes.
-        resume: With a folder, `--resume RUN`, continue the run in it, with all that it was started with; alone, that in
-            `out`.
-        version: Goes into the card.
-        device: By default a GPU where there is one.
-        num_workers: Processes that augment images.
-        initial_weights: A checkpoint of ours to start from, instead of ImageNet or random weights.
-        pretrained_file: timm's ImageNet weights as a file, instead of from the model hub.
-        split: official tests on Testing/; grouped divides all scans by patients or copies; common tests on both, and
-            trains on the scans that both train on. By default grouped where the table fixes a split or there is no
-            Training/, else official.
-        groups: Table with the columns path, group and, perhaps, split; without it, copies are found and kept together.
-        boxes: Table with the columns path, x0, y0, x1, y1 of tumours, for recipes that learn them.
-        coarse: Table of scans of which less is known than the class; see `training.data.coarse`.
-        mlflow: Record the run there too: a server's address, or a database such as sqlite:///mlflow.db.
-        wandb: Project of Weights & Biases, likewise; WANDB_MODE=offline needs no account.
-    """
-
-    data: Positional[Path]
-    out: Path
-    resume: bool = False
-    version: str = "1.0.0"
-    device: Literal["cpu", "cuda"] | None = None
-    num_workers: int = min(4, os.cpu_count() or 1)
-    initial_weights: Path | None = None
-    pretrained_file: Path | None = None
-    split: SplitName | None = None
-    groups: Path | None = None
-    boxes: Path | None = None
-    coarse: Path | None = None
-    mlflow: str | None = None
-    wandb: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check the bounds."""
-        if self.num_workers < 0:
-            raise ValueError("--num-workers: expected 0 or more")
 
 
 def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunReport:
@@ -116,8 +69,6 @@ def fit(recipe: Recipe, options: FitOptions, fold: Fold | None = None) -> RunRep
     if options.resume and not has_state:
         load_start(options.out, "" if fold else "fit")  # stopped in its first epoch: it starts again
         options = replace(options, resume=False)
-    if options.resume:
-        options = replace(options, pretrained_file=None)  # it may be gone by now
     device, data = prepare_run(recipe, options, fold)
     processes = join_processes(device)
     try:
@@ -150,22 +101,6 @@ def create_trainer(
     return Trainer(network, recipe, device, teachers, processes)
 
 
-def describe_options(options: FitOptions) -> dict[str, Any]:
-    """Describe what a run needs besides the recipe, as plain types and with absolute paths."""
-    values = {field.name: getattr(options, field.name) for field in fields(FitOptions)}
-    return {
-        name: str(value.absolute()) if isinstance(value, Path) else value
-        for name, value in values.items()
-        if name not in ("out", "resume")
-    }
-
-
-def restore_options(described: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring what `describe_options` returned back to the types of the fields."""
-    paths = ("data", "initial_weights", "pretrained_file", "groups", "boxes", "coarse")
-    return {name: Path(value) if name in paths and value else value for name, value in described.items()}
-
-
 def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.device, processes: Processes) -> RunReport:
     if recipe.batch_size % processes.size:
         raise RunError(f"{processes.size} processes cannot share batches of {recipe.batch_size}")
@@ -193,11 +128,8 @@ def _run(recipe: Recipe, options: FitOptions, data: RunData, device: torch.devic
 
 
 def _check_files(recipe: Recipe, options: FitOptions) -> None:
-    started_from = None if options.resume else options.pretrained_file
-    named = (options.initial_weights, started_from, options.groups, options.boxes, options.coarse)
-    files = (*named, *map(Path, recipe.teacher))
-    for path in files:
-        if path is not None and not path.is_file():
+    for path in (*options.files.values(), *map(Path, recipe.teacher)):
+        if not path.is_file():
             raise RunError(f"there is no file {path}")
 
 
@@ -250,13 +182,7 @@ def _release(recipe: Recipe, options: FitOptions, data: RunData, state: RunState
 
 def _hash_sources(recipe: Recipe, options: FitOptions) -> dict[str, str]:
     """Hash every file that the weights learnt from, besides the scans."""
-    files = {
-        "initial_weights_sha256": options.initial_weights,
-        "pretrained_file_sha256": options.pretrained_file,
-        "groups_sha256": options.groups,
-        "boxes_sha256": options.boxes if recipe.location_weight else None,
-        "coarse_sha256": options.coarse,
-    }
-    hashes = {name: hash_file(path) for name, path in files.items() if path is not None}
+    learnt = {name: path for name, path in options.files.items() if name != "boxes" or recipe.location_weight}
+    hashes = {f"{name}_sha256": hash_file(path) for name, path in learnt.items()}
     teachers = {f"teacher_{index}_sha256": hash_file(Path(path)) for index, path in enumerate(recipe.teacher)}
     return {**hashes, **teachers}

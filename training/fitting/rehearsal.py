@@ -10,7 +10,8 @@ import torch
 
 from training.data.coarse import LEARNT_PARTS
 from training.data.possible_labels import PossibleLabels
-from training.fitting.fit import FitOptions, create_trainer, prepare_run
+from training.fitting.fit import create_trainer, prepare_run
+from training.fitting.options import FitOptions
 from training.fitting.release import estimate_seconds
 from training.fitting.run_data import RunData
 from training.learning.dataset import ScanDataset, create_loader

@@ -13,7 +13,7 @@ from training.cross_validation.cross_validation_report import RESULT, format_cro
 from training.data.carving import Fold
 from training.data.splits import split_data
 from training.errors import DataError
-from training.fitting.fit import FitOptions
+from training.fitting.options import FitOptions
 from training.recipe_files import load_recipe
 
 RECIPE = load_recipe(

@@ -1,12 +1,11 @@
 import csv
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from model.host.progress import Progress
 from model.networks.network import create_network
 from tests.samples.phantoms import TINY, draw_scan, encode, save_tiny_checkpoint, write_data_folder
 from training.errors import DataError, PretrainedError, RecipeError, RunError
-from training.fitting.fit import FitOptions, describe_options, fit, restore_options
+from training.fitting.fit import fit
+from training.fitting.options import FitOptions
 from training.fitting.run_state import save_state
 from training.learning import starting_weights
 from training.learning.trainer import Trainer
@@ -185,14 +185,6 @@ def test_an_epoch_counts_its_batches_and_no_more(data_folder, tmp_path, monkeypa
         *("epoch 1/2 32 px: 1 of 2 batches", "epoch 1/2 32 px: 2 of 2 batches", "validating epoch 1: 1 of 1 batches"),
         *("epoch 2/2 64 px: 1 of 2 batches", "epoch 2/2 64 px: 2 of 2 batches", "validating epoch 2: 1 of 1 batches"),
     ]
-
-
-def test_every_option_of_a_run_survives_the_way_through_plain_types():
-    kinds = {field.name: str(field.type) for field in fields(FitOptions)}
-    values: dict[str, Any] = {name: Path(f"/{name}") for name, kind in kinds.items() if "Path" in kind}
-    options = FitOptions(**values, num_workers=0, mlflow="file:x")
-    described = json.loads(json.dumps(describe_options(options)))
-    assert FitOptions(out=options.out, **restore_options(described)) == options
 
 
 @pytest.mark.usefixtures("only_epochs")
