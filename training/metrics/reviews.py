@@ -53,6 +53,8 @@ def review_means(card: ModelCard, classified: SplitOutputs, reviews: Reviews) ->
 
     - share_LEVEL, error_rate_LEVEL: part of all scans at this level, and part of those that are wrong.
     - missed_tumors_sent_to_review: of the tumours called healthy, those whose level is not "none".
+    - healthy_sent_to_review: of the healthy scans, those whose level is not "none".
+    - tumors_of_another_sequence: of the tumours, those on scans that are taken for another sequence than contrast T1.
     - coverage, set_size: prediction sets that hold the true class, and the mean number of classes in a set.
     - outlier_rate: scans of the split flagged as outliers, which they are not.
     """
@@ -64,8 +66,12 @@ def review_means(card: ModelCard, classified: SplitOutputs, reviews: Reviews) ->
         means[f"error_rate_{level}"] = Mean(predicted != classified.labels, levels == level)
     healthy = find_healthy_class(card.classes)
     if healthy is not None:
-        missed = (predicted == healthy) & (classified.labels != healthy)
-        means["missed_tumors_sent_to_review"] = Mean(levels != "none", missed)
+        tumors, reviewed = classified.labels != healthy, levels != "none"
+        means["missed_tumors_sent_to_review"] = Mean(reviewed, tumors & (predicted == healthy))
+        means["healthy_sent_to_review"] = Mean(reviewed, ~tumors)
+        if card.kinds is not None and reviews.kinds is not None:
+            unfamiliar = reviews.kinds[:, KINDS.index("other_mr")] > card.kinds.other_mr
+            means["tumors_of_another_sequence"] = Mean(unfamiliar, tumors)
     if reviews.sets is not None:
         means["coverage"] = Mean(reviews.sets[np.arange(len(everywhere)), classified.labels], everywhere)
         means["set_size"] = Mean(reviews.sets.sum(axis=1), everywhere)

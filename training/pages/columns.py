@@ -66,6 +66,8 @@ REVIEW_METRICS = {
     "share_required": "review required",
     "error_rate_required": "wrong among these",
     "missed_tumors_sent_to_review": "tumours called healthy that go to review",
+    "healthy_sent_to_review": "healthy scans that go to review",
+    "tumors_of_another_sequence": "tumours taken for another sequence than contrast T1",
     "coverage": "prediction sets that contain the true class",
     "set_size": "classes in a set, mean",
     "outlier_rate": "taken for outliers",

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.card import KindHead, PackedArray
 from model.classifier import Classifier
 from model.engines.loading import load_engine
 from tests.samples.phantoms import create_card, create_tiny_network
@@ -36,6 +37,21 @@ def test_shares_and_errors_are_counted_by_level():
     assert values["error_rate_none"] == 0
     assert values["error_rate_required"] == values["error_rate_consider"] == 1
     assert values["missed_tumors_sent_to_review"] == 1
+    assert values["healthy_sent_to_review"] == 0
+    assert _values(Reviews(("none", "none", "consider", "none")))["healthy_sent_to_review"] == 1
+
+
+def test_tumours_of_another_sequence_are_those_above_the_cards_threshold():
+    rule = {
+        "not_head_mr": 0.5,
+        "other_mr": 0.4,
+        "tumor_probability": 0.1,
+        "weights": PackedArray.encode(np.zeros((3, 2))),
+    }
+    card = CARD.model_copy(update={"kinds": KindHead(**rule, bias=(0.0, 0.0, 0.0))})
+    kinds = np.array([[0.5, 0.5, 0], [0.6, 0.4, 0], [0.1, 0.9, 0], [1, 0, 0]])
+    means = review_means(card, OUTPUTS, Reviews(("none",) * 4, kinds=kinds))
+    assert means["tumors_of_another_sequence"](np.ones((1, 4)))[0] == pytest.approx(1 / 3)
 
 
 def test_sets_are_measured_by_coverage_and_size():
@@ -48,7 +64,9 @@ def test_sets_are_measured_by_coverage_and_size():
 
 def test_what_the_card_does_not_hold_is_left_out():
     assert _values(Reviews(("none",) * 4))["missed_tumors_sent_to_review"] == 0
-    assert not {"coverage", "set_size", "outlier_rate"} & set(_values(Reviews(("none",) * 4)))
+    assert not {"coverage", "set_size", "outlier_rate", "tumors_of_another_sequence"} & set(
+        _values(Reviews(("none",) * 4))
+    )
 
 
 def test_reviews_are_those_the_service_gives(grouped_folder, calibrated_pair):
