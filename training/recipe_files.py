@@ -21,7 +21,7 @@ _SUFFIX = ".toml"
 
 def recipe_names() -> list[str]:
     """List the recipes that come with the package."""
-    return sorted(file.name.removesuffix(".toml") for file in _FOLDER.iterdir() if file.name.endswith(".toml"))
+    return sorted(file.name.removesuffix(_SUFFIX) for file in _FOLDER.iterdir() if file.name.endswith(_SUFFIX))
 
 
 def load_recipe(name: str, overrides: Mapping[str, Any]) -> Recipe:
@@ -73,11 +73,15 @@ def format_value(value: object) -> str:
     return "none" if value is None else json.dumps(value)
 
 
+def format_option(value: object) -> str:
+    """Write a value as its option takes it: text bare, all else as TOML."""
+    return value if isinstance(value, str) else format_value(value)
+
+
 def _write_options(values: Mapping[str, Any]) -> dict[str, str]:
     parts = {name: value for name, value in values.items() if name not in ("name", "augmentation")}
     parts |= {f"augmentation.{name}": value for name, value in values.get("augmentation", {}).items()}
-    texts = {name: value if isinstance(value, str) else format_value(value) for name, value in parts.items()}
-    return {name: f"--{name.replace('_', '-')} {shlex.quote(text)}" for name, text in texts.items()}
+    return {name: f"--{name.replace('_', '-')} {shlex.quote(format_option(value))}" for name, value in parts.items()}
 
 
 def _quote_key(name: str) -> str:

@@ -16,7 +16,7 @@ from tyro.constructors import (
 
 from training.errors import RecipeError
 from training.recipe import Recipe, change_recipe
-from training.recipe_files import format_value, recipe_names
+from training.recipe_files import format_option, recipe_names
 
 _AS_IN_STAGES = object()  # a number that nobody asked for
 RECIPE_OPTIONS = ConstructorRegistry()
@@ -60,9 +60,7 @@ def _read_as_toml(name: str, default: str = "") -> PrimitiveConstructorSpec[Any]
         metavar="VALUE",
         instance_from_str=lambda words: parse_value(name, words[0]),
         is_instance=lambda _: True,
-        str_from_instance=lambda value: [
-            default if value is _AS_IN_STAGES else value if isinstance(value, str) else format_value(value)
-        ],
+        str_from_instance=lambda value: [default if value is _AS_IN_STAGES else format_option(value)],
     )
 
 

@@ -42,13 +42,14 @@ def test_shares_and_errors_are_counted_by_level():
 
 
 def test_tumours_of_another_sequence_are_those_above_the_cards_threshold():
-    rule = {
-        "not_head_mr": 0.5,
-        "other_mr": 0.4,
-        "tumor_probability": 0.1,
-        "weights": PackedArray.encode(np.zeros((3, 2))),
-    }
-    card = CARD.model_copy(update={"kinds": KindHead(**rule, bias=(0.0, 0.0, 0.0))})
+    head = KindHead(
+        weights=PackedArray.encode(np.zeros((3, 2))),
+        bias=(0.0, 0.0, 0.0),
+        not_head_mr=0.5,
+        other_mr=0.4,
+        tumor_probability=0.1,
+    )
+    card = CARD.model_copy(update={"kinds": head})
     kinds = np.array([[0.5, 0.5, 0], [0.6, 0.4, 0], [0.1, 0.9, 0], [1, 0, 0]])
     means = review_means(card, OUTPUTS, Reviews(("none",) * 4, kinds=kinds))
     assert means["tumors_of_another_sequence"](np.ones((1, 4)))[0] == pytest.approx(1 / 3)
